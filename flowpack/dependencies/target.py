@@ -1,0 +1,55 @@
+"""What an image runs on: the Python minor version and the platform that a lock is resolved for."""
+
+from __future__ import annotations
+
+import platform as host
+import re
+from dataclasses import dataclass
+
+from flowpack.errors import UsageError
+
+SUPPORTED_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
+DEFAULT_PYTHON = "3.11"
+
+_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A platform as Docker names it: ``linux/amd64``."""
+
+    os: str
+    architecture: str
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        os, _, architecture = text.partition("/")
+        if os != "linux" or architecture not in {"amd64", "arm64"}:
+            raise UsageError(f"platform '{text}' is not supported", hint="use linux/amd64 or linux/arm64")
+        return cls(os, architecture)
+
+    @classmethod
+    def of_this_machine(cls) -> Platform:
+        """The Linux platform that a container engine on this machine runs without emulation."""
+        return cls("linux", _ARCHITECTURES.get(host.machine().lower(), "amd64"))
+
+    def __str__(self) -> str:
+        return f"{self.os}/{self.architecture}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    python: str
+    platform: Platform
+
+    @classmethod
+    def parse(cls, python: str, platform: str) -> Target:
+        if not re.fullmatch(r"3\.\d{1,2}", python) or python not in SUPPORTED_PYTHONS:
+            raise UsageError(
+                f"Python '{python}' is not supported",
+                hint=f"promptflow serves on {', '.join(SUPPORTED_PYTHONS)}; give the minor version alone",
+            )
+        return cls(python, Platform.parse(platform))
+
+    def __str__(self) -> str:
+        return f"Python {self.python} on {self.platform}"

@@ -1,0 +1,139 @@
+"""Everything that flowpack reports as an error.
+
+::
+
+    FlowpackError
+     ├── InputError            exit 1: the flow, its requirements or another input is wrong
+     │    ├── YamlError          a document that cannot be read
+     │    ├── RequirementsError  requirements that cannot be read or do not resolve
+     │    └── LockError          a lockfile that is missing, stale or broken
+     ├── UsageError            exit 2: options that do not go together
+     └── OutsideError          exit 3: something that flowpack depends on failed
+          ├── ToolError          a program that flowpack started
+          ├── EngineError        the container engine
+          ├── RegistryError      the container registry
+          └── ServingError       a served flow that does not start or does not answer
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a file; ``line`` and ``column`` count from 1, and are None where the whole file is meant."""
+
+    path: Path
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        parts = [shown_path(self.path)]
+        if self.line is not None:
+            parts.append(str(self.line))
+            if self.column is not None:
+                parts.append(str(self.column))
+        return ":".join(parts)
+
+
+class FlowpackError(Exception):
+    """What went wrong, where, and what to do next.
+
+    ``detail`` holds another tool's own words, shown as they came.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(
+        self, message: str, *, location: Location | None = None, hint: str | None = None, detail: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = scrub(message)
+        self.location = location
+        self.hint = scrub(hint) if hint else None
+        self.detail = scrub(detail) if detail else None
+
+    def __str__(self) -> str:
+        lines = [f"{self.location}: {self.message}" if self.location else self.message]
+        if self.detail:
+            lines += ["  " + line for line in self.detail.rstrip().splitlines()]
+        if self.hint:
+            lines.append(f"hint: {self.hint}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, object]:
+        where = self.location
+        return {
+            "error": type(self).__name__,
+            "message": self.message,
+            "file": str(where.path) if where else None,
+            "line": where.line if where else None,
+            "column": where.column if where else None,
+            "detail": self.detail,
+            "hint": self.hint,
+        }
+
+
+class InputError(FlowpackError):
+    exit_code = 1
+
+
+class YamlError(InputError):
+    pass
+
+
+class RequirementsError(InputError):
+    pass
+
+
+class LockError(InputError):
+    pass
+
+
+class UsageError(FlowpackError):
+    exit_code = 2
+
+
+class OutsideError(FlowpackError):
+    exit_code = 3
+
+
+class ToolError(OutsideError):
+    pass
+
+
+class EngineError(OutsideError):
+    pass
+
+
+class RegistryError(OutsideError):
+    pass
+
+
+class ServingError(OutsideError):
+    pass
+
+
+# The password of a URL's user information, and the values of headers and options that carry credentials.
+_URL_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@|(?P<scheme2>https?://)[^/\s@]+@", re.I)
+_AUTHORIZATION = re.compile(r"(?P<name>authorization:\s*(?:basic|bearer)\s+|x-registry-auth:\s*)\S+", re.I)
+
+
+def scrub(text: str) -> str:
+    """Takes credentials out of URLs and headers, so that the text may go into a message, a log or a file."""
+    text = _URL_CREDENTIALS.sub(lambda match: (match["scheme"] or match["scheme2"]) + "****@", text)
+    return _AUTHORIZATION.sub(lambda match: match["name"] + "****", text)
+
+
+def shown_path(path: Path) -> str:
+    """The path as a person at this working directory would write it."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)
+    return str(path) if relative.startswith(os.path.join("..", "..", "..")) else relative
