@@ -120,7 +120,9 @@ class ServingError(OutsideError):
 
 
 # The password of a URL's user information, and the values of headers and options that carry credentials.
-_URL_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@|(?P<scheme2>https?://)[^/\s@]+@", re.I)
+_URL_CREDENTIALS = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@|(?P<scheme2>https?://)[^/\s@]+@", re.I
+)
 _AUTHORIZATION = re.compile(r"(?P<name>authorization:\s*(?:basic|bearer)\s+|x-registry-auth:\s*)\S+", re.I)
 
 
@@ -136,4 +138,4 @@ def shown_path(path: Path) -> str:
         relative = os.path.relpath(path)
     except ValueError:  # another drive
         return str(path)
-    return str(path) if relative.startswith(os.path.join("..", "..", "..")) else relative
+    return str(path) if relative.startswith("../../..") else relative

@@ -108,7 +108,7 @@ class Flow:
     environment_variables: Mapping[str, Any]
     additional_includes: tuple[Include, ...]
     text: str
-    """The flow file with the chosen variants inlined and no ``additional_includes``: what the standalone folder gets."""
+    """The flow file as the standalone folder gets it: chosen variants inlined, no ``additional_includes``."""
 
     @property
     def folder(self) -> Path:

@@ -1,0 +1,93 @@
+"""Chooses one variant for each node that has several, by promptflow's rule: the named one, else the default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from flowpack.errors import UsageError
+from flowpack.yaml_documents import Value
+
+
+@dataclass(frozen=True, slots=True)
+class VariantChoice:
+    """``--variant NODE.VARIANT``; promptflow's own ``${NODE.VARIANT}`` is taken too."""
+
+    node: str
+    variant: str
+
+    @classmethod
+    def parse(cls, text: str) -> VariantChoice:
+        match = re.fullmatch(r"\$\{([^.}]+)\.([^}]+)\}|([^.${}]+)\.([^{}]+)", text.strip())
+        if not match:
+            raise UsageError(f"'{text}' names no variant", hint="write it as NODE.VARIANT")
+        return cls(match[1] or match[3], match[2] or match[4])
+
+
+def choose_variants(root: Mapping[str, Value], choice: VariantChoice | None) -> dict[str, Value]:
+    """For each node with ``use_variants``, the body of its chosen variant."""
+    variants = root["node_variants"].mapping() if _there(root, "node_variants") else {}
+    nodes = root["nodes"].sequence() if _there(root, "nodes") else []
+    chosen: dict[str, Value] = {}
+    names = []
+    for node in nodes:
+        fields = node.mapping()
+        if "name" not in fields:
+            raise node.error("the node has no name")
+        name = fields["name"].string()
+        names.append(name)
+        if not (_there(fields, "use_variants") and fields["use_variants"].boolean()):
+            continue
+        if name not in variants:
+            raise fields["use_variants"].error(
+                f"node '{name}' uses variants and node_variants has none for it", _close(name, list(variants))
+            )
+        wanted = choice.variant if choice and choice.node == name else None
+        chosen[name] = _variant(variants[name], wanted)
+    _check_choice(root, choice, names, chosen)
+    return chosen
+
+
+def _variant(entry: Value, wanted: str | None) -> Value:
+    fields = entry.mapping()
+    if not _there(fields, "variants"):
+        raise entry.error("has no variants")
+    options = fields["variants"].mapping()
+    if wanted is None:
+        if not _there(fields, "default_variant_id"):
+            raise entry.error("has no default_variant_id", "add one, or choose with --variant NODE.VARIANT")
+        default = fields["default_variant_id"]
+        if str(default.data) not in options:
+            raise default.error(f"there is no variant '{default.data}'", _close(str(default.data), list(options)))
+        wanted = str(default.data)
+    if wanted not in options:
+        raise fields["variants"].error(f"there is no variant '{wanted}'", _close(wanted, list(options)))
+    body = options[wanted].mapping()
+    if "node" not in body:
+        raise options[wanted].error("the variant has no node")
+    body["node"].mapping()
+    return body["node"]
+
+
+def _check_choice(
+    root: Mapping[str, Value], choice: VariantChoice | None, names: list[str], chosen: Mapping[str, Value]
+) -> None:
+    if choice is None or choice.node in chosen:
+        return
+    where = root.get("nodes") or next(iter(root.values()))
+    if choice.node in names:
+        raise where.error(f"node '{choice.node}' has no variants", _close(choice.node, list(chosen)))
+    raise where.error(f"there is no node '{choice.node}'", _close(choice.node, names))
+
+
+def _there(fields: Mapping[str, Value], key: str) -> bool:
+    return key in fields and not fields[key].is_null
+
+
+def _close(name: str, options: list[str]) -> str | None:
+    if not options:
+        return None
+    close = get_close_matches(name, options, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(options)}"
