@@ -283,8 +283,13 @@ def dump(data: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    pass
+    def represent_text(self, text: str) -> ScalarNode:
+        # Line breaks of YAML 1.1 that Python's and YAML 1.2's rules see otherwise: only double quotes keep them.
+        quoted = any(each in text for each in "\x85\u2028\u2029")
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
 
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 # SafeDumper quotes what YAML 1.1 would not read as a string; 1.2 adds numbers such as 0o17 and 1_000e3.
 for _char, _resolvers in _Resolver12.yaml_implicit_resolvers.items():

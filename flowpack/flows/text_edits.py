@@ -33,12 +33,12 @@ def standalone_text(
 
     ``expected`` is the data that the result must hold.
     """
+    if document.root.data == expected:
+        return document.text
     lines = document.text.splitlines(keepends=True)
     if lines and not lines[-1].endswith(("\n", "\r")):
         lines[-1] += "\n"
     edits = _removals(document.node, without, lines) + _replacements(document, nodes, lines)
-    if not edits:
-        return document.text
     for edit in sorted(edits, key=lambda edit: edit.first, reverse=True):
         lines[edit.first : edit.last + 1] = edit.lines
     text = "".join(lines)

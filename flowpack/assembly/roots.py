@@ -1,0 +1,32 @@
+"""How far an include may reach: the project that the flow lies in, and what ``--include-root`` adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_VERSION_CONTROL = (".git", ".hg", ".svn")
+
+
+@dataclass(frozen=True, slots=True)
+class IncludeRoots:
+    """Folders with their links resolved; the first is the project's."""
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, flow_folder: Path, more: Sequence[Path] = ()) -> IncludeRoots:
+        return cls((project_root(flow_folder), *(path.resolve() for path in more)))
+
+    def allow(self, path: Path) -> bool:
+        return any(path == folder or folder in path.parents for folder in self.folders)
+
+
+def project_root(flow_folder: Path) -> Path:
+    """The folder under version control, else the working directory if the flow lies in it, else the flow's parent."""
+    for folder in (flow_folder, *flow_folder.parents):
+        if any((folder / name).exists() for name in _VERSION_CONTROL):
+            return folder
+    here = Path.cwd().resolve()
+    return here if here in flow_folder.parents else flow_folder.parent

@@ -1,0 +1,152 @@
+"""Options that several commands share, each declared once and parsed into a value at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
+from flowpack.errors import UsageError
+from flowpack.flows.variants import VariantChoice
+from flowpack.pipeline import BuildRequest, ImageRequest
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PATH = click.Path(path_type=Path)
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+source_argument = click.argument("source", type=_PATH)
+
+answer_options = together(
+    click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON on stdout."),
+    click.option("--quiet", "-q", is_flag=True, help="No narration on stderr; warnings and errors stay."),
+)
+
+flow_options = together(
+    click.option("--variant", metavar="NODE.VARIANT", help="Take this variant of a node instead of its default."),
+    click.option(
+        "--include-root",
+        "include_roots",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Allow additional includes from this folder too; the project's root is always allowed. Repeatable.",
+    ),
+    click.option(
+        "--python",
+        default=DEFAULT_PYTHON,
+        show_default=True,
+        metavar="3.N",
+        envvar="FLOWPACK_PYTHON",
+        help="The image's Python.",
+    ),
+    click.option(
+        "--platform",
+        metavar="OS/ARCH",
+        envvar="FLOWPACK_PLATFORM",
+        help="The image's platform, linux/amd64 or linux/arm64; by default this machine's.",
+    ),
+    click.option(
+        "--resolver",
+        type=click.Choice(["auto", "pip-tools", "uv"]),
+        default="auto",
+        show_default=True,
+        envvar="FLOWPACK_RESOLVER",
+        help="What pins the requirements; auto takes uv where it is installed.",
+    ),
+)
+
+base_options = together(
+    click.option("--locked", is_flag=True, help="Refuse a lockfile that is missing or stale instead of making one."),
+    click.option(
+        "--base-image",
+        metavar="IMAGE",
+        envvar="FLOWPACK_BASE_IMAGE",
+        help="Start from this image; see Dockerfile.base.",
+    ),
+)
+
+engine_options = together(
+    click.option(
+        "--network", metavar="MODE", envvar="FLOWPACK_BUILD_NETWORK", help="Network of the build: host, none."
+    ),
+    click.option(
+        "--pip-config",
+        type=_FILE,
+        envvar="FLOWPACK_PIP_CONFIG",
+        help="A pip.conf for the build (private indexes); a BuildKit secret, it stays in no layer.",
+    ),
+    click.option(
+        "--ca-bundle",
+        type=_FILE,
+        envvar="FLOWPACK_CA_BUNDLE",
+        help="CA certificates for the build (inspecting proxies); a BuildKit secret, it stays in no layer.",
+    ),
+    click.option("--pull", is_flag=True, help="Look for a newer base image."),
+    click.option("--no-cache", is_flag=True, help="Build every layer anew."),
+)
+
+
+def build_request(
+    source: Path,
+    *,
+    output: Path | None = None,
+    variant: str | None,
+    include_roots: tuple[Path, ...],
+    python: str,
+    platform: str | None,
+    resolver: str,
+    locked: bool = False,
+    base_image: str | None = None,
+    buildkit: bool = True,
+) -> BuildRequest:
+    return BuildRequest(
+        source=source,
+        target=Target.parse(python, platform or str(Platform.of_this_machine())),
+        output=output,
+        variant=VariantChoice.parse(variant) if variant else None,
+        include_roots=include_roots,
+        resolver=resolver,
+        locked=locked,
+        base_image=base_image,
+        buildkit=buildkit,
+    )
+
+
+def image_request(
+    tag: str, *, push: bool, network: str | None, pip_config: Path | None, ca_bundle: Path | None, **flags: bool
+) -> ImageRequest:
+    from flowpack.images.dockerfile import CA_BUNDLE_SECRET, PIP_CONFIG_SECRET  # noqa: PLC0415
+    from flowpack.images.reference import ImageReference  # noqa: PLC0415
+
+    secrets = {PIP_CONFIG_SECRET: pip_config, CA_BUNDLE_SECRET: ca_bundle}
+    return ImageRequest(
+        tag=ImageReference.parse(tag),
+        push=push,
+        secrets={name: path for name, path in secrets.items() if path is not None},
+        network=network,
+        **flags,
+    )
+
+
+def assignments(pairs: tuple[str, ...], option: str) -> dict[str, str]:
+    """``NAME=VALUE`` options as a mapping."""
+    parsed = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option} '{name}' is no NAME=VALUE")
+        parsed[name] = value
+    return parsed

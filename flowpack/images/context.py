@@ -1,0 +1,109 @@
+"""The build context: everything that ``docker build`` needs, and the settings a person fills in, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowpack import __version__
+from flowpack.assembly.files import FileSource, WrittenFile, digest_of
+from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.assembly.staging import MARKER
+from flowpack.errors import InputError
+from flowpack.flows.connections import Connection
+from flowpack.images.plan import SERVING_PACKAGE, ImagePlan
+from flowpack.yaml_documents import dump
+
+_OUT_OF_THE_CONTEXT = f"""# What the Dockerfile copies, and nothing else.
+*
+!requirements.lock
+!connections
+!flow
+!{SERVING_PACKAGE}
+"""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """``flow`` is the standalone folder; ``files`` are the others, by path."""
+
+    flow: FlowFolder
+    files: Mapping[str, FileSource]
+    digest: str
+
+    def write(self, folder: Path) -> None:
+        for name in ("flow", "connections"):
+            (folder / name).mkdir()
+        self.flow.write(folder / "flow")
+        for relative, source in self.files.items():
+            path = folder / relative
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source.write(path)
+            path.chmod(0o644)
+
+
+def build_context(
+    folder: FlowFolder, *, connections: Sequence[Connection], plan: ImagePlan, dockerfile: str, lock: str
+) -> BuildContext:
+    texts = {
+        ".dockerignore": _OUT_OF_THE_CONTEXT,
+        "Dockerfile": dockerfile,
+        plan.lock: lock,
+        "settings.json": _json(dict.fromkeys(required_variables(connections), "")),
+        **{f"connections/{each.file_name}": dump(each.document()) for each in connections},
+        **{f"{SERVING_PACKAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _serving_sources()},
+    }
+    files: dict[str, FileSource] = {
+        name: WrittenFile(Path(name), text.encode()) for name, text in sorted(texts.items())
+    }
+    listing = "".join(f"{digest_of(source)} {name}\n" for name, source in files.items())
+    digest = "sha256:" + hashlib.sha256(f"{folder.digest}\n{listing}".encode()).hexdigest()
+    record = _record(folder, plan, digest, connections)
+    return BuildContext(folder, {**files, MARKER: WrittenFile(Path(MARKER), _json(record).encode())}, digest)
+
+
+def required_variables(connections: Sequence[Connection]) -> tuple[str, ...]:
+    """What has to be set, in the order of the connections; two connections must not need one variable."""
+    owners: dict[str, Connection] = {}
+    for connection in connections:
+        for variable in connection.variables:
+            other = owners.setdefault(variable, connection)
+            if other is not connection:
+                raise InputError(
+                    f"connections '{other.name}' and '{connection.name}' both need the variable {variable}",
+                    hint="rename one of the two in the flow",
+                )
+    return tuple(owners)
+
+
+def _record(folder: FlowFolder, plan: ImagePlan, digest: str, connections: Sequence[Connection]) -> dict[str, Any]:
+    """What other commands ask of a build: no times and no paths of this machine, so that equal builds are equal."""
+    flow = folder.flow
+    return {
+        "flowpack": __version__,
+        "context_digest": digest,
+        "flow": {
+            "name": flow.name,
+            "kind": flow.kind.value,
+            "file": flow.file.name,
+            "digest": folder.digest,
+            "files": len(folder.files),
+            "properties": {key: value for key, value in plan.labels.items() if key.startswith("azureml.promptflow.")},
+        },
+        "lock_digest": plan.labels["flowpack.lock.digest"],
+        "python": plan.target.python,
+        "platform": str(plan.target.platform),
+        "connections": {each.name: list(each.variables) for each in connections},
+    }
+
+
+def _serving_sources() -> list[Path]:
+    return sorted((Path(__file__).parents[1] / "serving").glob("*.py"))
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,92 @@
+"""What an image is made of, as a value: the Dockerfile is one rendering of it, and a second builder can take it too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowpack import __version__
+from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.dependencies.target import Target
+from flowpack.images.base import Base
+
+PORT = 8080
+USER = 10001
+"""Numeric, so that Kubernetes sees that it is not root; no entry in /etc/passwd is needed."""
+
+VIRTUAL_ENVIRONMENT = "/opt/venv"
+SERVING_PACKAGE = "flowpack_serving"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Files of the build context that become one layer; both paths end without a slash."""
+
+    comment: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePlan:
+    """The layers go from rarely to often changed: base, dependencies, then ``layers`` in their order."""
+
+    base: Base
+    target: Target
+    lock: str
+    layers: tuple[Layer, ...]
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]
+    variables: tuple[str, ...]
+    """What has to be set when the image runs; named in a comment, without values."""
+    setup_sh: str | None
+    command: tuple[str, ...]
+    health_command: tuple[str, ...]
+
+
+def plan_image(
+    folder: FlowFolder, *, base: Base, target: Target, lock_digest: str, variables: tuple[str, ...]
+) -> ImagePlan:
+    python = f"{VIRTUAL_ENVIRONMENT}/bin/python"
+    packages = f"{VIRTUAL_ENVIRONMENT}/lib/python{target.python}/site-packages"
+    return ImagePlan(
+        base=base,
+        target=target,
+        lock="requirements.lock",
+        layers=(
+            Layer("flowpack's launcher", SERVING_PACKAGE, f"{packages}/{SERVING_PACKAGE}"),
+            Layer("connections: references to variables, no values", "connections", "/connections"),
+            Layer("the flow", "flow", "/flow"),
+        ),
+        environment={
+            "PATH": f"{VIRTUAL_ENVIRONMENT}/bin:$PATH",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        labels=_labels(folder, base, lock_digest),
+        variables=variables,
+        setup_sh=folder.flow.environment.setup_sh,
+        command=(python, "-m", SERVING_PACKAGE),
+        health_command=(python, "-m", f"{SERVING_PACKAGE}.health"),
+    )
+
+
+def _labels(folder: FlowFolder, base: Base, lock_digest: str) -> dict[str, str]:
+    """OCI's own keys, promptflow's model properties, and what leads from an image back to its inputs."""
+    flow = folder.flow
+    labels = {
+        "org.opencontainers.image.title": flow.name,
+        "azureml.promptflow.source_flow_id": flow.name,
+        "flowpack.version": __version__,
+        "flowpack.flow.digest": folder.digest,
+        "flowpack.lock.digest": lock_digest,
+    }
+    if len(base.lines) == 1:
+        labels["org.opencontainers.image.base.name"] = base.lines[0].split()[1]
+    if flow.chat:
+        labels |= {
+            "azureml.promptflow.mode": "chat",
+            "azureml.promptflow.chat_input": flow.chat.input,
+            "azureml.promptflow.chat_output": flow.chat.output,
+        }
+    return dict(sorted(labels.items()))

@@ -1,0 +1,29 @@
+"""OCI labels that say where a flow came from. They go to the engine, not into the Dockerfile, which they would change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flowpack import process
+from flowpack.errors import ToolError, scrub
+from flowpack.process import Run
+
+
+def source_labels(folder: Path, run: Run = process.run) -> dict[str, str]:
+    """The revision, with ``-dirty`` where the working copy differs, and the origin; nothing where git does not tell."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = run(("git", *arguments), cwd=folder, timeout=10)
+        except ToolError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    revision = git("rev-parse", "HEAD")
+    if not revision:
+        return {}
+    labels = {"org.opencontainers.image.revision": revision + ("-dirty" if git("status", "--porcelain", ".") else "")}
+    origin = git("config", "--get", "remote.origin.url")
+    if origin:
+        labels["org.opencontainers.image.source"] = scrub(origin)
+    return labels

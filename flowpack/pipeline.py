@@ -1,0 +1,178 @@
+"""The story: a flow folder becomes a standalone folder, a lock, a build context, an image, a pushed reference."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowpack.assembly.flow_folder import FlowFolder, assemble
+from flowpack.assembly.roots import IncludeRoots
+from flowpack.assembly.staging import check_apart, check_replaceable, staged
+from flowpack.dependencies.target import Target
+from flowpack.flows.connections import Connection, find_connections
+from flowpack.flows.model import Flow
+from flowpack.flows.reader import read_flow
+from flowpack.flows.variants import VariantChoice
+from flowpack.images.base import Base, find_base
+from flowpack.images.context import BuildContext, build_context, required_variables
+from flowpack.images.dockerfile import render_dockerfile
+from flowpack.images.plan import ImagePlan, plan_image
+from flowpack.images.reference import ImageReference
+from flowpack.images.source_labels import source_labels
+
+if TYPE_CHECKING:
+    from flowpack.dependencies.lockfile import Lockfile
+    from flowpack.images.engine import BuiltImage, Engine, ImageBuild
+
+Narrate = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildRequest:
+    """What ``flowpack build`` was asked for; ``output`` is None where only an image is wanted."""
+
+    source: Path
+    target: Target
+    output: Path | None = None
+    variant: VariantChoice | None = None
+    include_roots: tuple[Path, ...] = ()
+    resolver: str = "auto"
+    locked: bool = False
+    base_image: str | None = None
+    buildkit: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRequest:
+    """How the engine is to build; ``secrets`` maps BuildKit's secret ids to files."""
+
+    tag: ImageReference
+    push: bool = False
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    network: str | None = None
+    pull: bool = False
+    no_cache: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembled:
+    """Everything that is known before a resolver runs or a file is written."""
+
+    flow: Flow
+    folder: FlowFolder
+    connections: tuple[Connection, ...]
+    base: Base
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    assembled: Assembled
+    lock: Lockfile
+    plan: ImagePlan
+    context: BuildContext
+    output: Path | None
+    image: BuiltImage | None = None
+    pushed: ImageReference | None = None
+
+
+def build(
+    request: BuildRequest,
+    image: ImageRequest | None = None,
+    *,
+    engine: Callable[[], Engine] | None = None,
+    narrate: Narrate = lambda _: None,
+) -> Built:
+    """From a flow folder to a build context and, where ``image`` asks for it, an image and its pushed digest."""
+    assembled = assemble_flow(request, narrate)
+    answering = engine() if image and engine else None  # an engine that does not answer is known before a resolver runs
+    lock = lock_flow(assembled, request, narrate=narrate)
+    plan = plan_flow(assembled, request.target, lock.digest)
+    context = context_of(assembled, plan, request, lock.text)
+    with _written(context, request.output) as folder:
+        built = Built(assembled=assembled, lock=lock, plan=plan, context=context, output=request.output)
+        if image and answering:
+            built = replace(built, image=answering.build(_image_build(folder, built, request, image), narrate))
+            if image.push:
+                built = replace(built, pushed=answering.push(image.tag, narrate))
+    return built
+
+
+def assemble_flow(request: BuildRequest, narrate: Narrate = lambda _: None) -> Assembled:
+    flow = read_flow(request.source, request.variant)
+    roots = IncludeRoots.of(flow.folder, request.include_roots)
+    folder = assemble(flow, roots, narrate)
+    if request.output is not None:
+        check_replaceable(request.output)
+        check_apart(request.output, flow.folder, iter(folder.paths.values()))
+    base = find_base(
+        base_image=request.base_image,
+        environment_image=flow.environment.image,
+        flow_folder=flow.folder,
+        root=roots.folders[0],
+    )
+    return Assembled(flow=flow, folder=folder, connections=find_connections(flow, folder.paths), base=base)
+
+
+def lock_flow(
+    assembled: Assembled, request: BuildRequest, *, upgrade: bool = False, narrate: Narrate = lambda _: None
+) -> Lockfile:
+    """The lock beside the flow where it is fresh, else a new one; nothing is written."""
+    from flowpack.dependencies.lockfile import lock_dependencies  # noqa: PLC0415  (a dry run does without)
+
+    return lock_dependencies(
+        read_requirements(assembled.folder.requirements, assembled.folder.paths),
+        needs=serving_needs(assembled.flow, assembled.folder.paths),
+        target=request.target,
+        resolver=request.resolver,
+        existing=lock_beside(assembled.flow),
+        locked=request.locked,
+        upgrade=upgrade,
+        source=shown_path(request.source),
+        narrate=narrate,
+    )
+
+
+def plan_flow(assembled: Assembled, target: Target, lock_digest: str) -> ImagePlan:
+    return plan_image(
+        assembled.folder,
+        base=assembled.base,
+        target=target,
+        lock_digest=lock_digest,
+        variables=required_variables(assembled.connections),
+    )
+
+
+def context_of(assembled: Assembled, plan: ImagePlan, request: BuildRequest, lock: str) -> BuildContext:
+    dockerfile = render_dockerfile(plan, buildkit=request.buildkit)
+    return build_context(
+        assembled.folder, connections=assembled.connections, plan=plan, dockerfile=dockerfile, lock=lock
+    )
+
+
+@contextlib.contextmanager
+def _written(context: BuildContext, output: Path | None) -> Iterator[Path]:
+    """The context as a folder: the output once all has gone well, or a passing one where no output is wanted."""
+    where = staged(output) if output else tempfile.TemporaryDirectory(prefix="flowpack-")
+    with where as folder:
+        context.write(Path(folder))
+        yield Path(folder)
+
+
+def _image_build(folder: Path, built: Built, request: BuildRequest, image: ImageRequest) -> ImageBuild:
+    from flowpack.images.engine import ImageBuild  # noqa: PLC0415  (only an image build needs it)
+
+    return ImageBuild(
+        context=folder,
+        tag=image.tag,
+        platform=request.target.platform,
+        secrets=image.secrets,
+        network=image.network,
+        labels=source_labels(built.assembled.flow.folder),
+        pull=image.pull,
+        no_cache=image.no_cache,
+        buildkit=request.buildkit,
+    )
