@@ -35,12 +35,14 @@ def render_dockerfile(plan: ImagePlan, *, buildkit: bool = True) -> str:
 
 def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
     """A stage of its own, so that pip and its leftovers stay out of the image."""
-    version = f"({', '.join(plan.target.python.split('.'))})"
-    found = "'.'.join(map(str, sys.version_info[:2]))"
-    wrong = f"'the base image has Python ' + {found} + ', and the lock is for {plan.target.python}'"
+    wanted = plan.target.python
+    check = (
+        f"import sys; found = '%d.%d' % sys.version_info[:2]; "
+        f"found == '{wanted}' or sys.exit('the lock is for Python {wanted}, and the base image has ' + found)"
+    )
     yield "FROM base AS dependencies"
     yield "USER root"
-    yield f'RUN python3 -c "import sys; sys.version_info[:2] == {version} or sys.exit({wrong})" \\'
+    yield f'RUN python3 -c "{check}" \\'
     yield f" && python3 -m venv {_BUILD_ENVIRONMENT} \\"
     yield f" && python3 -m venv --without-pip {VIRTUAL_ENVIRONMENT}"
     yield f"COPY {plan.lock} {_BUILD_ENVIRONMENT}/"
@@ -70,11 +72,11 @@ def _image(plan: ImagePlan) -> Iterator[str]:
         yield "# To be set when it runs: " + ", ".join(plan.variables)
     yield "ENV " + " \\\n    ".join(f"{key}={value}" for key, value in plan.environment.items())
     yield "USER root"
+    yield "WORKDIR /flow"
     yield f"COPY --from=dependencies {VIRTUAL_ENVIRONMENT} {VIRTUAL_ENVIRONMENT}"
     for layer in plan.layers:
         yield f"# {layer.comment}"
         yield f"COPY {layer.source} {layer.target}"
-    yield "WORKDIR /flow"
     if plan.setup_sh:
         yield f"RUN {json.dumps(['sh', plan.setup_sh])}"
     yield f"USER {USER}:{USER}"

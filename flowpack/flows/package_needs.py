@@ -1,0 +1,46 @@
+"""Which of promptflow's packages a flow's nodes and sources need, read from their imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from flowpack.flows.model import Flow
+from flowpack.flows.tool_sources import ToolSource
+
+# What promptflow-core and promptflow-tracing install below `promptflow`; the rest comes with the full SDK, `from
+# promptflow import tool` included, since only the SDK has a promptflow/__init__.py. Source: their RECORD files, 1.18.5.
+_IN_CORE = {
+    *("_constants", "_core", "_utils", "connections", "constants", "contracts", "core", "exceptions"),
+    *("executor", "integrations", "storage", "tracing"),
+}
+_DISTRIBUTIONS_OF_THEIR_OWN = {"azure", "evals", "parallel", "rag", "tools"}
+_NODES_OF_TOOLS = {"llm", "prompt", "custom_llm"}
+
+
+def needs_tools(flow: Flow, files: Mapping[str, Path]) -> bool:
+    """Whether promptflow-tools is needed: it renders prompts, calls models, and has tools of its own."""
+    for node in flow.nodes:
+        tool = node.source.tool if node.source else None
+        if node.type in _NODES_OF_TOOLS or (tool or "").startswith("promptflow.tools."):
+            return True
+    return any(module.startswith("promptflow.tools") for module in _promptflow_imports(files))
+
+
+def needs_sdk(files: Mapping[str, Path]) -> bool:
+    """Whether a source imports what promptflow-core does not have."""
+    for module in _promptflow_imports(files):
+        parts = module.split(".")
+        if len(parts) == 1 or parts[1] not in _IN_CORE | _DISTRIBUTIONS_OF_THEIR_OWN:
+            return True
+    return False
+
+
+def _promptflow_imports(files: Mapping[str, Path]) -> Iterator[str]:
+    for target, path in files.items():
+        if not target.endswith(".py") or b"promptflow" not in path.read_bytes():
+            continue
+        source = ToolSource.read(path)
+        for module in source.imported_modules if source else ():
+            if module.partition(".")[0] == "promptflow":
+                yield module
