@@ -1,0 +1,26 @@
+# `make demo` and `make test` set up everything they need on a fresh machine.
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/ready
+	scripts/demo
+
+test: $(VENV)/ready lint
+	scripts/with-real-parts $(BIN)/pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	scripts/with-real-parts $(BIN)/python -m benchmarks
+
+$(VENV)/ready: pyproject.toml scripts/setup
+	scripts/setup $(VENV)
+
+clean:
+	rm -rf $(VENV) .cache build dist

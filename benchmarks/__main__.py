@@ -1,0 +1,8 @@
+"""``python -m benchmarks`` runs every benchmark."""
+
+from __future__ import annotations
+
+from benchmarks import context_and_lock
+
+if __name__ == "__main__":
+    context_and_lock.main()

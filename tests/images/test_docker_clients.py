@@ -1,0 +1,170 @@
+"""Which client is chosen, with small scripts on PATH that answer as clients of several ages do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flowpack import process
+from flowpack.dependencies.target import Platform
+from flowpack.errors import EngineError
+from flowpack.images.docker_clients import docker_programs, find_builder, find_clients
+from flowpack.images.engine import ImageBuild, find_engine
+from flowpack.images.reference import ImageReference
+
+PutClient = Callable[..., str]
+
+SERVER = '{"Version":"20.10.24","Os":"linux","Arch":"amd64"}'
+
+
+@pytest.fixture
+def put_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutClient:
+    """Puts a client of this version behind those already on PATH; nothing else is there but the shell."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+
+    def put(folder: str, version: str, *, buildx: bool = False, trouble: str | None = None, more: str = "") -> str:
+        program = tmp_path / folder / "docker"
+        program.parent.mkdir()
+        server = "null" if trouble else SERVER
+        said = f"echo '{trouble}' >&2; exit 1" if trouble else "exit 0"
+        program.write_text(
+            "#!/bin/sh\n"
+            'case "$1 $2" in\n'
+            f'  \'version --format\') echo \'{{"Client":{{"Version":"{version}"}},"Server":{server}}}\'\n'
+            f"    {said};;\n"
+            f"  'buildx version') exit {0 if buildx else 1};;\n"
+            "  'context inspect') echo 'unix:///run/its.sock (context its)'; exit 0;;\n"
+            f"esac\n{more}\nexit 9\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", os.pathsep.join(filter(None, (os.environ["PATH"], str(program.parent)))))
+        return str(program)
+
+    return put
+
+
+def test_the_first_client_with_buildkit_builds(put_client: PutClient) -> None:
+    put_client("bare", "28.2.2")
+    inside = put_client("inside", "20.10.24+dfsg1")
+    put_client("buildx", "29.0.0", buildx=True)
+    builder = find_builder(process.run, find_clients(process.run))
+    assert builder.command == (inside, "build")
+    assert builder.environment == {"DOCKER_BUILDKIT": "1"}
+
+
+def test_buildx_is_taken_where_it_is(put_client: PutClient) -> None:
+    program = put_client("a", "20.10.24", buildx=True)
+    builder = find_builder(process.run, find_clients(process.run))
+    assert builder.command == (program, "buildx", "build", "--load")
+
+
+@pytest.mark.parametrize(
+    ("version", "inside"), [("18.06.1", False), ("18.09.0", True), ("22.06.0", True), ("23.0.0", False)]
+)
+def test_which_versions_have_buildkit_inside(put_client: PutClient, version: str, inside: bool) -> None:
+    program = put_client("a", version)
+    if inside:
+        assert find_builder(process.run, ()).command == (program, "build")
+        return
+    with pytest.raises(EngineError) as caught:
+        find_builder(process.run, ())
+    assert f"{program} ({version}): has no buildx plugin" in (caught.value.detail or "")
+
+
+def test_a_client_that_does_not_get_on_with_the_engine_is_stepped_over(put_client: PutClient) -> None:
+    put_client("new", "29.0.0", trouble="client version 1.44 is too new. Maximum supported API version is 1.41")
+    old = put_client("old", "20.10.24")
+    clients = find_clients(process.run)
+    assert [client.reaches_engine for client in clients] == [False, True]
+    assert clients[-1].program == old
+    assert clients[-1].engine_platform == "linux/amd64"
+    assert find_engine().client.program == old
+
+
+def test_no_engine_gives_each_clients_own_words_and_where_it_looked(put_client: PutClient) -> None:
+    one = put_client("one", "28.2.2", trouble="Cannot connect to the Docker daemon")
+    two = put_client("two", "20.10.24", trouble="permission denied while trying to connect")
+    with pytest.raises(EngineError) as caught:
+        find_engine()
+    assert caught.value.message == "no container engine answers at unix:///run/its.sock (context its)"
+    assert (caught.value.detail or "").splitlines() == [
+        f"{one} (28.2.2): Cannot connect to the Docker daemon",
+        f"{two} (20.10.24): permission denied while trying to connect",
+    ]
+    assert "usermod" in (caught.value.hint or "")
+
+
+def test_a_password_in_docker_host_is_not_shown(put_client: PutClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_client("one", "28.2.2", trouble="no")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://me:hunter2@engine.example:2376")
+    with pytest.raises(EngineError) as caught:
+        find_engine()
+    assert "hunter2" not in str(caught.value)
+    assert "engine.example:2376 (DOCKER_HOST)" in str(caught.value)
+
+
+def test_a_program_that_is_no_docker_client_says_so(put_client: PutClient, tmp_path: Path) -> None:
+    program = Path(put_client("odd", "1"))
+    program.write_text("#!/bin/sh\necho Emulating\n")
+    with pytest.raises(EngineError) as caught:
+        find_engine()
+    assert f"{program}: names no engine" in (caught.value.detail or "")
+
+
+def test_a_client_under_two_names_counts_once(
+    put_client: PutClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = put_client("one", "20.10.24")
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'link'}{os.pathsep}{tmp_path / 'one'}")
+    assert docker_programs() == (str(tmp_path / "link" / "docker"),)
+    assert program != docker_programs()[0]
+
+
+def test_what_a_build_passes_to_its_client(put_client: PutClient, tmp_path: Path) -> None:
+    put_client(
+        "one",
+        "28.2.2",
+        buildx=True,
+        more=f"""if [ "$1" = buildx ]; then for each; do echo "$each" >> {tmp_path}/arguments; done
+echo "$BUILDX_NO_DEFAULT_ATTESTATIONS" >> {tmp_path}/arguments; exit 0; fi
+echo '{{"Id":"sha256:abc","Size":7}}'; exit 0""",
+    )
+    built = find_engine().build(
+        ImageBuild(
+            context=tmp_path / "context",
+            tag=ImageReference.parse("registry.example/flow:1"),
+            platform=Platform.parse("linux/arm64"),
+            secrets={"pip-conf": tmp_path / "pip,conf", "ca": tmp_path / "ca.pem"},
+            network="host",
+            build_args={"B": "2", "A": "one two"},
+            labels={"l": "x"},
+            pull=True,
+            no_cache=True,
+        )
+    )
+    assert (built.id, built.size) == ("sha256:abc", 7)
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert [each for each in arguments if not each.startswith("--iidfile")] == [
+        "buildx",
+        "build",
+        "--load",
+        "--tag=registry.example/flow:1",
+        "--platform=linux/arm64",
+        "--progress=plain",
+        f"--secret=id=ca,src={tmp_path}/ca.pem",
+        f'--secret=id=pip-conf,"src={tmp_path}/pip,conf"',
+        "--build-arg=A=one two",
+        "--build-arg=B=2",
+        "--label=l=x",
+        "--network=host",
+        "--pull",
+        "--no-cache",
+        str(tmp_path / "context"),
+        "1",
+    ]
