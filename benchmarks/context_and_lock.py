@@ -20,7 +20,12 @@ def main() -> None:
         work = Path(name)
         shutil.copytree(FIXTURES, work / "fixtures")
         (work / ".git").mkdir()
-        rows = [*help_rows(pf), *context_rows(pf, work), *lock_rows(work, "chat-with-includes"), *lock_rows(work, "llm-chat")]
+        rows = [
+            *help_rows(pf),
+            *context_rows(pf, work),
+            *lock_rows(work, "chat-with-includes"),
+            *lock_rows(work, "llm-chat"),
+        ]
     print(f"| What | flowpack | pf (promptflow {RELEASE}) | ratio |\n|---|---|---|---|")
     for what, ours, theirs in rows:
         ratio = f"{theirs.median / ours.median:.1f}" if theirs else ""

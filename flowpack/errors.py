@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -132,10 +133,17 @@ def scrub(text: str) -> str:
     return _AUTHORIZATION.sub(lambda match: match["name"] + "****", text)
 
 
+def nearest(name: str, options: Iterable[str]) -> str | None:
+    """The option that was probably meant."""
+    from difflib import get_close_matches  # noqa: PLC0415  (only a mistake needs it)
+
+    return next(iter(get_close_matches(name, list(options), n=1)), None)
+
+
 def shown_path(path: Path) -> str:
     """The path as a person at this working directory would write it."""
     try:
         relative = os.path.relpath(path)
     except ValueError:  # another drive
         return str(path)
-    return str(path) if relative.startswith("../../..") else relative
+    return min(relative, str(path), key=len)

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 
 from flowpack.assembly.flow_folder import FlowFolder, assemble
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.assembly.staging import check_apart, check_replaceable, staged
+from flowpack.assembly.staging import check_apart, check_replaceable, replace_file, staged
+from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
+from flowpack.dependencies.requirements import read_requirements
+from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Target
+from flowpack.errors import LockError, shown_path
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.model import Flow
+from flowpack.flows.package_needs import needs_sdk, needs_tools
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variants import VariantChoice
 from flowpack.images.base import Base, find_base
@@ -25,7 +30,6 @@ from flowpack.images.reference import ImageReference
 from flowpack.images.source_labels import source_labels
 
 if TYPE_CHECKING:
-    from flowpack.dependencies.lockfile import Lockfile
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
 
 Narrate = Callable[[str], None]
@@ -79,6 +83,15 @@ class Built:
     pushed: ImageReference | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What a dry run knows: no resolver ran, so without a fresh lock its digest in the Dockerfile is a blank."""
+
+    assembled: Assembled
+    dockerfile: str
+    lock_state: str
+
+
 def build(
     request: BuildRequest,
     image: ImageRequest | None = None,
@@ -101,6 +114,32 @@ def build(
     return built
 
 
+def lock(request: BuildRequest, *, upgrade: bool = False, narrate: Narrate = lambda _: None) -> tuple[Path, Lockfile]:
+    """Writes the lockfile beside the flow where it is stale or missing; ``request.locked`` refuses instead."""
+    assembled = assemble_flow(request, narrate)
+    lockfile = lock_flow(assembled, request, renew=not request.locked, upgrade=upgrade, narrate=narrate)
+    path = assembled.flow.folder / LOCK_NAME
+    if not path.is_file() or path.read_bytes() != lockfile.text.encode():
+        replace_file(path, lockfile.text)
+    return path, lockfile
+
+
+def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Planned:
+    """Everything up to the edge: no resolver runs, nothing is written."""
+    assembled = assemble_flow(request, narrate)
+    digest, state = "", f"to be resolved for {request.target}"
+    try:
+        fresh = lock_flow(assembled, replace(request, locked=True))
+        digest, state = fresh.digest, fresh.origin
+    except LockError as stale:
+        if request.locked:
+            raise
+        state += f" ({stale.message})"
+    plan = plan_flow(assembled, request.target, digest)
+    dockerfile = render_dockerfile(plan, buildkit=request.buildkit)
+    return Planned(assembled=assembled, dockerfile=dockerfile, lock_state=state)
+
+
 def assemble_flow(request: BuildRequest, narrate: Narrate = lambda _: None) -> Assembled:
     flow = read_flow(request.source, request.variant)
     roots = IncludeRoots.of(flow.folder, request.include_roots)
@@ -118,18 +157,25 @@ def assemble_flow(request: BuildRequest, narrate: Narrate = lambda _: None) -> A
 
 
 def lock_flow(
-    assembled: Assembled, request: BuildRequest, *, upgrade: bool = False, narrate: Narrate = lambda _: None
+    assembled: Assembled,
+    request: BuildRequest,
+    *,
+    renew: bool = False,
+    upgrade: bool = False,
+    narrate: Narrate = lambda _: None,
 ) -> Lockfile:
-    """The lock beside the flow where it is fresh, else a new one; nothing is written."""
-    from flowpack.dependencies.lockfile import lock_dependencies  # noqa: PLC0415  (a dry run does without)
-
+    """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one."""
+    flow, folder = assembled.flow, assembled.folder
+    beside = flow.folder / LOCK_NAME
+    before = request.output / LOCK_NAME if request.output and not request.locked else beside
     return lock_dependencies(
-        read_requirements(assembled.folder.requirements, assembled.folder.paths),
-        needs=serving_needs(assembled.flow, assembled.folder.paths),
+        read_requirements(folder.requirements, folder.paths),
+        needs=ServingNeeds(tools=needs_tools(flow, folder.paths), sdk=needs_sdk(folder.paths)),
         target=request.target,
         resolver=request.resolver,
-        existing=lock_beside(assembled.flow),
+        existing=beside if beside.is_file() else before,
         locked=request.locked,
+        renew=renew,
         upgrade=upgrade,
         source=shown_path(request.source),
         narrate=narrate,

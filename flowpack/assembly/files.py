@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +84,8 @@ class ZippedFolder:
             yield from CopiedFile(path).chunks()
 
     def write(self, target: Path) -> None:
+        import zipfile  # noqa: PLC0415  (few flows need it)
+
         top = self.origin.name + "/"
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(zipfile.ZipInfo(top, _ZIP_TIME), b"")

@@ -13,6 +13,7 @@ from flowpack.assembly.files import CopiedFile, FileSource, WrittenFile, digest_
 from flowpack.assembly.includes import included_files
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.sources import FolderWalk
+from flowpack.dependencies.lock_format import LOCK_NAME
 from flowpack.errors import InputError, shown_path
 from flowpack.flows.model import Environment, Flow, Include, Node
 
@@ -60,7 +61,8 @@ def assemble(flow: Flow, roots: IncludeRoots, narrate: Callable[[str], None] = l
     left_out: Counter[str] = Counter()
     merge = _Merge(narrate)
     for relative, path in FolderWalk(flow.folder, roots, left_out).files():
-        merge.add(relative, CopiedFile(path))
+        if relative != LOCK_NAME or flow.environment.python_requirements_txt == LOCK_NAME:
+            merge.add(relative, CopiedFile(path))
     merge.add(flow.file.name, CopiedFile(flow.file))  # never ignored
     for include, target, source in included_files(flow, roots, left_out):
         merge.add(target, source, include)

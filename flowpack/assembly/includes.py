@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 
 from flowpack.assembly.files import CopiedFile, FileSource, ZippedFolder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.sources import FolderWalk
-from flowpack.errors import InputError
+from flowpack.errors import InputError, nearest
 from flowpack.flows.model import Flow, Include
 
 
@@ -68,7 +67,7 @@ def _missing(include: Include, path: Path) -> InputError:
         return InputError(f"'{include.path}' is a symbolic link to nothing", location=include.location)
     hint = "paths are relative to the flow file"
     if path.parent.is_dir():
-        close = get_close_matches(path.name, [each.name for each in path.parent.iterdir()], n=1)
-        if close:
-            hint = f"did you mean '{Path(include.path).with_name(close[0])}'?"
+        near = nearest(path.name, (each.name for each in path.parent.iterdir()))
+        if near:
+            hint = f"did you mean '{Path(include.path).with_name(near)}'?"
     return InputError(f"'{include.path}' does not exist", location=include.location, hint=hint)

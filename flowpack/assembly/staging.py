@@ -7,7 +7,6 @@ a crash between the two renames leaves it beside, under a name that the next bui
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import sys
@@ -52,6 +51,20 @@ def check_replaceable(output: Path) -> None:
             location=Location(output),
             hint="choose another --output, or empty this folder",
         )
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a file beside its place and renames it: a reader sees the old text or the new one."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        beside.chmod(0o644)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def check_apart(output: Path, flow_folder: Path, sources: Iterator[Path]) -> None:
@@ -142,6 +155,8 @@ def _exchange(one: Path, other: Path) -> bool:
     """Exchanges two names at once; False where the system or the file system cannot."""
     if sys.platform not in _EXCHANGE:
         return False
+    import ctypes  # noqa: PLC0415  (only an output that is replaced needs it)
+
     function, flag = _EXCHANGE[sys.platform]
     here = _AT_FDCWD[sys.platform]
     with contextlib.suppress(OSError, AttributeError):

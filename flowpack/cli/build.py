@@ -17,13 +17,17 @@ from flowpack.cli.options import (
     source_argument,
 )
 from flowpack.cli.output import answer, narrator
+from flowpack.cli.tree import tree
 from flowpack.errors import UsageError
+from flowpack.images.reference import ImageReference
 from flowpack.pipeline import BuildRequest, Built, build
 
 
 @click.command("build")
 @source_argument
-@click.option("--format", "format_", type=click.Choice(["docker"]), default="docker", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(["docker"]), default="docker", show_default=True, help="What to write."
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="The folder for the build context.")
 @click.option("--tag", "-t", metavar="REF", help="Build the image under this name.")
 @click.option("--push", is_flag=True, help="Push the image and print registry/repository@sha256:… on stdout.")
@@ -65,6 +69,8 @@ def command(
         _show_plan(request, as_json)
         return
     built = build(request, image, engine=_engine, narrate=narrator(quiet))
+    if built.output:
+        narrator(quiet)(tree(built.output))
     narrator(quiet)(_summary(built))
     answer(_document(built), _text(built), as_json)
 
@@ -98,7 +104,7 @@ def _summary(built: Built) -> str:
 
 def _text(built: Built) -> str:
     if built.pushed:
-        return str(built.pushed)
+        return _pushed(built.pushed)
     return built.image.id if built.image else str(built.output)
 
 
@@ -118,5 +124,11 @@ def _document(built: Built) -> dict[str, Any]:
         "image": {"id": built.image.id, "tag": str(built.image.reference), "size": built.image.size}
         if built.image
         else None,
-        "pushed": str(built.pushed) if built.pushed else None,
+        "pushed": _pushed(built.pushed) if built.pushed else None,
     }
+
+
+def _pushed(reference: ImageReference) -> str:
+    """``registry/repository@sha256:…``: what names the image whatever its tag says later."""
+    assert reference.digest is not None  # noqa: S101  (a push gives it)
+    return reference.with_digest(reference.digest)

@@ -128,17 +128,17 @@ def build_request(
 def image_request(
     tag: str, *, push: bool, network: str | None, pip_config: Path | None, ca_bundle: Path | None, **flags: bool
 ) -> ImageRequest:
-    from flowpack.images.dockerfile import CA_BUNDLE_SECRET, PIP_CONFIG_SECRET  # noqa: PLC0415
     from flowpack.images.reference import ImageReference  # noqa: PLC0415
 
+    secrets = build_secrets(pip_config, ca_bundle)
+    return ImageRequest(tag=ImageReference.parse(tag), push=push, secrets=secrets, network=network, **flags)
+
+
+def build_secrets(pip_config: Path | None, ca_bundle: Path | None) -> dict[str, Path]:
+    from flowpack.images.dockerfile import CA_BUNDLE_SECRET, PIP_CONFIG_SECRET  # noqa: PLC0415
+
     secrets = {PIP_CONFIG_SECRET: pip_config, CA_BUNDLE_SECRET: ca_bundle}
-    return ImageRequest(
-        tag=ImageReference.parse(tag),
-        push=push,
-        secrets={name: path for name, path in secrets.items() if path is not None},
-        network=network,
-        **flags,
-    )
+    return {name: path for name, path in secrets.items() if path is not None}
 
 
 def assignments(pairs: tuple[str, ...], option: str) -> dict[str, str]:

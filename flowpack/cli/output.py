@@ -1,4 +1,4 @@
-"""What every command does with its answer, its narration and its options: stdout is the answer, stderr the narration."""
+"""What every command does with its answer and its narration: stdout is the answer, stderr the narration."""
 
 from __future__ import annotations
 

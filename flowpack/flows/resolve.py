@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowpack.errors import InputError, Location
+from flowpack.errors import InputError, Location, nearest
 
 FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _SUFFIXES = (".yaml", ".yml", ".prompty")
@@ -36,14 +36,11 @@ def find_flow_file(source: Path) -> Path:
 
 
 def _near_miss(source: Path) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415  (only a mistake needs it)
-
     try:
-        names = [each.name for each in source.parent.iterdir()]
+        near = nearest(source.name, (each.name for each in source.parent.iterdir()))
     except OSError:
         return None
-    close = get_close_matches(source.name, names, n=1)
-    return f"did you mean '{source.parent / close[0]}'?" if close else None
+    return f"did you mean '{source.parent / near}'?" if near else None
 
 
 def _what_is_there(folder: Path) -> str:

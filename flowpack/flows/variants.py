@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from flowpack.errors import UsageError
+from flowpack.errors import UsageError, nearest
 from flowpack.yaml_documents import Value
 
 
@@ -89,5 +88,5 @@ def _there(fields: Mapping[str, Value], key: str) -> bool:
 def _close(name: str, options: list[str]) -> str | None:
     if not options:
         return None
-    close = get_close_matches(name, options, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(options)}"
+    near = nearest(name, options)
+    return f"did you mean '{near}'?" if near else f"there are: {', '.join(options)}"

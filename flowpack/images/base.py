@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowpack.errors import InputError, Location, shown_path
+from flowpack.errors import InputError, Location
 
 BASE_FILE = "Dockerfile.base"
 _FROM = re.compile(r"^(?P<head>\s*FROM\s+(?:--\S+\s+)*\S+)(?P<name>\s+AS\s+\S+)?\s*$", re.I)
@@ -14,7 +14,7 @@ _FROM = re.compile(r"^(?P<head>\s*FROM\s+(?:--\S+\s+)*\S+)(?P<name>\s+AS\s+\S+)?
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Dockerfile lines whose last stage is named ``base``, and where they come from, in words."""
+    """Dockerfile lines whose last stage is named ``base``; ``origin`` names their source alike on any machine."""
 
     lines: tuple[str, ...]
     origin: str
@@ -24,7 +24,7 @@ class Base:
         return cls((f"FROM {image} AS base",), origin)
 
     @classmethod
-    def of_file(cls, path: Path) -> Base:
+    def of_file(cls, path: Path, origin: str) -> Base:
         lines = path.read_text(encoding="utf-8").splitlines()
         stages = [number for number, line in enumerate(lines) if _FROM.match(line)]
         if not stages:
@@ -39,7 +39,7 @@ class Base:
                 hint="flowpack names it 'base'",
             )
         lines[last] = match["head"] + " AS base"
-        return cls(tuple(lines), shown_path(path))
+        return cls(tuple(lines), origin)
 
 
 def find_base(*, base_image: str | None, environment_image: str | None, flow_folder: Path, root: Path) -> Base:
@@ -50,10 +50,11 @@ def find_base(*, base_image: str | None, environment_image: str | None, flow_fol
         return Base.of_image(environment_image, "the flow's environment.image")
     for folder in (flow_folder, *flow_folder.parents):
         if (folder / BASE_FILE).is_file():
-            return Base.of_file(folder / BASE_FILE)
+            path = folder / BASE_FILE
+            return Base.of_file(path, path.relative_to(root).as_posix() if folder.is_relative_to(root) else BASE_FILE)
         if folder == root:
             break
-    return Base.of_file(_own_base_file())
+    return Base.of_file(_own_base_file(), f"flowpack's own {BASE_FILE}")
 
 
 def _own_base_file() -> Path:

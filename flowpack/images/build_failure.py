@@ -16,7 +16,7 @@ _HINTS = (
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|certificate signed by unknown authority|certificate verify failed",
-        "the network has a certificate authority of its own: give its CA bundle as a build secret",
+        "the network has a certificate authority of its own: give its CA bundle as a build secret (--ca-bundle FILE)",
     ),
     (r"the --mount option requires BuildKit", "build with BuildKit, or render the Dockerfile with --no-buildkit"),
 )

@@ -1,4 +1,4 @@
-"""OCI labels that say where a flow came from. They go to the engine, not into the Dockerfile, which they would change."""
+"""OCI labels that say where a flow came from: for the engine, since a Dockerfile with them would always change."""
 
 from __future__ import annotations
 

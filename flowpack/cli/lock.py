@@ -1,0 +1,36 @@
+"""``flowpack lock``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flowpack.cli.options import answer_options, build_request, flow_options, source_argument
+from flowpack.cli.output import answer, narrator
+from flowpack.pipeline import lock
+
+
+@click.command("lock")
+@source_argument
+@click.option("--upgrade", is_flag=True, help="Take the newest versions instead of keeping pins that still fit.")
+@click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh; exit 1 where it is not.")
+@flow_options
+@answer_options
+def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Write or renew requirements.lock beside the flow at SOURCE.
+
+    A build uses it as it is for as long as it is fresh: its checksum covers the requirements, what serving needs, the
+    Python and the platform.
+    """
+    request = build_request(source, locked=check, **options)
+    path, lockfile = lock(request, upgrade=upgrade, narrate=narrator(quiet))
+    document = {
+        "lockfile": str(path),
+        "digest": lockfile.digest,
+        "packages": len(lockfile.pins),
+        "origin": lockfile.origin,
+    }
+    narrator(quiet)(f"{len(lockfile.pins)} packages ({lockfile.origin})")
+    answer(document, str(path), as_json)

@@ -1,0 +1,37 @@
+"""``flowpack run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from flowpack.cli.options import answer_options, base_options, engine_options, flow_options
+from flowpack.cli.output import answer, narrator
+from flowpack.cli.serving_options import build_of, serve_request, serving_options
+from flowpack.errors import ServingError
+
+
+@click.command("run")
+@click.argument("subject", metavar="SOURCE|IMAGE")
+@serving_options
+@flow_options
+@base_options
+@engine_options
+@answer_options
+def command(subject: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Serve a flow, what `flowpack build` wrote, or an image, until Ctrl-C.
+
+    Prints the URL on stdout once it is healthy, and the server's log on stderr.
+    """
+    from flowpack.running.serve import serve  # noqa: PLC0415
+    from flowpack.running.subject import resolve_subject  # noqa: PLC0415
+
+    narrate = narrator(quiet)
+    resolved = resolve_subject(subject, build_of(options), narrate)
+    with serve(resolved, serve_request(options), narrate) as served:
+        document = {"url": served.url, "engine": served.engine, "start_seconds": round(served.seconds, 3)}
+        answer(document, served.url, as_json)
+        status = served.server.follow(lambda line: click.echo(line, err=True))
+    if status:
+        raise ServingError(f"the server ended with exit status {status}")

@@ -1,0 +1,85 @@
+"""Options of the commands that start a flow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flowpack.cli.options import build_request, build_secrets, together
+from flowpack.errors import InputError, Location, UsageError
+from flowpack.pipeline import BuildRequest
+from flowpack.running.serve import ServeRequest
+
+serving_options = together(
+    click.option(
+        "--engine",
+        type=click.Choice(["auto", "docker", "venv"]),
+        default="auto",
+        show_default=True,
+        envvar="FLOWPACK_ENGINE",
+        help="A container, or a virtual environment from the lock; auto takes a container where an engine answers.",
+    ),
+    click.option("--port", type=click.IntRange(1, 65535), help="The port on this machine; by default a free one."),
+    click.option(
+        "--env", "-e", "variables", multiple=True, metavar="NAME[=VALUE]", help="Set or pass a variable. Repeatable."
+    ),
+    click.option(
+        "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Variables, NAME=VALUE a line."
+    ),
+    click.option("--run-network", metavar="MODE", help="The container's network: host, or a network's name."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=1),
+        default=120.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long the start may take, and the answer.",
+    ),
+)
+
+_OF_THE_BUILD = ("variant", "include_roots", "python", "platform", "resolver", "locked", "base_image")
+
+
+def build_of(options: dict[str, Any]) -> Callable[[Path], BuildRequest]:
+    """How a flow is built that is given instead of a build."""
+    return lambda source: build_request(source, **{name: options[name] for name in _OF_THE_BUILD})
+
+
+def serve_request(options: dict[str, Any]) -> ServeRequest:
+    return ServeRequest(
+        engine=options["engine"],
+        environment={**_file_variables(options["env_file"]), **_variables(options["variables"])},
+        port=options["port"],
+        network=options["run_network"],
+        timeout=options["timeout"],
+        secrets=build_secrets(options["pip_config"], options["ca_bundle"]),
+        build_network=options["network"],
+    )
+
+
+def _variables(pairs: tuple[str, ...]) -> dict[str, str]:
+    variables = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or (not equals and name not in os.environ):
+            hint = "write NAME=VALUE, or set the variable and write NAME"
+            raise UsageError(f"--env '{name}' has no value", hint=hint)
+        variables[name] = value if equals else os.environ[name]
+    return variables
+
+
+def _file_variables(file: Path | None) -> dict[str, str]:
+    """As ``docker run --env-file`` reads it: no quoting, comments on lines of their own."""
+    variables = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines() if file else (), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise InputError("expected NAME=VALUE", location=Location(file or Path(), number))
+        variables[name.strip()] = value
+    return variables

@@ -1,0 +1,116 @@
+"""Starts a build or an image with the engine that was asked for, or the one that there is."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowpack import process
+from flowpack.errors import EngineError, UsageError
+from flowpack.flows.model import FlowInput
+from flowpack.flows.reader import read_flow
+from flowpack.images.reference import ImageReference
+from flowpack.process import Run
+from flowpack.running.containers import serve_in_container
+from flowpack.running.processes import serve_in_environment
+from flowpack.running.served import Narrate, Served
+from flowpack.running.subject import BuildFolder
+from flowpack.running.variables import server_environment
+
+if TYPE_CHECKING:
+    from flowpack.images.engine import Engine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeRequest:
+    """``engine`` is auto, docker or venv; ``secrets`` and ``build_network`` are for an image that is built first."""
+
+    engine: str = "auto"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    network: str | None = None
+    timeout: float = 120.0
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    build_network: str | None = None
+
+
+@contextlib.contextmanager
+def serve(
+    subject: BuildFolder | ImageReference, request: ServeRequest, narrate: Narrate, run: Run = process.run
+) -> Iterator[Served]:
+    """Healthy when the block begins, stopped when it ends."""
+    engine = _engine(subject, request.engine, narrate, run)
+    build = subject.folder if isinstance(subject, BuildFolder) else None
+    environment = server_environment(build, explicit=request.environment)
+    if engine is None:
+        assert isinstance(subject, BuildFolder)  # noqa: S101  (_engine has refused an image)
+        with serve_in_environment(
+            subject.folder,
+            python=subject.target.python,
+            environment=environment,
+            port=request.port,
+            timeout=request.timeout,
+            run=run,
+            narrate=narrate,
+        ) as served:
+            yield served
+        return
+    image = _built(subject, engine, request, narrate) if isinstance(subject, BuildFolder) else subject
+    with serve_in_container(
+        str(image),
+        environment=environment,
+        port=request.port,
+        network=request.network,
+        timeout=request.timeout,
+        run=run,
+        narrate=narrate,
+    ) as served:
+        yield served
+
+
+def flow_inputs(subject: BuildFolder | ImageReference, served: Served) -> tuple[Path, Mapping[str, FlowInput]]:
+    """The standalone folder that is served, and the flow's inputs; an image's folder is copied out of its container."""
+    if isinstance(subject, BuildFolder):
+        flow = read_flow(subject.folder / "flow" / subject.flow_file)
+    else:
+        flow = read_flow(served.server.copy_out("/flow", Path(tempfile.mkdtemp(prefix="flowpack-"))))
+    return flow.folder, flow.inputs
+
+
+def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate, run: Run) -> Engine | None:
+    """None where a virtual environment serves."""
+    from flowpack.images.engine import find_engine  # noqa: PLC0415  (a virtual environment needs none)
+
+    if asked == "venv":
+        if isinstance(subject, ImageReference):
+            raise UsageError("an image needs an engine", hint="give the flow or the build's output for --engine venv")
+        return None
+    try:
+        return find_engine(run)
+    except EngineError as error:
+        if asked == "docker" or isinstance(subject, ImageReference):
+            raise
+        narrate(f"no container engine: {error.message}; a virtual environment serves")
+        return None
+
+
+def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, narrate: Narrate) -> ImageReference:
+    """The build's image, built where the engine does not have it."""
+    from flowpack.images.engine import ImageBuild  # noqa: PLC0415
+
+    image = subject.image
+    if engine.inspect(image) is None:
+        build = ImageBuild(
+            context=subject.folder,
+            tag=image,
+            platform=subject.target.platform,
+            secrets=request.secrets,
+            network=request.build_network,
+            buildkit="--mount=" in (subject.folder / "Dockerfile").read_text(encoding="utf-8"),
+        )
+        engine.build(build, narrate)
+    return image

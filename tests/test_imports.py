@@ -1,0 +1,60 @@
+"""What loads when: the library without click and SDKs, help without anything heavy, rooms without their neighbours."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+HEAVY = {"click", "docker", "azure", "requests", "rich", "promptflow", "piptools", "pip", "uv"}
+
+# A room may import the rooms named here, and the modules at the top. The picture: docs/explanation/architecture.md.
+MAY_IMPORT = {
+    "flows": set(),
+    "assembly": {"flows", "dependencies"},
+    "dependencies": set(),
+    "images": {"assembly", "dependencies", "flows"},
+    "serving": set(),
+    "running": {"images", "dependencies", "flows", "assembly"},
+}
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys, json\n{statement}\nprint(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", ["flowpack.pipeline", "flowpack.running.serve", "flowpack.images.engine"])
+def test_the_library_loads_without_click_and_the_sdks(module: str) -> None:
+    assert loaded_by(f"import {module}") & HEAVY == set()
+
+
+def test_help_loads_click_and_nothing_heavy() -> None:
+    statement = "from flowpack.cli.main import cli; cli.main(['--help'], standalone_mode=False)"
+    loaded = loaded_by(statement)
+    assert loaded & HEAVY == {"click"}
+    assert "yaml" not in loaded
+
+
+def rooms_imported_by(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        rooms |= {module.split(".")[1] for module in modules if module.startswith("flowpack.")}
+    return rooms
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_a_room_imports_what_the_picture_allows(room: str) -> None:
+    allowed = MAY_IMPORT[room] | {room, "errors", "process", "yaml_documents", "caches"}
+    allowed |= {"pipeline"} if room == "running" else set()
+    for path in (ROOT / "flowpack" / room).glob("*.py"):
+        assert rooms_imported_by(path) <= allowed, path
