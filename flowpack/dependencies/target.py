@@ -11,6 +11,10 @@ from flowpack.errors import UsageError
 SUPPORTED_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 DEFAULT_PYTHON = "3.11"
 
+# The patch version of a Linux distribution that is still maintained (Debian 11 to 13, Ubuntu 22.04 and 24.04): what a
+# lock for the minor version is resolved for. Some packages refuse a minor version's first patches.
+_PATCHES = {"3.9": "2", "3.10": "12", "3.11": "2", "3.12": "3", "3.13": "5"}
+
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -50,6 +54,15 @@ class Target:
                 hint=f"promptflow serves on {', '.join(SUPPORTED_PYTHONS)}; give the minor version alone",
             )
         return cls(python, Platform.parse(platform))
+
+    @property
+    def version(self) -> tuple[int, int]:
+        major, minor = self.python.split(".")
+        return int(major), int(minor)
+
+    @property
+    def full_version(self) -> str:
+        return f"{self.python}.{_PATCHES.get(self.python, '0')}"
 
     def __str__(self) -> str:
         return f"Python {self.python} on {self.platform}"

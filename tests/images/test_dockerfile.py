@@ -100,7 +100,7 @@ def base_of(tmp_path: Path, base_image: str | None = None, environment_image: st
 def test_the_base_is_looked_for_from_near_to_far(tmp_path: Path) -> None:
     own = base_of(tmp_path)
     assert own.lines[-2:] == ("ARG PYTHON_VERSION", "FROM python:${PYTHON_VERSION}-slim-bookworm AS base")
-    assert own == Base.of_file(ROOT / "Dockerfile.base")
+    assert own == Base.of_file(ROOT / "Dockerfile.base", "flowpack's own Dockerfile.base")
     write_tree(tmp_path, {"Dockerfile.base": "FROM company/python:3.11\nRUN apt-get update\n"})
     assert base_of(tmp_path).lines == ("FROM company/python:3.11 AS base", "RUN apt-get update")
     write_tree(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from flowpack import process
 from flowpack.dependencies.target import Platform
 from flowpack.errors import EngineError, ServingError
 from flowpack.images.engine import DockerEngine, ImageBuild
@@ -34,7 +36,7 @@ COPY requirements.lock /
 RUN --mount=type=secret,id=ca-bundle \\
     if [ -f /run/secrets/ca-bundle ]; then export PIP_CERT=/run/secrets/ca-bundle; fi \\
  && python3 -m venv /opt/venv \\
- && /opt/venv/bin/pip install --disable-pip-version-check --no-cache-dir --require-hashes --no-deps -r /requirements.lock
+ && /opt/venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r /requirements.lock
 FROM {base}
 COPY --from=dependencies /opt/venv /opt/venv
 COPY flowpack_serving /opt/venv/lib/python3.11/site-packages/flowpack_serving
@@ -91,13 +93,14 @@ def mounted(flow: Path) -> Sequence[str]:
     return (f"--volume={flow.parent}:/var/azureml-app/models:ro", "--env=AZUREML_MODEL_DIR=/var/azureml-app/models")
 
 
-def left_over(docker: Docker) -> list[str]:
-    return docker("ps", "--all", "--quiet", "--filter=label=flowpack.run=1").split()
+def containers(docker: Docker, image: str) -> list[str]:
+    """Those of this module's image, running or not: others may run flowpack on this machine too."""
+    return docker("ps", "--all", "--quiet", "--filter=label=flowpack.run=1", f"--filter=ancestor={image}").split()
 
 
 @pytest.mark.parametrize("serving_engine", ["flask", "fastapi"])
 def test_an_llm_flow_in_a_container_with_its_connection_from_variables_alone(
-    image: str, stub: OpenAIStub, environment: dict[str, str], docker: Docker, serving_engine: str
+    image: str, stub: OpenAIStub, environment: dict[str, str], docker: Docker, tmp_path: Path, serving_engine: str
 ) -> None:
     stub.requests.clear()
     given = {**environment, "PROMPTFLOW_SERVING_ENGINE": serving_engine}
@@ -106,22 +109,24 @@ def test_an_llm_flow_in_a_container_with_its_connection_from_variables_alone(
         assert served.url.startswith("http://127.0.0.1:")
         assert score(served.url, {"question": "Hello?"}).answer == {"answer": "echo: Hello?"}
         assert "the-key" not in served.server.logs()
+        copied = served.server.copy_out("/flow", tmp_path)
+        assert (copied / "flow.dag.yaml").read_text() == (FLOWS / "llm-chat" / "flow.dag.yaml").read_text()
     assert [request.key for request in stub.requests] == ["the-key"]
-    assert not left_over(docker)
+    assert not containers(docker, image)
 
 
 def test_a_read_only_root_and_a_user_id_without_a_name(image: str, environment: dict[str, str], docker: Docker) -> None:
     options = ("--read-only", "--user=12345:12345", "--cap-drop=ALL", "--security-opt=no-new-privileges")
     with serve_in_container(image, environment=environment, options=options) as served:
         assert score(served.url, {"question": "Hello?"}).answer == {"answer": "echo: Hello?"}
-        [container] = left_over(docker)
+        [container] = containers(docker, image)
         assert docker("inspect", "--format={{.Config.User}}", container).strip() == "12345:12345"
         assert docker("diff", container) == ""
 
 
 def test_the_health_check_needs_no_curl(image: str, environment: dict[str, str], docker: Docker) -> None:
     with serve_in_container(image, environment=environment):
-        [container] = left_over(docker)
+        [container] = containers(docker, image)
         deadline = time.monotonic() + 60
         while (status := docker("inspect", "--format={{.State.Health.Status}}", container).strip()) == "starting":
             assert time.monotonic() < deadline
@@ -138,15 +143,15 @@ def test_what_is_missing_is_told_and_nothing_is_left(image: str, docker: Docker)
     with pytest.raises(ServingError) as caught, serve_in_container(image, environment={}):
         pass
     assert "cannot start: 2 settings are missing" in (caught.value.detail or "")
-    assert not left_over(docker)
+    assert not containers(docker, image)
 
 
-def test_a_model_mounted_by_azure_ml_is_served_instead_of_the_flow_in_the_image(image: str) -> None:
-    options = mounted(FLOWS / "python-only")
-    with serve_in_container(
-        image, environment={**KEY, "OPEN_AI_CONNECTION_API_BASE": "http://x"}, options=options
-    ) as served:
-        assert "/var/azureml-app/models/" in served.server.logs()
+def test_a_model_mounted_by_azure_ml_is_served_instead_of_the_flow_in_the_image(
+    image: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    flow = Path(shutil.copytree(FLOWS / "python-only", tmp_path / "model" / "python-only"))
+    with serve_in_container(image, environment=environment, options=mounted(flow)) as served:
+        assert score(served.url, {"text": "a b c"}).answer == {"word_count": 3}
 
 
 def test_a_stop_finishes_what_was_asked_and_ends_well(
@@ -169,7 +174,7 @@ def test_a_stop_finishes_what_was_asked_and_ends_well(
         for each in asking:
             each.start()
         time.sleep(0.5)
-        [container] = left_over(docker)
+        [container] = containers(docker, image)
         docker("stop", "--time=60", container)
         for each in asking:
             each.join()
@@ -190,8 +195,6 @@ def test_a_port_of_one_s_own_and_the_host_s_network(image: str, environment: dic
 
 
 def test_values_do_not_stand_on_the_command_line(image: str, environment: dict[str, str]) -> None:
-    from flowpack import process
-
     commands: list[str] = []
 
     def run(args: Sequence[str], **options: object) -> process.Completed:
@@ -217,14 +220,13 @@ def test_a_signal_leaves_no_container(
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline().startswith("http://")
-        assert len(left_over(docker)) == 1
+        assert len(containers(docker, image)) == 1
         running.send_signal(getattr(signal, name))
         assert running.wait(60) != 0
-    assert not left_over(docker)
+    assert not containers(docker, image)
 
 
-def test_an_image_that_is_not_there(engine: DockerEngine, docker: Docker) -> None:
+def test_an_image_that_is_not_there(engine: DockerEngine) -> None:
     with pytest.raises(EngineError) as caught, serve_in_container("flowpack-no-such-image:1", environment={}):
         pass
     assert "flowpack build" in (caught.value.hint or "")
-    assert not left_over(docker)

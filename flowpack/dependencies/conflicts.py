@@ -1,0 +1,115 @@
+"""What a resolver said, turned into an error at the line of the requirements file that it is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from packaging.utils import canonicalize_name
+
+from flowpack.dependencies.known_good import constrained_name
+from flowpack.dependencies.pip_compile import REFUSED
+from flowpack.dependencies.requirements import RequirementLine
+from flowpack.dependencies.resolvers import REQUIREMENTS, Question, UnresolvedError
+from flowpack.errors import FlowpackError, Location, RequirementsError, ToolError
+
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+# uv's and pip's ways to name what was asked for, before what that needs in turn.
+_ASKED_FOR = re.compile(
+    rf"(?:you require|The user requested(?: \(constraint\))?|satisfies the requirement"
+    rf"|No matching distribution found for|Failed to (?:build|download|download and build)|Cannot install)"
+    rf" [`'\"]?({_NAME})"
+)
+_ANY_NAME = re.compile(_NAME)
+_PLACE = re.compile(rf"-r {re.escape(REQUIREMENTS)} \(line (\d+)\)")
+_REFUSED_PROJECT = re.compile(rf"{re.escape(REFUSED)}Could not fetch URL \S*?/({_NAME})/?: ")
+_UNREACHABLE = re.compile(
+    r"Request failed after|error sending request|dns error|tcp connect error|operation timed out"
+    r"|HTTP status server error|HTTP status client error \((?:401|403|407|429)"
+    r"|lack of valid authentication credentials|returned a 403|invalid peer certificate|network was disabled"
+    r"|(?:401|403|407|429) Client Error|50\d Server Error"
+    r"|Max retries exceeded|CERTIFICATE_VERIFY_FAILED"
+)
+_NO_ANSWER_OF_A_RESOLVER = re.compile(r"Traceback \(most recent call last\)|error: (?:unexpected|invalid) ", re.M)
+
+
+def blames_known_good(unresolved: UnresolvedError, question: Question) -> bool:
+    """Whether flowpack's own bounds have a part in it, so that the flow may resolve without them."""
+    ours = {constrained_name(line) for line in question.known_good}
+    return not _is_unreachable(unresolved.words) and not ours.isdisjoint(_names(_ANY_NAME, unresolved.words))
+
+
+def explain(unresolved: UnresolvedError, question: Question, resolver: str) -> FlowpackError:
+    words = _with_own_places(unresolved.words, question)
+    if _is_unreachable(words):
+        return ToolError(
+            f"{resolver} cannot reach a package index, or was refused by it",
+            detail=words,
+            hint="pip's configuration and PIP_* variables say which index is asked (index-url, cert, proxy)",
+        )
+    line = _line_at_fault(words, question)
+    broken = unresolved.completed.returncode != 1 and line is None
+    if broken or not words or _NO_ANSWER_OF_A_RESOLVER.search(words):
+        return ToolError(f"{resolver} failed", detail=words or f"exit status {unresolved.completed.returncode}")
+    return RequirementsError(
+        f"'{line.text}' does not resolve for {question.target}"
+        if line
+        else f"the requirements do not resolve for {question.target}",
+        location=line.location if line else _first_line(question),
+        detail=words,
+        hint=_serving_hint(words, question),
+    )
+
+
+def _is_unreachable(words: str) -> bool:
+    """An index may refuse one project and answer for others: that counts where the failure is about the project."""
+    plain = [line for line in words.splitlines() if not line.startswith(REFUSED)]
+    refused = {canonicalize_name(found[1]) for found in _REFUSED_PROJECT.finditer(words)}
+    about = set(_names(_ANY_NAME, "\n".join(plain)))
+    others = [line for line in words.splitlines() if line.startswith(REFUSED) and not _REFUSED_PROJECT.match(line)]
+    return bool(refused & about or others or _UNREACHABLE.search("\n".join(plain)))
+
+
+def _line_at_fault(words: str, question: Question) -> RequirementLine | None:
+    lines = (*question.requirements.lines, *question.requirements.constraints)
+    for pattern in (_ASKED_FOR, _ANY_NAME):
+        for name in _names(pattern, words):
+            for line in lines:
+                if line.name == name:
+                    return line
+    return None
+
+
+def _first_line(question: Question) -> Location | None:
+    lines = (*question.requirements.lines, *question.requirements.constraints)
+    return lines[0].location if lines else question.requirements.location
+
+
+def _serving_hint(words: str, question: Question) -> str | None:
+    named = set(_names(_ANY_NAME, words))
+    added = [each for each in question.serving if each.name in named]
+    if not added:
+        return None
+    texts = ", ".join(f"{each.text} ({each.because})" for each in added)
+    return f"flowpack adds {texts}; a line of your own for the same package replaces it"
+
+
+def _names(pattern: re.Pattern[str], words: str) -> Iterator[str]:
+    for found in pattern.finditer(words):
+        yield canonicalize_name(found[found.re.groups])
+
+
+def _with_own_places(words: str, question: Question) -> str:
+    """pip names the lines of the file it was given, which is not the one that the user knows."""
+    places = [*_own_places(question.requirements.lines), *("flowpack, for serving" for _ in question.serving)]
+
+    def place(found: re.Match[str]) -> str:
+        number = int(found[1])
+        return places[number - 1] if number <= len(places) else found[0]
+
+    return _PLACE.sub(place, words)
+
+
+def _own_places(lines: Iterable[RequirementLine]) -> Iterator[str]:
+    for line in lines:
+        yield f"{line.text} ({line.source} line {line.location.line})"

@@ -1,0 +1,225 @@
+"""The text of a lock: one form, whichever resolver gave the pins, and its way back into values."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from flowpack.dependencies.target import Target
+from flowpack.errors import Location, LockError
+
+LOCK_NAME = "requirements.lock"
+FORMAT = 1
+
+_PIN = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*(?:===?\s*(?P<version>[^\s;]+)|@\s*(?P<url>\S+))")
+_HASH = re.compile(r"--hash[= ](sha256:[0-9a-f]{64})(?=\s|$)")
+_OPTION = re.compile(r"-")
+_SECTION = re.compile(r"# (?P<key>[a-z ]+):$")
+_FIELD = re.compile(r"# (?P<key>[a-z]+): (?P<value>\S.*)$")
+_MERGE_CONFLICT = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One package of a lock: its version, or the URL of its archive; ``name`` is canonical."""
+
+    name: str
+    version: str | None
+    hashes: tuple[str, ...]
+    via: tuple[str, ...] = ()
+    url: str | None = None
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.name} @ {self.url}" if self.url else f"{self.name}=={self.version}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockInputs:
+    """Everything that a lock depends on, as texts that are the same on every machine."""
+
+    target: Target
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    serving: tuple[str, ...]
+    options: tuple[str, ...]
+    known_good: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        return _digest(line + "\n" for line in self._all())
+
+    def sections(self) -> dict[str, tuple[str, ...]]:
+        """What the lock's header lists, so that a stale lock can tell what changed."""
+        return {
+            "requirements": self.requirements,
+            "constraints": self.constraints,
+            "options": self.options,
+            "added for serving": self.serving,
+        }
+
+    def _all(self) -> Iterator[str]:
+        yield f"format {FORMAT}"
+        yield f"target {self.target}"
+        for key, lines in {**self.sections(), "known good": self.known_good}.items():
+            yield f"{key}:"
+            yield from lines
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParsedLock:
+    """A lock as its text says it; what a lock of another maker does not say is None or empty."""
+
+    pins: tuple[Pin, ...]
+    format: str | None
+    target: str | None
+    inputs_digest: str | None
+    sections: Mapping[str, tuple[str, ...]]
+
+
+def render_lock(inputs: LockInputs, pins: Iterable[Pin]) -> str:
+    """The whole text; its bytes follow from the arguments alone, whatever order the pins come in."""
+    before = [
+        "# Every package that serving this flow installs, with its hashes. Made by `flowpack lock`: change the",
+        "# requirements and run it again, this file is not for editing.",
+        "#",
+        f"# format: {FORMAT}",
+        f"# target: {inputs.target}",
+        f"# inputs: {inputs.digest}",
+    ]
+    after = [*_header_sections(inputs), "", *inputs_options(inputs)]
+    for pin in sorted(pins, key=lambda pin: pin.name):
+        after += _pin_lines(pin)
+    content = _content_digest([*before, *after])
+    return "\n".join([*before, f"# content: {content}", *after]) + "\n"
+
+
+def inputs_options(inputs: LockInputs) -> list[str]:
+    """The options that an installer needs as well: not those that only choose versions, nor folders of the flow."""
+    needed = [
+        line
+        for line in inputs.options
+        if line not in {"--pre", "--prefer-binary"} and not (line.startswith("--find-links ") and "://" not in line)
+    ]
+    return [*needed, ""] if needed else []
+
+
+def parse_lock(text: str, path: Path = Path(LOCK_NAME)) -> ParsedLock:
+    """Raises LockError where a pin has no hash, a line is no lock's, or the text is not as flowpack wrote it."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.startswith(_MERGE_CONFLICT):
+            raise LockError("a merge left its conflict here", location=Location(path, number))
+    parsed = read_header(lines, read_pins(lines, path))
+    stated = next(((number, line) for number, line in enumerate(lines) if line.startswith("# content: ")), None)
+    if stated is None and parsed.inputs_digest is None:
+        return parsed
+    number, line = stated or (0, "")
+    if line.removeprefix("# content: ") != _content_digest([*lines[:number], *lines[number + 1 :]]):
+        raise LockError("the lock was changed by hand", location=Location(path, number + 1))
+    return parsed
+
+
+def read_header(lines: Sequence[str], pins: Iterable[Pin]) -> ParsedLock:
+    fields: dict[str, str] = {}
+    sections: dict[str, list[str]] = {}
+    section: list[str] = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        if line.startswith("#   "):
+            section.append(line[4:])
+        elif found := _SECTION.match(line):
+            section = sections.setdefault(found["key"], [])
+        elif found := _FIELD.match(line):
+            fields[found["key"]] = found["value"]
+    return ParsedLock(
+        pins=tuple(pins),
+        format=fields.get("format"),
+        target=fields.get("target"),
+        inputs_digest=fields.get("inputs"),
+        sections={key: tuple(values) for key, values in sections.items()},
+    )
+
+
+def read_pins(lines: Sequence[str], path: Path, *, lenient: bool = False) -> Iterator[Pin]:
+    """The pins of a lock, or of what a resolver wrote; ``lenient`` passes over what is no pin with hashes."""
+    for number, block, comments in _blocks(lines):
+        if _OPTION.match(block):
+            continue
+        found = _PIN.match(block)
+        hashes = tuple(sorted(set(_HASH.findall(block))))
+        if found is None or not hashes:
+            if lenient:
+                continue
+            name = found["name"] if found else block.split(maxsplit=1)[0]
+            message = f"'{name}' has no hash" if found else f"'{name}' is not pinned to a version"
+            raise LockError(message, location=Location(path, number))
+        yield Pin(canonicalize_name(found["name"]), found["version"], hashes, tuple(_via(comments)), found["url"])
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, list[str]]]:
+    """Each entry with the number of its first line, its continued lines joined, and the comments below it."""
+    entry: tuple[int, str, list[str]] | None = None
+    continued = False
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if text.startswith("#"):
+            if entry is not None:
+                entry[2].append(text)
+            continued = False
+            continue
+        if continued and entry is not None:
+            entry = (entry[0], f"{entry[1]} {text.rstrip(chr(92)).strip()}", entry[2])
+        else:
+            if entry is not None:
+                yield entry
+            entry = (number, text.rstrip("\\").strip(), []) if text else None
+        continued = text.endswith("\\")
+    if entry is not None:
+        yield entry
+
+
+def _via(comments: Sequence[str]) -> Iterator[str]:
+    found = False
+    for comment in comments:
+        text = comment.removeprefix("#").strip()
+        if text == "via" or text.startswith("via "):
+            found = True
+            text = text[4:].strip()
+        if found and text:
+            yield text
+
+
+def _pin_lines(pin: Pin) -> list[str]:
+    hashes = [f"    --hash={each}" for each in sorted(pin.hashes)]
+    lines = [f"{pin.requirement} \\", *(f"{line} \\" for line in hashes[:-1]), hashes[-1]]
+    if len(pin.via) == 1:
+        lines.append(f"    # via {pin.via[0]}")
+    elif pin.via:
+        lines += ["    # via", *(f"    #   {each}" for each in sorted(pin.via))]
+    return lines
+
+
+def _header_sections(inputs: LockInputs) -> list[str]:
+    lines = []
+    for key, texts in inputs.sections().items():
+        if texts:
+            lines += ["#", f"# {key}:", *(f"#   {text}" for text in texts)]
+    return lines
+
+
+def _content_digest(lines: Iterable[str]) -> str:
+    return _digest(line + "\n" for line in lines)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    summed = hashlib.sha256()
+    for line in lines:
+        summed.update(line.encode())
+    return f"sha256:{summed.hexdigest()}"

@@ -1,0 +1,219 @@
+"""From requirements to a lock: the one next to the flow where it is fresh, else a new one from a resolver.
+
+Fresh means that the checksum in its header covers the same inputs: the requirements with the files they name, what
+serving adds, the target, the index options, flowpack's own bounds and the format. A resolver is looked for only after
+that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowpack.dependencies.index_options import public_url
+from flowpack.dependencies.known_good import known_good
+from flowpack.dependencies.lock_format import (
+    FORMAT,
+    LOCK_NAME,
+    LockInputs,
+    ParsedLock,
+    Pin,
+    parse_lock,
+    read_header,
+    read_pins,
+    render_lock,
+)
+from flowpack.dependencies.requirements import RequirementLine, Requirements
+from flowpack.dependencies.serving_needs import ServingNeeds, ServingRequirement, serving_requirements
+from flowpack.dependencies.target import Target
+from flowpack.errors import Location, LockError, RequirementsError, UsageError
+from flowpack.process import Run, run
+
+if TYPE_CHECKING:
+    from flowpack.dependencies.resolvers import Question, Resolver
+
+__all__ = ["LOCK_NAME", "Lockfile", "ParsedLock", "Pin", "lock_dependencies", "parse_lock"]
+
+Narrate = Callable[[str], None]
+_SERVING = "flowpack, for serving"
+_BROKEN = "broken"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lockfile:
+    """``digest`` is of the text's bytes, ``inputs_digest`` of what the text follows from."""
+
+    text: str
+    digest: str
+    inputs_digest: str
+    pins: Mapping[str, str]
+    origin: str
+
+
+def lock_dependencies(
+    requirements: Requirements,
+    *,
+    needs: ServingNeeds,
+    target: Target,
+    resolver: str = "auto",
+    existing: Path | None = None,
+    locked: bool = False,
+    upgrade: bool = False,
+    renew: bool = False,
+    source: str = "SOURCE",
+    run: Run = run,
+    narrate: Narrate = lambda _: None,
+) -> Lockfile:
+    """The flow's lock; writes nothing.
+
+    ``locked`` refuses a stale or missing lock. ``renew`` takes what it can from a broken one, as ``flowpack lock``
+    does, and ``upgrade`` takes nothing from it.
+    """
+    if locked and (upgrade or renew):
+        raise UsageError("a lock is either kept or renewed", hint="leave out --locked")
+    serving = serving_requirements(needs, requirements)
+    inputs = _inputs(requirements, serving, target)
+    command = f"flowpack lock {source}"
+    old = None if upgrade else _existing_lock(existing, command, lenient=renew)
+    if old is not None and old[1].inputs_digest == inputs.digest:
+        return _lockfile(old[0], inputs, old[1].pins, f"reused {LOCK_NAME}")
+    if locked:
+        raise _refusal(existing, old[1] if old else None, inputs, command)
+    if old is not None:
+        narrate(f"{LOCK_NAME} is stale: {'; '.join(changes(old[1], inputs))}")
+    # A fresh lock never gets here, and pays for none of this.
+    from flowpack.dependencies.resolvers import Question, choose_resolver  # noqa: PLC0415
+
+    question = Question(
+        requirements=requirements,
+        serving=serving,
+        known_good=inputs.known_good,
+        target=target,
+        preferred=old[1].pins if old else (),
+        upgrade=upgrade,
+    )
+    chosen = choose_resolver(resolver, target, run, narrate)
+    narrate(f"resolving the requirements for {target} with {chosen.name}")
+    started = time.monotonic()
+    pins = tuple(_finished(pin, question) for pin in _answer(chosen, question, narrate))
+    origin = f"resolved by {chosen.name} in {time.monotonic() - started:.1f} s"
+    return _lockfile(render_lock(inputs, pins), inputs, pins, origin)
+
+
+def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
+    """What a person would say changed since the lock was made."""
+    if old.inputs_digest == _BROKEN:
+        return ["it was changed by hand"]
+    if old.inputs_digest is None:
+        return ["it was not made by flowpack"]
+    if old.format != str(FORMAT):
+        return [f"it has format {old.format}, and this flowpack writes {FORMAT}"]
+    told = []
+    if old.target != str(inputs.target):
+        told.append(f"it is for {old.target}, and {inputs.target} is asked for")
+    for key, now in inputs.sections().items():
+        before = old.sections.get(key, ())
+        told += [f"{key}: '{text}' is new" for text in now if text not in before]
+        told += [f"{key}: '{text}' is gone" for text in before if text not in now]
+    return told or ["flowpack's known good versions changed"]
+
+
+def _inputs(requirements: Requirements, serving: tuple[ServingRequirement, ...], target: Target) -> LockInputs:
+    def texts(lines: tuple[RequirementLine, ...]) -> tuple[str, ...]:
+        return tuple(sorted({" ".join([line.text, *(f"--hash={each}" for each in line.hashes)]) for line in lines}))
+
+    return LockInputs(
+        target=target,
+        requirements=texts(requirements.lines),
+        constraints=texts(requirements.constraints),
+        serving=tuple(each.text for each in serving),
+        options=requirements.options.inputs(),
+        known_good=known_good(requirements),
+    )
+
+
+def _existing_lock(path: Path | None, command: str, *, lenient: bool) -> tuple[str, ParsedLock] | None:
+    if path is None or not path.is_file():
+        return None
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return text, parse_lock(text, path)
+    except OSError as error:
+        raise LockError(f"the lock cannot be read: {error.strerror}", location=Location(path)) from None
+    except UnicodeDecodeError:
+        if lenient:
+            return None
+        raise LockError("the lock is not UTF-8 text", location=Location(path), hint=_renewal(command)) from None
+    except LockError as error:
+        if lenient:
+            lines = text.splitlines()
+            return text, replace(read_header(lines, read_pins(lines, path, lenient=True)), inputs_digest=_BROKEN)
+        raise LockError(error.message, location=error.location, hint=_renewal(command)) from None
+
+
+def _renewal(command: str) -> str:
+    return f"`{command}` makes it again; a change belongs in the requirements"
+
+
+def _refusal(existing: Path | None, old: ParsedLock | None, inputs: LockInputs, command: str) -> LockError:
+    if old is None:
+        name = existing.name if existing else LOCK_NAME
+        where = Location(existing) if existing else None
+        return LockError(f"there is no {name} next to the flow", location=where, hint=f"`{command}` writes it")
+    return LockError(
+        f"the lock is stale: {'; '.join(changes(old, inputs))}",
+        location=Location(existing) if existing else None,
+        hint=f"`{command}` renews it",
+    )
+
+
+def _answer(resolver: Resolver, question: Question, narrate: Narrate) -> tuple[Pin, ...]:
+    from flowpack.dependencies.conflicts import blames_known_good, explain  # noqa: PLC0415
+    from flowpack.dependencies.resolvers import UnresolvedError  # noqa: PLC0415
+
+    try:
+        return resolver.resolve(question)
+    except UnresolvedError as error:
+        first = error
+    if not blames_known_good(first, question):
+        raise explain(first, question, resolver.name) from None
+    narrate("that does not fit flowpack's known good versions: resolving without them")
+    freed = replace(question, known_good=())
+    try:
+        return resolver.resolve(freed)
+    except UnresolvedError as error:
+        raise explain(error, freed, resolver.name) from None
+
+
+def _finished(pin: Pin, question: Question) -> Pin:
+    """The pin with what the resolver does not know: whose requirement it is, the URL as written, the user's hashes."""
+    requirements = question.requirements
+    named = [line for line in requirements.lines if line.name == pin.name]
+    via = {each for each in pin.via if not each.startswith("-")} | {f"-r {line.source}" for line in named}
+    via |= {_SERVING for each in question.serving if each.name == pin.name}
+    stated = {each for line in requirements.named(pin.name) for each in line.hashes}
+    hashes = tuple(each for each in pin.hashes if each in stated) if stated else pin.hashes
+    if not hashes:
+        line = next(line for line in requirements.named(pin.name) if line.hashes)
+        raise RequirementsError(
+            f"none of the hashes given for '{line.text}' is one of {pin.requirement}",
+            location=line.location,
+            hint="pip's hash command prints an archive's sha256",
+        )
+    written = next((line.public_url for line in named if line.public_url), None)
+    url = written or (public_url(pin.url) if pin.url else None)
+    return replace(pin, via=tuple(sorted(via)), hashes=hashes, url=url)
+
+
+def _lockfile(text: str, inputs: LockInputs, pins: tuple[Pin, ...], origin: str) -> Lockfile:
+    return Lockfile(
+        text=text,
+        digest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+        inputs_digest=inputs.digest,
+        pins={pin.name: pin.version or f"@ {pin.url}" for pin in sorted(pins, key=lambda pin: pin.name)},
+        origin=origin,
+    )

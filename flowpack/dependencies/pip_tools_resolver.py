@@ -1,0 +1,154 @@
+"""pip-tools: resolves for the interpreter that it runs in, so one of the target's minor version is found first."""
+
+from __future__ import annotations
+
+import os
+import platform as host
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from itertools import takewhile
+from pathlib import Path
+
+from flowpack.caches import cache_folder
+from flowpack.dependencies.lock_format import Pin
+from flowpack.dependencies.pip_compile import REFUSED
+from flowpack.dependencies.resolvers import (
+    ANSWER,
+    FASTER,
+    REQUIREMENTS,
+    Question,
+    UnresolvedError,
+    answer_in,
+    constraint_arguments,
+    question_folder,
+)
+from flowpack.dependencies.target import Platform, Target
+from flowpack.errors import ToolError
+from flowpack.process import Completed, Run, run
+
+_PROGRAM = Path(__file__).with_name("pip_compile.py")
+_REQUIREMENT = "pip-tools>=7.4"
+
+
+@dataclass(frozen=True, slots=True)
+class PipToolsResolver:
+    python: str
+    name: str
+    run: Run = field(default=run, repr=False)
+
+    def resolve(self, question: Question) -> tuple[Pin, ...]:
+        with question_folder(question, options=True) as folder:
+            completed = self.run(
+                [
+                    *(self.python, str(_PROGRAM), REQUIREMENTS, *constraint_arguments(question)),
+                    *("--output-file", ANSWER, "--generate-hashes", "--annotation-style", "split"),
+                    *("--allow-unsafe", "--strip-extras", "--no-header", "--no-color", "--no-config", "--verbose"),
+                    *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"),
+                    *(["--upgrade"] if question.upgrade else []),
+                ],
+                cwd=folder,
+                env={
+                    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+                    "PIP_NO_INPUT": "1",
+                    "PIP_REQUIRE_HASHES": None,  # it would ask for hashes in the question
+                    "PIP_QUIET": None,
+                    "PIP_VERBOSE": None,
+                    "PYTHONUTF8": "1",
+                },
+            )
+            if completed.returncode != 0:
+                raise UnresolvedError(completed, pip_words(completed))
+            return answer_in(folder)
+
+
+def find_pip_tools(target: Target, run: Run, narrate: Callable[[str], None]) -> PipToolsResolver:
+    if sys.platform != "linux" or Platform.of_this_machine() != target.platform:
+        raise ToolError(
+            f"pip-tools resolves for the machine it runs on, which is {sys.platform}/{host.machine()}"
+            f" and not {target.platform}",
+            hint=FASTER,
+        )
+    if sys.version_info[:2] == target.version:
+        return _of_this_interpreter(run)
+    return PipToolsResolver(_environment(target, run, narrate), f"pip-tools on Python {target.python}", run)
+
+
+def pip_words(completed: Completed) -> str:
+    """pip's errors, what it says of their cause and which index refused, without its account of all the rest."""
+    lines = [line.removeprefix("  ").rstrip() for line in completed.stderr.splitlines()]
+    told = [line for line in lines if line.startswith(REFUSED)]
+    first = next((number for number, line in enumerate(lines) if line.startswith("ERROR:")), None)
+    said = [line for line in (lines[first:] if first is not None else lines[-20:]) if line not in told]
+    return "\n".join([*dict.fromkeys(told), *said[:1], *_cause(completed.stdout), *said[1:]]).strip()
+
+
+def _cause(stdout: str) -> list[str]:
+    """The paragraph on a conflict's cause, which pip gives as information and not with the error."""
+    _, heading, rest = stdout.partition("The conflict is caused by:")
+    return (
+        [heading, *(line.removeprefix("  ") for line in takewhile(str.strip, rest.splitlines()[1:]))] if heading else []
+    )
+
+
+def _of_this_interpreter(run: Run) -> PipToolsResolver:
+    try:
+        found = version("pip-tools") if find_spec("piptools") and find_spec("pip") else None
+    except PackageNotFoundError:
+        found = None
+    if found is None:
+        raise ToolError("pip-tools is not installed beside flowpack", hint=f"pip install '{_REQUIREMENT}'; or {FASTER}")
+    return PipToolsResolver(sys.executable, f"pip-tools {found}", run)
+
+
+def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> str:
+    """The interpreter of a virtual environment with pip-tools, made once a minor version and kept in the cache."""
+    final = cache_folder("pip-tools") / f"python{target.python}"
+    python = final / "bin" / "python"
+    if _minor_version(str(python), run) == target.version:
+        return str(python)
+    base = _interpreter(target, run)
+    narrate(f"installing pip-tools for Python {target.python}, once")
+    making = Path(tempfile.mkdtemp(prefix=f"{final.name}.", dir=final.parent))
+    try:
+        for command in (
+            [base, "-m", "venv", str(making)],
+            [str(making / "bin" / "python"), "-m", "pip", "install", "--quiet", _REQUIREMENT],
+        ):
+            completed = run(command, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
+            if completed.returncode != 0:
+                raise ToolError(
+                    f"pip-tools cannot be installed for Python {target.python}",
+                    detail=(completed.stderr or completed.stdout).strip(),
+                    hint=FASTER,
+                )
+        shutil.rmtree(final, ignore_errors=True)
+        # Its programs name the old place; it is started as an interpreter alone.
+        making.rename(final)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return str(python)
+
+
+def _interpreter(target: Target, run: Run) -> str:
+    program = shutil.which(f"python{target.python}")
+    # A pyenv shim is on PATH for each version, chosen or not.
+    if program is None or _minor_version(program, run) != target.version:
+        raise ToolError(
+            f"pip-tools resolves for the Python it runs in, and there is no python{target.python} on PATH",
+            hint=f"install Python {target.python}; or {FASTER}",
+        )
+    return program
+
+
+def _minor_version(program: str, run: Run) -> tuple[int, int] | None:
+    if not os.access(program, os.X_OK):
+        return None
+    completed = run([program, "-c", "import sys; print(*sys.version_info[:2])"])
+    found = re.fullmatch(r"(\d+) (\d+)\s*", completed.stdout)
+    return (int(found[1]), int(found[2])) if completed.returncode == 0 and found else None

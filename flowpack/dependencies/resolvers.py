@@ -1,0 +1,108 @@
+"""What a resolver is asked and what it answers; uv and pip-tools stand behind one verb."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from flowpack.dependencies.lock_format import Pin, read_pins
+from flowpack.dependencies.requirements import Requirements
+from flowpack.dependencies.serving_needs import ServingRequirement
+from flowpack.dependencies.target import Target
+from flowpack.errors import ToolError, UsageError
+from flowpack.process import Completed, Run
+
+CHOICES = ("auto", "pip-tools", "uv")
+FASTER = "flowpack[fast] brings uv, which resolves for any Python and platform: pip install 'flowpack[fast]'"
+
+REQUIREMENTS, CONSTRAINTS, KNOWN_GOOD, ANSWER = "requirements.in", "constraints.txt", "known-good.txt", "answer.txt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """Which versions fit all of this together; of ``preferred`` pins as many as possible are kept."""
+
+    requirements: Requirements
+    serving: tuple[ServingRequirement, ...]
+    known_good: tuple[str, ...]
+    target: Target
+    preferred: tuple[Pin, ...] = ()
+    upgrade: bool = False
+
+
+class UnresolvedError(Exception):
+    """The resolver ended without an answer; ``words`` is what it said."""
+
+    def __init__(self, completed: Completed, words: str) -> None:
+        super().__init__(words)
+        self.completed = completed
+        self.words = words
+
+
+class Resolver(Protocol):
+    """Raises UnresolvedError where no answer came, and ToolError where it could not even ask."""
+
+    @property
+    def name(self) -> str:
+        """The program and its version, for a person."""
+
+    def resolve(self, question: Question) -> tuple[Pin, ...]: ...
+
+
+def choose_resolver(choice: str, target: Target, run: Run, narrate: Callable[[str], None]) -> Resolver:
+    from flowpack.dependencies.pip_tools_resolver import find_pip_tools  # noqa: PLC0415 - loads what is chosen alone
+    from flowpack.dependencies.uv_resolver import find_uv  # noqa: PLC0415
+
+    if choice not in CHOICES:
+        raise UsageError(f"resolver '{choice}' is not known", hint=f"it is one of {', '.join(CHOICES)}")
+    if choice in {"auto", "uv"}:
+        uv = find_uv(run)
+        if uv is not None:
+            return uv
+        if choice == "uv":
+            raise ToolError("uv is not installed", hint="pip install 'flowpack[fast]', or use --resolver pip-tools")
+        narrate("uv is not installed; pip-tools takes a minute where it takes seconds (pip install 'flowpack[fast]')")
+    return find_pip_tools(target, run, narrate)
+
+
+@contextmanager
+def question_folder(question: Question, *, options: bool) -> Iterator[Path]:
+    """A private folder with the question as files; ``options`` writes the index options too, credentials included."""
+    requirements = question.requirements
+    with tempfile.TemporaryDirectory(prefix="flowpack-lock-") as name:
+        folder = Path(name)
+        lines = [line.resolvable for line in requirements.lines] + [each.text for each in question.serving]
+        # After the requirements, so that a resolver's "line 3" is the third requirement.
+        lines += requirements.options.requirements_lines() if options else []
+        _write(folder / REQUIREMENTS, lines)
+        _write(folder / CONSTRAINTS, [line.resolvable for line in requirements.constraints])
+        _write(folder / KNOWN_GOOD, question.known_good)
+        if question.preferred:
+            _write(folder / ANSWER, (_with_hashes(pin) for pin in question.preferred if pin.version))
+        yield folder
+
+
+def constraint_arguments(question: Question) -> list[str]:
+    arguments = []
+    if question.requirements.constraints:
+        arguments += ["--constraint", CONSTRAINTS]
+    if question.known_good:
+        arguments += ["--constraint", KNOWN_GOOD]
+    return arguments
+
+
+def answer_in(folder: Path) -> tuple[Pin, ...]:
+    path = folder / ANSWER
+    return tuple(read_pins(path.read_text("utf-8").splitlines(), path)) if path.exists() else ()
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(line + "\n" for line in lines), "utf-8")
+
+
+def _with_hashes(pin: Pin) -> str:
+    return " ".join([pin.requirement, *(f"--hash={each}" for each in pin.hashes)])

@@ -1,0 +1,82 @@
+"""What a served flow needs beside its own requirements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.version import Version
+
+from flowpack.dependencies.requirements import Requirements
+from flowpack.errors import RequirementsError
+
+DEFAULT_RELEASE = "1.18.5"
+_FIRST_RELEASE_WITH_CORE = Version("1.8.0")
+
+# Released together, each requiring the others at its own version.
+_ONE_RELEASE = ("promptflow-core", "promptflow", "promptflow-tracing")
+
+
+@dataclass(frozen=True, slots=True)
+class ServingNeeds:
+    """``tools``: a node runs a tool of promptflow-tools; ``sdk``: a source imports what only the full SDK has.
+
+    ``azureml``: connections come from a workspace.
+    """
+
+    tools: bool = False
+    sdk: bool = False
+    azureml: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServingRequirement:
+    text: str
+    name: str
+    because: str
+
+
+def serving_requirements(needs: ServingNeeds, requirements: Requirements) -> tuple[ServingRequirement, ...]:
+    """What is added to the user's requirements: nothing that they name themselves is named again with a version."""
+    wanted = [
+        _core(needs, requirements),
+        ServingRequirement("httpx", "httpx", "promptflow-core imports it and does not declare it"),
+        ServingRequirement("gunicorn", "gunicorn", "it is the server"),
+        ServingRequirement("uvicorn", "uvicorn", "it serves the fastapi engine"),
+    ]
+    if needs.sdk:
+        version = wanted[0].text.partition("==")[2]
+        text = f"promptflow=={version}" if version else "promptflow"
+        wanted.append(ServingRequirement(text, "promptflow", "a source imports what promptflow-core does not have"))
+    if needs.tools:
+        wanted.append(ServingRequirement("promptflow-tools", "promptflow-tools", "LLM nodes and its tools run on it"))
+    return tuple(each for each in wanted if "[" in each.text or not _always_named(each.name, requirements))
+
+
+def promptflow_release(requirements: Requirements) -> str | None:
+    """The promptflow release that the user pins; None where they leave it open."""
+    for name in _ONE_RELEASE:
+        for line in requirements.named(name):
+            if line.pinned and not line.marker:
+                return line.pinned
+    return None
+
+
+def _core(needs: ServingNeeds, requirements: Requirements) -> ServingRequirement:
+    release = promptflow_release(requirements)
+    if release is None and not any(requirements.named(name) for name in _ONE_RELEASE):
+        release = DEFAULT_RELEASE
+    if release is not None and Version(release) < _FIRST_RELEASE_WITH_CORE:
+        line = next(line for name in _ONE_RELEASE for line in requirements.named(name) if line.pinned)
+        raise RequirementsError(
+            f"promptflow {release} cannot be served: promptflow-core begins with {_FIRST_RELEASE_WITH_CORE}",
+            location=line.location,
+            hint=f"{DEFAULT_RELEASE} is the last release: promptflow=={DEFAULT_RELEASE}",
+        )
+    extra = "[azureml-serving]" if needs.azureml else ""
+    version = f"=={release}" if release else ""
+    return ServingRequirement(f"promptflow-core{extra}{version}", "promptflow-core", "it serves the flow")
+
+
+def _always_named(name: str, requirements: Requirements) -> bool:
+    """Whether a line asks for the package on every target; a constraint alone installs nothing."""
+    return any(line.name == name and not line.marker for line in requirements.lines)

@@ -1,0 +1,100 @@
+"""uv: resolves for the target's Python and platform, whatever it runs on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowpack.dependencies.index_configuration import pip_settings, uv_configuration
+from flowpack.dependencies.lock_format import Pin
+from flowpack.dependencies.resolvers import (
+    ANSWER,
+    REQUIREMENTS,
+    Question,
+    UnresolvedError,
+    answer_in,
+    constraint_arguments,
+    question_folder,
+)
+from flowpack.dependencies.target import Target
+from flowpack.process import Completed, Run, run
+
+# Debian 12's C library, the default base's.
+_C_LIBRARY = "manylinux_2_36"
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+@dataclass(frozen=True, slots=True)
+class UvResolver:
+    program: str
+    name: str
+    run: Run = field(default=run, repr=False)
+
+    def resolve(self, question: Question) -> tuple[Pin, ...]:
+        configuration = uv_configuration(question.requirements.options, pip_settings())
+        environment = {**configuration.environment, "VIRTUAL_ENV": None, "CONDA_PREFIX": None}
+        with question_folder(question, options=False) as folder:
+            completed = self._compile(question, configuration.arguments, environment, folder)
+            if completed.returncode == 0:
+                return answer_in(folder)
+            words = completed.stderr.strip()
+            if "UV_INDEX_STRATEGY" in configuration.environment and "not found in the package registry" in words:
+                # Asked for the best of all indexes, uv keeps to itself which of them refused to answer.
+                environment["UV_INDEX_STRATEGY"] = "first-index"
+                again = self._compile(question, configuration.arguments, environment, folder)
+                hints = [line for line in again.stderr.splitlines() if line.startswith("hint: An index")]
+                words = "\n".join([words, *hints])
+            raise UnresolvedError(completed, words)
+
+    def _compile(
+        self, question: Question, arguments: Sequence[str], environment: Mapping[str, str | None], folder: Path
+    ) -> Completed:
+        return self.run(
+            [
+                *(self.program, "pip", "compile", REQUIREMENTS, *constraint_arguments(question)),
+                *("--output-file", ANSWER, "--generate-hashes", "--annotation-style", "split"),
+                *("--python-version", question.target.full_version),
+                *("--python-platform", uv_platform(question.target)),
+                *("--no-header", "--no-progress", "--quiet", "--color", "never", "--no-python-downloads"),
+                *_interpreter(question.target),
+                *(["--upgrade"] if question.upgrade else []),
+                *arguments,
+            ],
+            cwd=folder,  # away from a project's own [tool.uv]
+            env=environment,
+        )
+
+
+def find_uv(run: Run) -> UvResolver | None:
+    program = _packaged_uv() or shutil.which("uv")
+    if program is None:
+        return None
+    completed = run([program, "--version"])
+    if completed.returncode != 0:
+        return None
+    return UvResolver(program, " ".join(completed.stdout.split()[:2]), run)
+
+
+def uv_platform(target: Target) -> str:
+    return f"{_MACHINES[target.platform.architecture]}-{_C_LIBRARY}"
+
+
+def _packaged_uv() -> str | None:
+    """The uv of this interpreter's environment, which need not be on PATH."""
+    try:
+        from uv import find_uv_bin  # noqa: PLC0415 - an extra, and only what resolves pays for its import
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        return None
+
+
+def _interpreter(target: Target) -> list[str]:
+    """Builds source distributions with this interpreter where it is the target's; else uv looks for one."""
+    if "UV_PYTHON" in os.environ or sys.version_info[:2] != target.version:
+        return []
+    return ["--python", sys.executable]

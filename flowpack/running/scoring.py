@@ -1,0 +1,101 @@
+"""Scores a flow that is served: what to send it, and what it answered."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowpack.errors import InputError, Location, ServingError
+from flowpack.flows.model import REQUIRED, FlowInput
+from flowpack.running.health import DIRECT
+
+SAMPLES = "samples.json"
+
+
+@dataclass(frozen=True)
+class Scored:
+    status: int
+    answer: Any
+    seconds: float
+
+
+def sample_input(
+    flow_folder: Path, inputs: Mapping[str, FlowInput], given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The defaults of the inputs, over them the first sample of ``samples.json``, over that what was given."""
+    defaults = {name: each.default for name, each in inputs.items() if each.default is not REQUIRED}
+    sample = {**defaults, **_first_sample(flow_folder / SAMPLES), **(given or {})}
+    without = [name for name in inputs if name not in sample]
+    if without:
+        names = ", ".join(f"'{name}'" for name in without)
+        raise InputError(
+            f"no default, and no value in {SAMPLES}, for the input{'s' if len(without) > 1 else ''} {names}",
+            hint=f"give what is missing with --input {without[0]}=VALUE, or with --inputs FILE",
+        )
+    return sample
+
+
+def _first_sample(path: Path) -> dict[str, Any]:
+    """``pf`` wants a list; an object alone is what people write."""
+    if not path.is_file():
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
+    except UnicodeDecodeError as error:
+        raise InputError("the file is not UTF-8", location=Location(path), hint="save it as UTF-8") from error
+    first = data[0] if isinstance(data, list) and data else data
+    if isinstance(first, dict):
+        return first
+    if first == []:
+        return {}
+    raise InputError(
+        "expected an object, or a list of objects",
+        location=Location(path),
+        hint='write the inputs of one request: [{"question": "..."}]',
+    )
+
+
+def score(url: str, inputs: Mapping[str, Any], timeout: float = 300.0) -> Scored:
+    """ServingError with the flow's own words where it does not answer 200."""
+    request = urllib.request.Request(  # noqa: S310 - the URL is of the server that we started
+        f"{url}/score",
+        data=json.dumps(dict(inputs)).encode(),
+        headers={"content-type": "application/json", "accept": "application/json"},
+    )
+    began = time.monotonic()
+    try:
+        with DIRECT.open(request, timeout=timeout) as response:
+            status, body = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            words = _words(error.read().decode("utf-8", errors="replace"))
+        raise ServingError(f"the flow answered {error.code} {error.reason}", detail=words) from error
+    except TimeoutError as error:
+        message = f"the flow did not answer within {timeout:g} s"
+        raise ServingError(message, hint="give it more with --timeout") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise ServingError("the server broke the connection off", detail=str(error)) from error
+    seconds = time.monotonic() - began
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = body.decode("utf-8", errors="replace")
+    return Scored(status, answer, seconds)
+
+
+def _words(body: str) -> str:
+    """promptflow's error document holds its message under ``error``."""
+    try:
+        error = json.loads(body)["error"]
+        return f"{error['code']}: {error['message']}"
+    except (ValueError, KeyError, TypeError):
+        return body

@@ -1,0 +1,229 @@
+"""Connections from their documents and the environment: promptflow's whole override contract, as pure functions.
+
+A connection's document stands in the connections folder, as ``pf flow build`` writes it. The environment may
+
+- replace it whole: a variable named as the connection, spaces as ``_``, holds another connection's name, or JSON (a
+  document, what promptflow's executor takes, or a workspace's form; JSON without a type changes single fields);
+- set one field: ``<CONNECTION>_<FIELD>``, upper case, spaces as ``_``;
+- fill a reference: the value ``${env:X}`` in a document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .connection_fields import CUSTOM, CUSTOM_PREFIX, ConnectionType, from_workspace, type_named
+from .problems import CannotStartError, Problem
+
+_REFERENCE = re.compile(r"^\s*\$\{env:(.+)}\s*$")
+_CONNECTION_FIELD = re.compile(r"^\$\{([^.]+)\.([^.]+)}$")
+_KEYS_OF_DOCUMENT = {"$schema", "type", "name", "module", "custom_type", "package", "package_version"}
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Connection:
+    name: str
+    type: ConnectionType
+    configs: Mapping[str, Any]
+    secrets: Mapping[str, Any]
+
+    def to_executor(self) -> dict[str, Any]:
+        """The form that promptflow's executor and its DictConnectionProvider take."""
+        values = {**self.configs, **self.secrets}
+        return {
+            "name": self.name,
+            "type": self.type.class_name,
+            "module": self.type.module,
+            "value": {key: value for key, value in values.items() if value is not None},
+            "secret_keys": list(self.secrets),
+        }
+
+
+def missing(documents: Mapping[str, Document], used: Iterable[str], environ: Mapping[str, str]) -> list[Problem]:
+    """What has to be set before every connection, documented or used, can be resolved."""
+    return resolve_all(documents, used, environ)[1]
+
+
+def resolve_all(
+    documents: Mapping[str, Document], used: Iterable[str], environ: Mapping[str, str]
+) -> tuple[dict[str, Connection], list[Problem]]:
+    resolved: dict[str, Connection] = {}
+    problems: list[Problem] = []
+    for name in sorted({*documents, *used}):
+        try:
+            resolved[name] = _resolve(name, documents, environ)
+        except CannotStartError as error:
+            problems += error.problems
+    return resolved, problems
+
+
+def variable(connection: str, field: str) -> str:
+    return f"{connection.replace(' ', '_')}_{field}".upper()
+
+
+def _resolve(name: str, documents: Mapping[str, Document], environ: Mapping[str, str]) -> Connection:
+    connection = _with_fields(_connection(name, _document(name, documents, environ)), environ)
+    problems: list[Problem] = []
+    filled = replace(
+        connection,
+        configs=_filled(name, connection.configs, environ, problems),
+        secrets=_filled(name, connection.secrets, environ, problems),
+    )
+    told = {problem.reason for problem in problems}
+    problems += [problem for problem in _left_out(filled) if problem.reason not in told]
+    if problems:
+        raise CannotStartError(problems)
+    return filled
+
+
+def _document(name: str, documents: Mapping[str, Document], environ: Mapping[str, str]) -> Document:
+    """The connection's document once a variable named as the connection has had its say."""
+    given = environ.get(name.replace(" ", "_"), "").strip()
+    if not given:
+        if name in documents:
+            return documents[name]
+        reason = f"connection '{name}' is not in the image: its JSON, or the name of one that is"
+        raise CannotStartError([Problem(name.replace(" ", "_"), reason)])
+    try:
+        data = json.loads(given)
+    except ValueError:
+        data = None
+    if isinstance(data, dict):
+        return _document_of(data, name, documents.get(name))
+    if given in documents:
+        return documents[given]
+    others = ", ".join(f"'{each}'" for each in documents) or "none"
+    raise _wrong(name, f"neither JSON nor the name of a connection in the image, which has {others}")
+
+
+def _document_of(data: dict[str, Any], name: str, document: Document | None) -> Document:
+    """From each of the forms that JSON for a whole connection comes in."""
+    if "properties" in data:
+        told = from_workspace(data)
+        if told is None:
+            raise _wrong(name, "a category of connection that promptflow does not know")
+        return told
+    if "type" not in data:
+        if document is None:
+            raise _wrong(name, "its JSON has no type")
+        return {**document, **data}
+    values = data.get("value")
+    if not isinstance(values, dict):
+        return data
+    if type_named(data["type"]) is not CUSTOM:
+        return {"type": data["type"], **values}
+    secret = set(data.get("secret_keys") or ())
+    return {
+        "type": "custom",
+        "configs": {key: value for key, value in values.items() if key not in secret},
+        "secrets": {key: value for key, value in values.items() if key in secret},
+    }
+
+
+def _wrong(name: str, reason: str) -> CannotStartError:
+    return CannotStartError([Problem(name.replace(" ", "_"), f"connection '{name}': {reason}", missing=False)])
+
+
+def _connection(name: str, document: Document) -> Connection:
+    kind = type_named(document.get("type", ""))
+    if kind is None:
+        raise _wrong(name, f"promptflow knows no type {document.get('type')!r}")
+    if kind is CUSTOM:
+        configs = dict(document.get("configs") or {})
+        if document.get("custom_type"):  # the executor makes the package's own class of it by these keys
+            for key in ("custom_type", "module", "package", "package_version"):
+                if document.get(key):
+                    configs.setdefault(CUSTOM_PREFIX + key, document[key])
+        return Connection(name, kind, configs, dict(document.get("secrets") or {}))
+    fields = {key: value for key, value in document.items() if key not in _KEYS_OF_DOCUMENT}
+    secrets = {"api_key": fields.pop("api_key", None)}
+    return Connection(name, kind, fields, secrets)
+
+
+def _with_fields(connection: Connection, environ: Mapping[str, str]) -> Connection:
+    known = () if connection.type is CUSTOM else connection.type.fields
+    names = dict.fromkeys((*connection.secrets, *connection.configs, *known))
+    given = {key: environ[variable(connection.name, key)] for key in names if variable(connection.name, key) in environ}
+    secrets = {key: given.pop(key, value) for key, value in connection.secrets.items()}
+    return _keyless(replace(connection, configs={**connection.configs, **given}, secrets=secrets))
+
+
+def _keyless(connection: Connection) -> Connection:
+    """A connection that signs in with Entra ID has no key, whatever its document asks for."""
+    if connection.type is CUSTOM or connection.configs.get("auth_mode") != "meid_token":
+        return connection
+    return replace(connection, secrets={})
+
+
+def _filled(
+    name: str, values: Mapping[str, Any], environ: Mapping[str, str], problems: list[Problem]
+) -> dict[str, Any]:
+    filled = {}
+    for key, value in values.items():
+        match = _REFERENCE.match(value) if isinstance(value, str) else None
+        if match and match[1] not in environ:
+            problems.append(Problem(match[1], f"connection '{name}', {key}"))
+        filled[key] = environ.get(match[1]) if match else value
+    return filled
+
+
+def _left_out(connection: Connection) -> list[Problem]:
+    """Fields without a default that are absent or empty; an empty value in a custom connection may be meant."""
+    if connection.type is CUSTOM:
+        return []
+    needed = (*connection.type.needed, *connection.secrets)
+    values = {**connection.configs, **connection.secrets}
+    return [
+        Problem(variable(connection.name, key), f"connection '{connection.name}', {key}")
+        for key in needed
+        if not values.get(key)
+    ]
+
+
+def read_documents(folder: Path) -> tuple[dict[str, Document], list[Problem]]:
+    """Every ``*.yaml`` of the connections folder by its connection's name; a broken one is a problem."""
+    from ruamel.yaml import YAML  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+
+    documents: dict[str, Document] = {}
+    problems: list[Problem] = []
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        try:
+            document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        except Exception as error:  # ruamel's errors share no public base
+            problems.append(Problem(str(path), f"cannot be read: {type(error).__name__}", missing=False))
+            continue
+        if isinstance(document, dict) and document.get("name"):
+            documents[str(document["name"])] = document
+        else:
+            problems.append(Problem(str(path), "no connection: expected a mapping with a name", missing=False))
+    return documents, problems
+
+
+def used_connections(flow: Path, environ: Mapping[str, str]) -> set[str]:
+    """The connections that the flow file itself names: LLM nodes, and variables that take a connection's field.
+
+    Those in the inputs of Python tools show only in the code; the build found them and wrote their documents.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415 - promptflow-core brings it
+
+    path = flow / "flow.dag.yaml"
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except Exception:  # promptflow says what is wrong with a flow, when it loads it
+        return set()
+    if not isinstance(data, dict):
+        return set()
+    nodes = (node for node in data.get("nodes") or () if isinstance(node, dict))
+    names = {str(node["connection"]) for node in nodes if node.get("connection")}
+    for key, default in (data.get("environment_variables") or {}).items():
+        match = _CONNECTION_FIELD.match(str(environ.get(key, default)))
+        if match:
+            names.add(match[1])
+    return names

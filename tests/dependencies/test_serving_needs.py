@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from flowpack.dependencies.known_good import constrained_name, known_good
+from flowpack.dependencies.serving_needs import DEFAULT_RELEASE, ServingNeeds, serving_requirements
+from flowpack.errors import RequirementsError
+from tests.dependencies.conftest import Read
+
+
+def added(read: Read, text: str | None, needs: ServingNeeds | None = None, **files: str) -> list[str]:
+    return [each.text for each in serving_requirements(needs or ServingNeeds(), read(text, **files))]
+
+
+def test_a_flow_without_requirements_gets_all_that_serving_needs(read: Read) -> None:
+    assert added(read, None) == [f"promptflow-core=={DEFAULT_RELEASE}", "httpx", "gunicorn", "uvicorn"]
+
+
+def test_tools_come_where_a_node_needs_them(read: Read) -> None:
+    assert "promptflow-tools" in added(read, None, ServingNeeds(tools=True))
+    assert "promptflow-tools" not in added(read, "promptflow-tools==1.4\n", ServingNeeds(tools=True))
+
+
+def test_connections_of_a_workspace_need_the_extra_whatever_the_user_names(read: Read) -> None:
+    needs = ServingNeeds(azureml=True)
+    assert added(read, "promptflow-core==1.17.2", needs)[0] == "promptflow-core[azureml-serving]==1.17.2"
+
+
+@pytest.mark.parametrize(
+    ("text", "core"),
+    [
+        ("promptflow==1.17.2", ["promptflow-core==1.17.2"]),
+        ("promptflow[azure]==1.17.2\nhttpx", ["promptflow-core==1.17.2"]),
+        ("promptflow-core", []),
+        ("promptflow>=1.10", ["promptflow-core"]),
+        ("promptflow-tracing==1.16.0", ["promptflow-core==1.16.0"]),
+        ("flask", [f"promptflow-core=={DEFAULT_RELEASE}"]),
+        # On the target one of them may not hold: the package is named without a version of ours.
+        (
+            "promptflow==1.17.2 ; python_version < '3.10'\npromptflow==1.18.5 ; python_version >= '3.10'",
+            ["promptflow-core"],
+        ),
+        ("promptflow-core==1.18.5 ; python_version < '3.10'", ["promptflow-core"]),
+    ],
+)
+def test_the_core_is_the_users_release(read: Read, text: str, core: list[str]) -> None:
+    assert [each for each in added(read, text) if each.startswith("promptflow-core")] == core
+
+
+def test_a_constraint_names_the_release_and_installs_nothing(read: Read) -> None:
+    found = added(read, "-c pins.txt\n", pins="promptflow-core==1.17.2\ngunicorn<23\n")
+    assert found == ["promptflow-core==1.17.2", "httpx", "gunicorn", "uvicorn"]
+
+
+def test_a_release_without_a_core_is_refused_at_its_line(read: Read) -> None:
+    with pytest.raises(RequirementsError, match=r"promptflow 1\.5\.0 cannot be served") as raised:
+        added(read, "flask\npromptflow==1.5.0\n")
+    assert raised.value.location is not None
+    assert raised.value.location.line == 2
+
+
+def test_known_good_bounds_leave_to_the_user_what_they_name(read: Read) -> None:
+    every = {constrained_name(line) for line in known_good(read(None))}
+    assert {"fastapi", "openai", "opentelemetry-sdk"} <= every
+    some = {constrained_name(line) for line in known_good(read("openai<2\n-c pins.txt", pins="FastAPI==0.115"))}
+    assert every - some == {"openai", "fastapi"}
+
+
+def test_packages_of_one_release_are_bound_to_the_release_that_the_user_pins(read: Read) -> None:
+    bounds = known_good(read("promptflow-core==1.17.2"))
+    assert {"promptflow==1.17.2", "promptflow-devkit==1.17.2"} <= set(bounds)
+    assert "promptflow-core==1.17.2" not in bounds
+
+
+def test_known_good_bounds_are_bounds(read: Read) -> None:
+    assert all("<=" in line for line in known_good(read(None)))

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flowpack.errors import InputError, ServingError
+from flowpack.flows.model import FlowInput
+from flowpack.running.scoring import sample_input, score
+from tests.paths import write_tree
+
+INPUTS = {
+    "question": FlowInput(name="question", type="string"),
+    "chat_history": FlowInput(name="chat_history", type="list", default=[]),
+    "limit": FlowInput(name="limit", type="int", default=None),
+}
+
+
+@pytest.mark.parametrize("samples", ['{"question": "q"}', '[{"question": "q"}, {"question": "other"}]'])
+def test_the_first_sample_over_the_defaults(tmp_path: Path, samples: str) -> None:
+    write_tree(tmp_path, {"samples.json": samples})
+    assert sample_input(tmp_path, INPUTS) == {"question": "q", "chat_history": [], "limit": None}
+
+
+def test_what_is_given_wins(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"samples.json": '{"question": "q", "limit": 3}'})
+    assert sample_input(tmp_path, INPUTS, {"question": "mine"}) == {"question": "mine", "chat_history": [], "limit": 3}
+
+
+def test_without_a_sample_the_defaults_do(tmp_path: Path) -> None:
+    assert sample_input(tmp_path, {"limit": INPUTS["limit"]}) == {"limit": None}
+    assert sample_input(write_tree(tmp_path, {"samples.json": "[]"}), {"limit": INPUTS["limit"]}) == {"limit": None}
+
+
+def test_inputs_that_have_neither_are_named(tmp_path: Path) -> None:
+    other = FlowInput(name="url", type="string")
+    with pytest.raises(InputError) as caught:
+        sample_input(tmp_path, {**INPUTS, "url": other})
+    assert "inputs 'question', 'url'" in caught.value.message
+    assert "--input question=VALUE" in (caught.value.hint or "")
+    assert "--inputs FILE" in (caught.value.hint or "")
+
+
+def test_a_broken_sample_is_told_with_its_place(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"samples.json": '{\n  "question": "q",\n}'})
+    with pytest.raises(InputError) as caught:
+        sample_input(tmp_path, INPUTS)
+    assert caught.value.location is not None
+    assert (caught.value.location.path.name, caught.value.location.line) == ("samples.json", 3)
+    write_tree(tmp_path, {"samples.json": '"just text"'})
+    with pytest.raises(InputError, match="expected an object"):
+        sample_input(tmp_path, INPUTS)
+
+
+Answering = Callable[[int, str], str]
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    """Gives the URL of a server that answers every request with a status and a body."""
+    answer: tuple[int, str] = (200, "")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received = self.rfile.read(int(self.headers["content-length"]))
+            if answer[0] == 0:
+                return
+            self.send_response(answer[0])
+            self.end_headers()
+            self.wfile.write((answer[1] or received.decode()).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+        def set_answer(status: int, body: str) -> str:
+            nonlocal answer
+            answer = (status, body)
+            return f"http://127.0.0.1:{server.server_address[1]}"
+
+        yield set_answer
+        server.shutdown()
+
+
+def test_a_scored_answer(answering: Answering) -> None:
+    scored = score(answering(200, ""), {"question": "é"})
+    assert (scored.status, scored.answer) == (200, {"question": "é"})
+    assert scored.seconds > 0
+
+
+def test_an_answer_that_is_no_json_is_given_as_text(answering: Answering) -> None:
+    assert score(answering(200, "plain"), {}).answer == "plain"
+
+
+def test_a_flow_that_fails_is_told_in_its_own_words(answering: Answering) -> None:
+    body = json.dumps({"error": {"code": "UserError", "message": "OpenAI API hits AuthenticationError"}})
+    with pytest.raises(ServingError) as caught:
+        score(answering(400, body), {})
+    assert "400" in caught.value.message
+    assert caught.value.detail == "UserError: OpenAI API hits AuthenticationError"
+    with pytest.raises(ServingError) as caught:
+        score(answering(502, "<html>a proxy</html>"), {})
+    assert caught.value.detail == "<html>a proxy</html>"
+
+
+def test_a_server_that_breaks_off_or_is_gone(answering: Answering) -> None:
+    with pytest.raises(ServingError, match="broke the connection off"):
+        score(answering(0, ""), {})
+    with pytest.raises(ServingError):
+        score("http://127.0.0.1:1", {})
+
+
+def test_a_proxy_of_this_machine_is_not_asked(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert score(answering(200, ""), {"a": 1}).answer == {"a": 1}
