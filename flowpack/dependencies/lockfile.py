@@ -86,7 +86,8 @@ def lock_dependencies(
     if old is not None:
         narrate(f"{LOCK_NAME} is stale: {'; '.join(changes(old[1], inputs))}")
     # A fresh lock never gets here, and pays for none of this.
-    from flowpack.dependencies.resolvers import Question, choose_resolver  # noqa: PLC0415
+    from flowpack.dependencies.resolver_choice import choose_resolver  # noqa: PLC0415
+    from flowpack.dependencies.resolvers import Question  # noqa: PLC0415
 
     question = Question(
         requirements=requirements,

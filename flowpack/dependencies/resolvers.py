@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,8 @@ from flowpack.dependencies.lock_format import Pin, read_pins
 from flowpack.dependencies.requirements import Requirements
 from flowpack.dependencies.serving_needs import ServingRequirement
 from flowpack.dependencies.target import Target
-from flowpack.errors import ToolError, UsageError
-from flowpack.process import Completed, Run
+from flowpack.process import Completed
 
-CHOICES = ("auto", "pip-tools", "uv")
 FASTER = "flowpack[fast] brings uv, which resolves for any Python and platform: pip install 'flowpack[fast]'"
 
 REQUIREMENTS, CONSTRAINTS, KNOWN_GOOD, ANSWER = "requirements.in", "constraints.txt", "known-good.txt", "answer.txt"
@@ -51,22 +49,6 @@ class Resolver(Protocol):
         """The program and its version, for a person."""
 
     def resolve(self, question: Question) -> tuple[Pin, ...]: ...
-
-
-def choose_resolver(choice: str, target: Target, run: Run, narrate: Callable[[str], None]) -> Resolver:
-    from flowpack.dependencies.pip_tools_resolver import find_pip_tools  # noqa: PLC0415 - loads what is chosen alone
-    from flowpack.dependencies.uv_resolver import find_uv  # noqa: PLC0415
-
-    if choice not in CHOICES:
-        raise UsageError(f"resolver '{choice}' is not known", hint=f"it is one of {', '.join(CHOICES)}")
-    if choice in {"auto", "uv"}:
-        uv = find_uv(run)
-        if uv is not None:
-            return uv
-        if choice == "uv":
-            raise ToolError("uv is not installed", hint="pip install 'flowpack[fast]', or use --resolver pip-tools")
-        narrate("uv is not installed; pip-tools takes a minute where it takes seconds (pip install 'flowpack[fast]')")
-    return find_pip_tools(target, run, narrate)
 
 
 @contextmanager

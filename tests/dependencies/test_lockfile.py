@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowpack.dependencies import resolvers
+from flowpack.dependencies import resolver_choice
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, Pin, lock_dependencies, parse_lock
 from flowpack.dependencies.requirements import Requirements
 from flowpack.dependencies.resolvers import Question
@@ -41,7 +41,7 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     resolver = Scripted()
-    monkeypatch.setattr(resolvers, "choose_resolver", lambda *_: resolver)
+    monkeypatch.setattr(resolver_choice, "choose_resolver", lambda *_: resolver)
     return resolver
 
 

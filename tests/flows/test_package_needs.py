@@ -1,0 +1,54 @@
+"""Which of promptflow's packages a flow needs is read from its nodes and its imports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowpack.flows.package_needs import needs_sdk, needs_tools
+from flowpack.flows.reader import read_flow
+from tests.paths import FLOWS, write_tree
+
+
+def files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from promptflow.core import tool", False),
+        ("from promptflow.connections import CustomConnection", False),
+        ("import promptflow.core as core", False),
+        ("from promptflow.azure import PFClient", False),  # a package of its own, for the requirements to name
+        ("from promptflow import tool", True),
+        ("import promptflow", True),
+        ("from promptflow.client import load_flow", True),
+        ("def late():\n    from promptflow._sdk import entities", True),
+        ("import promptflowish", False),
+    ],
+)
+def test_the_full_sdk_is_needed_for_what_core_does_not_have(tmp_path: Path, source: str, expected: bool) -> None:
+    write_tree(tmp_path, {"tool.py": source + "\n"})
+    assert needs_sdk(files(tmp_path)) is expected
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ("type: llm", True),
+        ("type: prompt", True),
+        ("type: python, source: {type: package, tool: promptflow.tools.embedding.embedding}", True),
+        ("type: python, source: {type: package, tool: other.tools.embedding}", False),
+        ("type: python", False),
+    ],
+)
+def test_promptflow_tools_is_needed_for_models_and_prompts(tmp_path: Path, node: str, expected: bool) -> None:
+    write_tree(tmp_path, {"flow.dag.yaml": f"nodes:\n- {{name: n, {node}}}\n"})
+    assert needs_tools(read_flow(tmp_path), files(tmp_path)) is expected
+
+
+def test_the_variant_that_is_not_chosen_needs_nothing() -> None:
+    assert needs_tools(read_flow(FLOWS / "llm-variants"), {}) is True
+    assert needs_tools(read_flow(FLOWS / "python-only"), files(FLOWS / "python-only")) is False
