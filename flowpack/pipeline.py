@@ -26,11 +26,10 @@ from flowpack.images.base import Base, find_base
 from flowpack.images.context import BuildContext, build_context, required_variables
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
-from flowpack.images.reference import ImageReference
-from flowpack.images.source_labels import source_labels
 
 if TYPE_CHECKING:
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
+    from flowpack.images.reference import ImageReference
 
 Narrate = Callable[[str], None]
 
@@ -209,7 +208,9 @@ def _written(context: BuildContext, output: Path | None) -> Iterator[Path]:
 
 
 def _image_build(folder: Path, built: Built, request: BuildRequest, image: ImageRequest) -> ImageBuild:
-    from flowpack.images.engine import ImageBuild  # noqa: PLC0415  (only an image build needs it)
+    # Only an image build needs these; a context is written without them.
+    from flowpack.images.engine import ImageBuild  # noqa: PLC0415
+    from flowpack.images.source_labels import source_labels  # noqa: PLC0415
 
     return ImageBuild(
         context=folder,

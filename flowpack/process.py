@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +51,8 @@ def run(
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
 ) -> Completed:
+    import subprocess  # noqa: PLC0415  (a build with a fresh lock starts no program)
+
     environment = merged_environment(env)
     try:
         if on_line is None:

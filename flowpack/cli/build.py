@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,8 +19,10 @@ from flowpack.cli.options import (
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.tree import tree
 from flowpack.errors import UsageError
-from flowpack.images.reference import ImageReference
 from flowpack.pipeline import BuildRequest, Built, build
+
+if TYPE_CHECKING:
+    from flowpack.images.reference import ImageReference
 
 
 @click.command("build")

@@ -31,7 +31,7 @@ def command(
     The sample is the flow's samples.json, else the defaults of its inputs. Prints the answer on stdout.
     """
     from flowpack.running.scoring import sample_input, score  # noqa: PLC0415
-    from flowpack.running.serve import flow_inputs, serve  # noqa: PLC0415
+    from flowpack.running.serve import serve, served_flow  # noqa: PLC0415
     from flowpack.running.subject import resolve_subject  # noqa: PLC0415
 
     narrate = narrator(quiet)
@@ -40,8 +40,8 @@ def command(
     resolved = resolve_subject(subject, build_of(options), narrate)
     with serve(resolved, request, narrate) as served:
         narrate(f"healthy after {served.seconds:.1f} s ({served.engine})")
-        folder, declared = flow_inputs(resolved, served)
-        sample = sample_input(folder, declared, given)
+        with served_flow(resolved, served) as flow:
+            sample = sample_input(flow.folder, flow.inputs, given)
         scored = score(served.url, sample, request.timeout)
     narrate(f"scored in {scored.seconds:.2f} s")
     document = {

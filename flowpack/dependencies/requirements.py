@@ -6,7 +6,6 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,7 +19,7 @@ from flowpack.dependencies.requirement_text import (
     logical_lines,
     split_options,
 )
-from flowpack.errors import Location, RequirementsError, scrub
+from flowpack.errors import Location, RequirementsError, nearest, scrub
 
 __all__ = ["RequirementLine", "Requirements", "read_requirements"]
 
@@ -168,7 +167,6 @@ def _hashes(options: tuple[Option, ...], location: Location) -> tuple[str, ...]:
 
 def _near(path: str, files: Mapping[str, Path]) -> str | None:
     texts = [name for name in files if name.endswith((".txt", ".in"))]
-    found = get_close_matches(path, texts, n=1) or [
-        name for name in texts if posixpath.basename(name) == posixpath.basename(path)
-    ]
-    return f"did you mean '{found[0]}'?" if found else None
+    same = (name for name in texts if posixpath.basename(name) == posixpath.basename(path))
+    found = nearest(path, texts) or next(same, None)
+    return f"did you mean '{found}'?" if found else None

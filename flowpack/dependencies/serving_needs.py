@@ -40,6 +40,7 @@ def serving_requirements(needs: ServingNeeds, requirements: Requirements) -> tup
     wanted = [
         _core(needs, requirements),
         ServingRequirement("httpx", "httpx", "promptflow-core imports it and does not declare it"),
+        ServingRequirement("flask-cors", "flask-cors", "with it the flask engine lets browsers in, as pf's image does"),
         ServingRequirement("gunicorn", "gunicorn", "it is the server"),
         ServingRequirement("uvicorn", "uvicorn", "it serves the fastapi engine"),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from flowpack.dependencies.resolvers import (
 )
 from flowpack.dependencies.target import Target
 from flowpack.process import Completed, Run, run
+from flowpack.uv_program import find_uv_program
 
 # Debian 12's C library, the default base's.
 _C_LIBRARY = "manylinux_2_36"
@@ -70,7 +70,7 @@ class UvResolver:
 
 
 def find_uv(run: Run) -> UvResolver | None:
-    program = _packaged_uv() or shutil.which("uv")
+    program = find_uv_program()
     if program is None:
         return None
     completed = run([program, "--version"])
@@ -81,16 +81,6 @@ def find_uv(run: Run) -> UvResolver | None:
 
 def uv_platform(target: Target) -> str:
     return f"{_MACHINES[target.platform.architecture]}-{_C_LIBRARY}"
-
-
-def _packaged_uv() -> str | None:
-    """The uv of this interpreter's environment, which need not be on PATH."""
-    try:
-        from uv import find_uv_bin  # noqa: PLC0415 - an extra, and only what resolves pays for its import
-
-        return str(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        return None
 
 
 def _interpreter(target: Target) -> list[str]:

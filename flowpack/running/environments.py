@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from flowpack.dependencies.index_options import IndexOptions
 from flowpack.errors import FlowpackError, ToolError
 from flowpack.process import Completed, Run
 from flowpack.running.served import Narrate
+from flowpack.uv_program import find_uv_program
 
 _FORMAT = "1"
 _ABANDONED = 24 * 3600
@@ -56,9 +56,9 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
     if python == f"{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
     candidates = [shutil.which(f"python{python}")]
-    uv = find_uv()
+    uv = find_uv_program()
     if uv is not None:
-        found = run((str(uv), "python", "find", "--no-project", "--no-python-downloads", python))
+        found = run((uv, "python", "find", "--no-project", "--no-python-downloads", python))
         candidates.append(found.stdout.strip() if found.returncode == 0 else None)
     for candidate in filter(None, candidates):
         if _is_version(candidate, python, run):
@@ -70,15 +70,8 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
     )
 
 
-def find_uv() -> Path | None:
-    """On PATH, or beside the interpreter of an environment that was not activated."""
-    beside = Path(sys.executable).parent / "uv"
-    found = shutil.which("uv") or (str(beside) if os.access(beside, os.X_OK) else None)
-    return Path(found) if found else None
-
-
 def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narrate) -> None:
-    uv = find_uv()
+    uv = find_uv_program()
     began = time.monotonic()
     if uv is not None:
         _install_with_uv(uv, place, lock, interpreter, run)
@@ -89,13 +82,13 @@ def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narr
     narrate(f"installed {lock.name} with {'uv' if uv else 'pip'} in {time.monotonic() - began:.1f} s")
 
 
-def _install_with_uv(uv: Path, place: Path, lock: Path, interpreter: Path, run: Run) -> None:
+def _install_with_uv(uv: str, place: Path, lock: Path, interpreter: Path, run: Run) -> None:
     """Where pip would look for packages; away from the working directory, whose project may have settings for uv."""
     configuration = uv_configuration(IndexOptions(), pip_settings())
     environment = {**configuration.environment, "VIRTUAL_ENV": None, "CONDA_PREFIX": None}
     options = ["--quiet", "--color", "never", "--no-progress", "--no-python-downloads"]
     made = run(
-        [str(uv), "venv", *options, "--no-project", "--relocatable", "--python", str(interpreter), str(place)],
+        [uv, "venv", *options, "--no-project", "--relocatable", "--python", str(interpreter), str(place)],
         cwd=place.parent,
         env=environment,
     )
@@ -103,7 +96,7 @@ def _install_with_uv(uv: Path, place: Path, lock: Path, interpreter: Path, run: 
     python = str(place / "bin" / "python")
     synchronized = run(
         [
-            *(str(uv), "pip", "sync", *options, "--require-hashes", "--python", python),
+            *(uv, "pip", "sync", *options, "--require-hashes", "--python", python),
             *configuration.arguments,
             str(lock.absolute()),
         ],

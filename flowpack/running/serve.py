@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flowpack import process
 from flowpack.errors import EngineError, UsageError
-from flowpack.flows.model import FlowInput
+from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
@@ -72,13 +72,14 @@ def serve(
         yield served
 
 
-def flow_inputs(subject: BuildFolder | ImageReference, served: Served) -> tuple[Path, Mapping[str, FlowInput]]:
-    """The standalone folder that is served, and the flow's inputs; an image's folder is copied out of its container."""
+@contextlib.contextmanager
+def served_flow(subject: BuildFolder | ImageReference, served: Served) -> Iterator[Flow]:
+    """The standalone flow that is served; an image's is copied out of its container."""
     if isinstance(subject, BuildFolder):
-        flow = read_flow(subject.folder / "flow" / subject.flow_file)
-    else:
-        flow = read_flow(served.server.copy_out("/flow", Path(tempfile.mkdtemp(prefix="flowpack-"))))
-    return flow.folder, flow.inputs
+        yield read_flow(subject.folder / "flow" / subject.flow_file)
+        return
+    with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
+        yield read_flow(served.server.copy_out("/flow", Path(folder)))
 
 
 def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate, run: Run) -> Engine | None:

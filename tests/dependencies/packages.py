@@ -52,7 +52,7 @@ def write_serving_wheels(folder: Path) -> None:
     write_wheel(folder, "promptflow-core", "1.18.5", ["promptflow-tracing==1.18.5", "starlette<0.50"])
     write_wheel(folder, "promptflow", "1.18.5", ["promptflow-core==1.18.5"])
     write_wheel(folder, "promptflow-tools", "1.6.1", ["promptflow>=1.6"])
-    for name in ("httpx", "gunicorn", "uvicorn", "starlette"):
+    for name in ("flask-cors", "httpx", "gunicorn", "uvicorn", "starlette"):
         write_wheel(folder, name, "0.1")
 
 

@@ -57,7 +57,7 @@ def beside(flow: Path) -> Path:
 def test_a_lock_holds_the_pins_and_where_they_come_from(read: Read, scripted: Scripted) -> None:
     made = lock(read("flask\n-r more/base.txt\n", more__base="Flask>1\n"))
     assert made.pins["flask"] == "1"
-    assert set(made.pins) == {"flask", "gunicorn", "httpx", "promptflow-core", "uvicorn"}
+    assert set(made.pins) == {"flask", "flask-cors", "gunicorn", "httpx", "promptflow-core", "uvicorn"}
     found = {pin.name: pin.via for pin in parse_lock(made.text).pins}
     assert found["flask"] == ("-r more/base.txt", "-r requirements.txt")
     assert found["gunicorn"] == ("flowpack, for serving",)

@@ -21,7 +21,7 @@ from tests.dependencies.conftest import Read
 from tests.dependencies.packages import sha256, write_wheel
 
 TARGET = Target(f"{sys.version_info.major}.{sys.version_info.minor}", Platform.of_this_machine())
-SERVING = {"promptflow-core", "promptflow-tracing", "starlette", "httpx", "gunicorn", "uvicorn"}
+SERVING = {"promptflow-core", "promptflow-tracing", "starlette", "flask-cors", "httpx", "gunicorn", "uvicorn"}
 
 Serve = Callable[..., str]
 

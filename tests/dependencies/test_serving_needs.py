@@ -13,7 +13,7 @@ def added(read: Read, text: str | None, needs: ServingNeeds | None = None, **fil
 
 
 def test_a_flow_without_requirements_gets_all_that_serving_needs(read: Read) -> None:
-    assert added(read, None) == [f"promptflow-core=={DEFAULT_RELEASE}", "httpx", "gunicorn", "uvicorn"]
+    assert added(read, None) == [f"promptflow-core=={DEFAULT_RELEASE}", "httpx", "flask-cors", "gunicorn", "uvicorn"]
 
 
 def test_tools_come_where_a_node_needs_them(read: Read) -> None:
@@ -49,7 +49,7 @@ def test_the_core_is_the_users_release(read: Read, text: str, core: list[str]) -
 
 def test_a_constraint_names_the_release_and_installs_nothing(read: Read) -> None:
     found = added(read, "-c pins.txt\n", pins="promptflow-core==1.17.2\ngunicorn<23\n")
-    assert found == ["promptflow-core==1.17.2", "httpx", "gunicorn", "uvicorn"]
+    assert found == ["promptflow-core==1.17.2", "httpx", "flask-cors", "gunicorn", "uvicorn"]
 
 
 def test_a_release_without_a_core_is_refused_at_its_line(read: Read) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import flowpack.serving
-from flowpack.running.environments import find_uv
+from flowpack.uv_program import find_uv_program
 from tests.paths import FLOWS
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -55,9 +55,9 @@ def lock(requirements: tuple[str, ...]) -> str:
         asked = Path(folder) / "requirements.in"
         asked.write_text("\n".join(requirements))
         answer = Path(folder) / "requirements.lock"
-        uv = find_uv()
+        uv = find_uv_program()
         command = (
-            [str(uv), "pip", "compile", "--python-version", PYTHON]
+            [uv, "pip", "compile", "--python-version", PYTHON]
             if uv
             else [sys.executable, "-m", "piptools", "compile", "--strip-extras", "--allow-unsafe"]
         )

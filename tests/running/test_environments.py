@@ -60,8 +60,8 @@ def test_it_has_the_lock_s_packages_and_is_made_once(
     build: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     if tool == "pip":
-        monkeypatch.setattr(environments, "find_uv", lambda: None)
-    elif environments.find_uv() is None:
+        monkeypatch.setattr(environments, "find_uv_program", lambda: None)
+    elif environments.find_uv_program() is None:
         pytest.skip("uv is not installed")
     told: list[str] = []
     run = Counting()
@@ -142,7 +142,7 @@ def test_an_interpreter_on_path_is_asked_for_its_version(tmp_path: Path, monkeyp
     stand_in.write_text("#!/bin/sh\necho 'python3.99: command not found' >&2\nexit 127\n")
     stand_in.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(environments, "find_uv", lambda: None)
+    monkeypatch.setattr(environments, "find_uv_program", lambda: None)
     with pytest.raises(ToolError) as caught:
         find_interpreter("3.99")
     assert "Python 3.99" in caught.value.message
@@ -156,6 +156,6 @@ def test_uv_knows_of_interpreters_that_are_not_on_path(tmp_path: Path, monkeypat
         said = "/opt/pythons/3.99/bin/python\n" if "find" in args else "3.99\n"
         return Completed(tuple(args), 0, said, "")
 
-    monkeypatch.setattr(environments, "find_uv", lambda: Path("/usr/bin/uv"))
+    monkeypatch.setattr(environments, "find_uv_program", lambda: "/usr/bin/uv")
     assert shutil.which("python3.99") is None
     assert find_interpreter("3.99", run) == Path("/opt/pythons/3.99/bin/python")
