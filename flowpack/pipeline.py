@@ -16,10 +16,10 @@ from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencie
 from flowpack.dependencies.requirements import read_requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Target
-from flowpack.errors import LockError, shown_path
+from flowpack.errors import EngineError, LockError
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.model import Flow
-from flowpack.flows.package_needs import needs_sdk, needs_tools
+from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variants import VariantChoice
 from flowpack.images.base import Base, find_base
@@ -45,6 +45,7 @@ class BuildRequest:
     include_roots: tuple[Path, ...] = ()
     resolver: str = "auto"
     locked: bool = False
+    slim: bool = False
     base_image: str | None = None
     buildkit: bool = True
 
@@ -107,7 +108,7 @@ def build(
     with _written(context, request.output) as folder:
         built = Built(assembled=assembled, lock=lock, plan=plan, context=context, output=request.output)
         if image and answering:
-            built = replace(built, image=answering.build(_image_build(folder, built, request, image), narrate))
+            built = replace(built, image=_build_image(answering, _image_build(folder, built, request, image), narrate))
             if image.push:
                 built = replace(built, pushed=answering.push(image.tag, narrate))
     return built
@@ -169,16 +170,24 @@ def lock_flow(
     before = request.output / LOCK_NAME if request.output and not request.locked else beside
     return lock_dependencies(
         read_requirements(folder.requirements, folder.paths),
-        needs=ServingNeeds(tools=needs_tools(flow, folder.paths), sdk=needs_sdk(folder.paths)),
+        needs=_serving_needs(assembled, request, narrate),
         target=request.target,
         resolver=request.resolver,
         existing=beside if beside.is_file() else before,
         locked=request.locked,
         renew=renew,
         upgrade=upgrade,
-        source=shown_path(request.source),
+        source=str(request.source),
         narrate=narrate,
     )
+
+
+def _serving_needs(assembled: Assembled, request: BuildRequest, narrate: Narrate) -> ServingNeeds:
+    flow, files = assembled.flow, assembled.folder.paths
+    against = why_not_slim(flow, files) if request.slim else None
+    if against:
+        narrate(f"warning: --slim leaves the full SDK in, since {against}")
+    return ServingNeeds(tools=needs_tools(flow, files), sdk=needs_sdk(files), slim=request.slim and against is None)
 
 
 def plan_flow(assembled: Assembled, target: Target, lock_digest: str) -> ImagePlan:
@@ -205,6 +214,15 @@ def _written(context: BuildContext, output: Path | None) -> Iterator[Path]:
     with where as folder:
         context.write(Path(folder))
         yield Path(folder)
+
+
+def _build_image(engine: Engine, image_build: ImageBuild, narrate: Narrate) -> BuiltImage:
+    try:
+        return engine.build(image_build, narrate)
+    except EngineError as error:
+        if error.location:  # in a folder that goes away now; the Dockerfile's own name is what stays
+            error.location = replace(error.location, path=Path(error.location.path.name))
+        raise
 
 
 def _image_build(folder: Path, built: Built, request: BuildRequest, image: ImageRequest) -> ImageBuild:

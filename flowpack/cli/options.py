@@ -66,6 +66,12 @@ flow_options = together(
         envvar="FLOWPACK_RESOLVER",
         help="What pins the requirements; auto takes uv where it is installed.",
     ),
+    click.option(
+        "--slim",
+        is_flag=True,
+        envvar="FLOWPACK_SLIM",
+        help="Leave promptflow's full SDK out where the sources prove that promptflow-core is enough.",
+    ),
 )
 
 base_options = together(
@@ -108,6 +114,7 @@ def build_request(
     python: str,
     platform: str | None,
     resolver: str,
+    slim: bool = False,
     locked: bool = False,
     base_image: str | None = None,
     buildkit: bool = True,
@@ -119,6 +126,7 @@ def build_request(
         variant=VariantChoice.parse(variant) if variant else None,
         include_roots=include_roots,
         resolver=resolver,
+        slim=slim,
         locked=locked,
         base_image=base_image,
         buildkit=buildkit,

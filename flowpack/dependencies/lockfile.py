@@ -29,6 +29,7 @@ from flowpack.dependencies.lock_format import (
 )
 from flowpack.dependencies.requirements import RequirementLine, Requirements
 from flowpack.dependencies.serving_needs import ServingNeeds, ServingRequirement, serving_requirements
+from flowpack.dependencies.slim import MARK, what_needs_the_sdk, without_full_sdk
 from flowpack.dependencies.target import Target
 from flowpack.errors import Location, LockError, RequirementsError, UsageError
 from flowpack.process import Run, run
@@ -76,7 +77,7 @@ def lock_dependencies(
     if locked and (upgrade or renew):
         raise UsageError("a lock is either kept or renewed", hint="leave out --locked")
     serving = serving_requirements(needs, requirements)
-    inputs = _inputs(requirements, serving, target)
+    inputs = _inputs(requirements, serving, target, slim=needs.slim)
     command = f"flowpack lock {source}"
     old = None if upgrade else _existing_lock(existing, command, lenient=renew)
     if old is not None and old[1].inputs_digest == inputs.digest:
@@ -101,6 +102,8 @@ def lock_dependencies(
     narrate(f"resolving the requirements for {target} with {chosen.name}")
     started = time.monotonic()
     pins = tuple(_finished(pin, question) for pin in _answer(chosen, question, narrate))
+    if needs.slim:
+        pins = _slimmed(pins, requirements, narrate)
     origin = f"resolved by {chosen.name} in {time.monotonic() - started:.1f} s"
     return _lockfile(render_lock(inputs, pins), inputs, pins, origin)
 
@@ -123,7 +126,19 @@ def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
     return told or ["flowpack's known good versions changed"]
 
 
-def _inputs(requirements: Requirements, serving: tuple[ServingRequirement, ...], target: Target) -> LockInputs:
+def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, narrate: Narrate) -> tuple[Pin, ...]:
+    reason = what_needs_the_sdk(requirements, pins)
+    if reason is not None:
+        narrate(f"warning: --slim leaves the full SDK in, since {reason}")
+        return pins
+    fewer = without_full_sdk(pins)
+    narrate(f"slim: {len(fewer)} packages instead of {len(pins)}")
+    return fewer
+
+
+def _inputs(
+    requirements: Requirements, serving: tuple[ServingRequirement, ...], target: Target, *, slim: bool
+) -> LockInputs:
     def texts(lines: tuple[RequirementLine, ...]) -> tuple[str, ...]:
         return tuple(sorted({" ".join([line.text, *(f"--hash={each}" for each in line.hashes)]) for line in lines}))
 
@@ -131,7 +146,7 @@ def _inputs(requirements: Requirements, serving: tuple[ServingRequirement, ...],
         target=target,
         requirements=texts(requirements.lines),
         constraints=texts(requirements.constraints),
-        serving=tuple(each.text for each in serving),
+        serving=(*(each.text for each in serving), *([MARK] if slim else [])),
         options=requirements.options.inputs(),
         known_good=known_good(requirements),
     )

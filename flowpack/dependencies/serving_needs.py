@@ -20,11 +20,12 @@ _ONE_RELEASE = ("promptflow-core", "promptflow", "promptflow-tracing")
 class ServingNeeds:
     """``tools``: a node runs a tool of promptflow-tools; ``sdk``: a source imports what only the full SDK has.
 
-    ``azureml``: connections come from a workspace.
+    ``slim``: the full SDK stays out, whoever asks for it. ``azureml``: connections come from a workspace.
     """
 
     tools: bool = False
     sdk: bool = False
+    slim: bool = False
     azureml: bool = False
 
 
@@ -44,7 +45,7 @@ def serving_requirements(needs: ServingNeeds, requirements: Requirements) -> tup
         ServingRequirement("gunicorn", "gunicorn", "it is the server"),
         ServingRequirement("uvicorn", "uvicorn", "it serves the fastapi engine"),
     ]
-    if needs.sdk:
+    if needs.sdk and not needs.slim:
         version = wanted[0].text.partition("==")[2]
         text = f"promptflow=={version}" if version else "promptflow"
         wanted.append(ServingRequirement(text, "promptflow", "a source imports what promptflow-core does not have"))

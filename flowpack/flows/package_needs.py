@@ -15,6 +15,8 @@ _IN_CORE = {
     *("executor", "integrations", "storage", "tracing"),
 }
 _DISTRIBUTIONS_OF_THEIR_OWN = {"azure", "evals", "parallel", "rag", "tools"}
+# What the launcher gives under the SDK's names without the SDK; see serving/light_sdk.py.
+_GIVEN_BY_THE_LAUNCHER = {"tool", "ToolProvider", "log_metric", "_internal"}
 _NODES_OF_TOOLS = {"llm", "prompt", "custom_llm"}
 
 
@@ -24,23 +26,37 @@ def needs_tools(flow: Flow, files: Mapping[str, Path]) -> bool:
         tool = node.source.tool if node.source else None
         if node.type in _NODES_OF_TOOLS or (tool or "").startswith("promptflow.tools."):
             return True
-    return any(module.startswith("promptflow.tools") for module in _promptflow_imports(files))
+    return any(module.startswith("promptflow.tools") for _, module in _promptflow_imports(files))
 
 
 def needs_sdk(files: Mapping[str, Path]) -> bool:
     """Whether a source imports what promptflow-core does not have."""
-    for module in _promptflow_imports(files):
-        parts = module.split(".")
-        if len(parts) == 1 or parts[1] not in _IN_CORE | _DISTRIBUTIONS_OF_THEIR_OWN:
-            return True
-    return False
+    return any(_is_of_the_sdk(module) for _, module in _promptflow_imports(files))
 
 
-def _promptflow_imports(files: Mapping[str, Path]) -> Iterator[str]:
+def why_not_slim(flow: Flow, files: Mapping[str, Path]) -> str | None:
+    """What keeps the sources from proving that promptflow-core is enough, in words; None where it is."""
+    for node in flow.nodes:
+        tool = node.source.tool if node.source else None
+        if tool and not tool.startswith("promptflow.tools."):
+            return f"node '{node.name}' uses the tool '{tool}' of a package that flowpack does not read"
+    for target, module in _promptflow_imports(files):
+        if _is_of_the_sdk(module) and module.partition(".")[2].partition(".")[0] not in _GIVEN_BY_THE_LAUNCHER:
+            return f"'{target}' imports {module}"
+    return None
+
+
+def _is_of_the_sdk(module: str) -> bool:
+    parts = module.split(".")
+    return len(parts) == 1 or parts[1] not in _IN_CORE | _DISTRIBUTIONS_OF_THEIR_OWN
+
+
+def _promptflow_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    """Pairs of a source and a module of promptflow that it imports."""
     for target, path in files.items():
         if not target.endswith(".py") or b"promptflow" not in path.read_bytes():
             continue
         source = ToolSource.read(path)
-        for module in source.imported_modules if source else ():
+        for module in sorted(source.imported_modules) if source else ():
             if module.partition(".")[0] == "promptflow":
-                yield module
+                yield target, module

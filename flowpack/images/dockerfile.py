@@ -1,21 +1,26 @@
-"""Renders an image plan as a Dockerfile: the same plan gives the same bytes.
+"""Renders an image plan as a Dockerfile: the same plan gives the same bytes, and layers with the same bytes in them.
 
 With BuildKit, pip's downloads are kept in a cache mount, and pip's configuration and a CA bundle come as secrets that
 stay in no layer. Engines without it (Azure Container Registry Tasks, Azure ML's environment builds) get the same
-stages without mounts.
+stages without mounts. What a layer gets is put together in a stage of its own below /layer, with fixed times, modes
+and owners; copying the whole tree at once keeps the times of its folders too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
-from flowpack.images.plan import PORT, USER, VIRTUAL_ENVIRONMENT, ImagePlan
+from flowpack.images.plan import FILE_TIME, PORT, USER, VIRTUAL_ENVIRONMENT, ImagePlan
 
 PIP_CONFIG_SECRET = "pip-config"  # noqa: S105  (names of BuildKit secrets, not their values)
 CA_BUNDLE_SECRET = "ca-bundle"  # noqa: S105
 
 _BUILD_ENVIRONMENT = "/opt/build"
+_LAYER = "/layer"
+_IN_LAYER = f"{_LAYER}{VIRTUAL_ENVIRONMENT}"
+_SETTLE = f"chmod -R u=rwX,go=rX {_LAYER} && find {_LAYER} -exec touch -h -d @{FILE_TIME} {{}} +"
 
 
 def render_dockerfile(plan: ImagePlan, *, buildkit: bool = True) -> str:
@@ -28,13 +33,15 @@ def render_dockerfile(plan: ImagePlan, *, buildkit: bool = True) -> str:
         "",
         *_dependencies(plan, buildkit),
         "",
+        *_files(plan),
+        "",
         *_image(plan),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
-    """A stage of its own, so that pip and its leftovers stay out of the image."""
+    """The packages of the lock; a stage of its own, so that pip and its leftovers stay out of the image."""
     wanted = plan.target.python
     check = (
         f"import sys; found = '%d.%d' % sys.version_info[:2]; "
@@ -44,7 +51,10 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
     yield "USER root"
     yield f'RUN python3 -c "{check}" \\'
     yield f" && python3 -m venv {_BUILD_ENVIRONMENT} \\"
-    yield f" && python3 -m venv --without-pip {VIRTUAL_ENVIRONMENT}"
+    yield f" && python3 -m venv --without-pip {VIRTUAL_ENVIRONMENT} \\"
+    # A link, so that scripts and bytecode name the path that the image has, whatever stage this is.
+    yield f" && mkdir -p {PurePosixPath(_IN_LAYER).parent} && mv {VIRTUAL_ENVIRONMENT} {_IN_LAYER} \\"
+    yield f" && ln -s {_IN_LAYER} {VIRTUAL_ENVIRONMENT}"
     yield f"COPY {plan.lock} {_BUILD_ENVIRONMENT}/"
     install = (
         f"{_BUILD_ENVIRONMENT}/bin/pip --python {VIRTUAL_ENVIRONMENT}/bin/python install --no-deps --require-hashes"
@@ -62,8 +72,19 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
     else:
         yield f"RUN {install} \\"
     # Bytecode that names its source by hash stays valid whatever time a layer gives the source file.
-    yield f" && {VIRTUAL_ENVIRONMENT}/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \\"
-    yield f"    {VIRTUAL_ENVIRONMENT}/lib"
+    yield f" && {_compile(f'{VIRTUAL_ENVIRONMENT}/lib', 'unchecked-hash')} \\"
+    yield f" && {_SETTLE}"
+
+
+def _files(plan: ImagePlan) -> Iterator[str]:
+    """The launcher, the connections and the flow. Its bytecode is checked, as a setup script may change a source."""
+    yield "FROM base AS files"
+    yield "USER root"
+    for copy in plan.files:
+        yield f"# {copy.comment}"
+        yield f"COPY {copy.source} {_LAYER}{copy.target}"
+    yield f"RUN {{ {_compile(f'-s {_LAYER} -p / {_LAYER}', 'checked-hash')} || true; }} \\"
+    yield f" && {_SETTLE}"
 
 
 def _image(plan: ImagePlan) -> Iterator[str]:
@@ -72,11 +93,9 @@ def _image(plan: ImagePlan) -> Iterator[str]:
         yield "# To be set when it runs: " + ", ".join(plan.variables)
     yield "ENV " + " \\\n    ".join(f"{key}={value}" for key, value in plan.environment.items())
     yield "USER root"
+    yield f"COPY --from=dependencies {_LAYER}/ /"
+    yield f"COPY --from=files {_LAYER}/ /"
     yield "WORKDIR /flow"
-    yield f"COPY --from=dependencies {VIRTUAL_ENVIRONMENT} {VIRTUAL_ENVIRONMENT}"
-    for layer in plan.layers:
-        yield f"# {layer.comment}"
-        yield f"COPY {layer.source} {layer.target}"
     if plan.setup_sh:
         yield f"RUN {json.dumps(['sh', plan.setup_sh])}"
     yield f"USER {USER}:{USER}"
@@ -86,6 +105,10 @@ def _image(plan: ImagePlan) -> Iterator[str]:
     yield "ENTRYPOINT []"
     yield f"CMD {json.dumps(list(plan.command))}"
     yield "LABEL " + " \\\n      ".join(f"{key}={_quoted(value)}" for key, value in plan.labels.items())
+
+
+def _compile(what: str, mode: str) -> str:
+    return f"python3 -m compileall -q -j 0 --invalidation-mode {mode} {what}"
 
 
 def _quoted(value: str) -> str:

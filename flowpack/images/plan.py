@@ -14,27 +14,33 @@ PORT = 8080
 USER = 10001
 """Numeric, so that Kubernetes sees that it is not root; no entry in /etc/passwd is needed."""
 
+FILE_TIME = 315532800
+"""The time of every file in flowpack's layers, 1980-01-01: the earliest that zip archives of them could hold."""
+
 VIRTUAL_ENVIRONMENT = "/opt/venv"
 SERVING_PACKAGE = "flowpack_serving"
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """Files of the build context that become one layer; both paths end without a slash."""
+class Copy:
+    """A file or folder of the build context, and where it goes in the image; both end without a slash."""
 
-    comment: str
     source: str
     target: str
+    comment: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImagePlan:
-    """The layers go from rarely to often changed: base, dependencies, then ``layers`` in their order."""
+    """Three layers from rarely to often changed: the base's, the lock's packages, then ``files``.
+
+    Every file in the last two is root's, 0644 or 0755, and of FILE_TIME.
+    """
 
     base: Base
     target: Target
     lock: str
-    layers: tuple[Layer, ...]
+    files: tuple[Copy, ...]
     environment: Mapping[str, str]
     labels: Mapping[str, str]
     variables: tuple[str, ...]
@@ -53,10 +59,10 @@ def plan_image(
         base=base,
         target=target,
         lock="requirements.lock",
-        layers=(
-            Layer("flowpack's launcher", SERVING_PACKAGE, f"{packages}/{SERVING_PACKAGE}"),
-            Layer("connections: references to variables, no values", "connections", "/connections"),
-            Layer("the flow", "flow", "/flow"),
+        files=(
+            Copy(SERVING_PACKAGE, f"{packages}/{SERVING_PACKAGE}", "flowpack's launcher"),
+            Copy("connections", "/connections", "references to variables, no values"),
+            Copy("flow", "/flow", "the flow"),
         ),
         environment={
             "PATH": f"{VIRTUAL_ENVIRONMENT}/bin:$PATH",

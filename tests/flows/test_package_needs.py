@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowpack.flows.package_needs import needs_sdk, needs_tools
+from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
 from flowpack.flows.reader import read_flow
 from tests.paths import FLOWS, write_tree
 
@@ -52,3 +52,23 @@ def test_promptflow_tools_is_needed_for_models_and_prompts(tmp_path: Path, node:
 def test_the_variant_that_is_not_chosen_needs_nothing() -> None:
     assert needs_tools(read_flow(FLOWS / "llm-variants"), {}) is True
     assert needs_tools(read_flow(FLOWS / "python-only"), files(FLOWS / "python-only")) is False
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("from promptflow import tool", None),
+        ("from promptflow._internal import ToolProvider", None),
+        ("from promptflow.client import PFClient", "'tool.py' imports promptflow.client.PFClient"),
+        ("import promptflow", "'tool.py' imports promptflow"),
+    ],
+)
+def test_the_sources_prove_that_core_is_enough_or_not(tmp_path: Path, source: str, reason: str | None) -> None:
+    write_tree(tmp_path, {"flow.dag.yaml": "nodes: []\n", "tool.py": source + "\n"})
+    assert why_not_slim(read_flow(tmp_path), files(tmp_path)) == reason
+
+
+def test_a_tool_of_another_package_proves_nothing(tmp_path: Path) -> None:
+    node = "{name: n, type: python, source: {type: package, tool: other.tools.embedding}}"
+    write_tree(tmp_path, {"flow.dag.yaml": f"nodes:\n- {node}\n"})
+    assert "'other.tools.embedding'" in (why_not_slim(read_flow(tmp_path), files(tmp_path)) or "")

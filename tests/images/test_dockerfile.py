@@ -35,8 +35,8 @@ def test_layers_go_from_rarely_to_often_changed(plan: ImagePlan) -> None:
     order = [
         "FROM python:3.11-slim AS base",
         "COPY requirements.lock",
-        "COPY --from=dependencies",
-        "COPY flow /flow",
+        "COPY --from=dependencies /layer/ /",
+        "COPY --from=files /layer/ /",
         "LABEL",
     ]
     places = [text.index(each) for each in order]

@@ -1,0 +1,45 @@
+"""Takes the full SDK out of a lock's pins, for a flow that promptflow-core is enough for.
+
+The full SDK brings a database layer, a web service and exporters that serving does not use; promptflow-tools asks for
+it, and for nothing in it that the launcher does not give. What only the SDK brought goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from flowpack.dependencies.lock_format import Pin
+from flowpack.dependencies.requirements import Requirements
+
+MARK = "promptflow-core in place of the full SDK"
+"""Stands among a slim lock's inputs, so that a lock of the other kind is stale."""
+
+_FULL_SDK = {"promptflow", "promptflow-devkit"}
+_MAY_ASK_FOR_IT = {*_FULL_SDK, "promptflow-tools"}
+
+
+def what_needs_the_sdk(requirements: Requirements, pins: Sequence[Pin]) -> str | None:
+    """A requirement or a package that asks for the SDK and may use what only it has; None where there is none."""
+    for line in requirements.named("promptflow"):
+        if "[" in line.text:
+            return f"'{line.text}' asks for more of it"
+    for pin in pins:
+        others = {each for each in pin.via if not each.startswith(("-", "flowpack"))} - _MAY_ASK_FOR_IT
+        if pin.name in _FULL_SDK and others:
+            return f"{min(others)} requires {pin.name}"
+    return None
+
+
+def without_full_sdk(pins: Sequence[Pin]) -> tuple[Pin, ...]:
+    """The pins but for the SDK and for what is there on its account alone."""
+    gone = {pin.name for pin in pins} & _FULL_SDK
+    while True:
+        more = {pin.name for pin in pins if pin.via and set(pin.via) <= gone} - gone
+        if not more:
+            return tuple(replace(pin, via=_others(pin.via, gone)) for pin in pins if pin.name not in gone)
+        gone |= more
+
+
+def _others(via: Iterable[str], gone: set[str]) -> tuple[str, ...]:
+    return tuple(each for each in via if each not in gone)
