@@ -7,17 +7,29 @@ import sys
 from pathlib import Path
 
 RELEASE = "1.18.5"
-_FOLDER = Path(__file__).parents[1] / ".cache" / "benchmarks" / f"promptflow-{RELEASE}"
+_CACHE = Path(__file__).parents[1] / ".cache" / "benchmarks"
+
+# Releases of opentelemetry-sdk from 1.39 on break promptflow-tracing 1.18.5.
+REPAIRS = ("opentelemetry-sdk<1.39", "httpx")
 
 
 def promptflow() -> Path:
     """The environment's folder of programs; made once."""
-    programs = _FOLDER / "bin"
-    if not (_FOLDER / "ready").exists():
+    return _environment(f"promptflow-{RELEASE}")
+
+
+def promptflow_with_tools() -> Path:
+    """One that builds LLM flows too: pf imports what their nodes use, and keeps their connections in a keyring."""
+    return _environment(f"promptflow-{RELEASE}-tools", "promptflow-tools", "keyrings.alt")
+
+
+def _environment(name: str, *more: str) -> Path:
+    folder = _CACHE / name
+    programs = folder / "bin"
+    if not (folder / "ready").exists():
         print(f"installing promptflow {RELEASE} for the comparison", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(_FOLDER)], check=True)
-        # Releases of opentelemetry-sdk from 1.39 on break promptflow-tracing 1.18.5.
-        wanted = [f"promptflow=={RELEASE}", "opentelemetry-sdk<1.39"]
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        wanted = [f"promptflow=={RELEASE}", *REPAIRS, *more]
         subprocess.run([str(programs / "pip"), "install", "--quiet", *wanted], check=True)
-        (_FOLDER / "ready").touch()
+        (folder / "ready").touch()
     return programs

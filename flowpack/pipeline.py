@@ -13,7 +13,7 @@ from flowpack.assembly.flow_folder import FlowFolder, assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import check_apart, check_replaceable, replace_file, staged
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
-from flowpack.dependencies.requirements import read_requirements
+from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Target
 from flowpack.errors import EngineError, LockError
@@ -169,7 +169,7 @@ def lock_flow(
     beside = flow.folder / LOCK_NAME
     before = request.output / LOCK_NAME if request.output and not request.locked else beside
     return lock_dependencies(
-        read_requirements(folder.requirements, folder.paths),
+        _requirements(folder, request.target),
         needs=_serving_needs(assembled, request, narrate),
         target=request.target,
         resolver=request.resolver,
@@ -180,6 +180,15 @@ def lock_flow(
         source=str(request.source),
         narrate=narrate,
     )
+
+
+def _requirements(folder: FlowFolder, target: Target) -> Requirements:
+    requirements = read_requirements(folder.requirements, folder.paths)
+    if folder.conda_file is None:
+        return requirements
+    from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
+
+    return with_conda_file(requirements, folder.conda_file, folder.paths, target)
 
 
 def _serving_needs(assembled: Assembled, request: BuildRequest, narrate: Narrate) -> ServingNeeds:

@@ -48,6 +48,11 @@ class FlowFolder:
             return _normal(stated)
         return "requirements.txt" if "requirements.txt" in self.files else None
 
+    @property
+    def conda_file(self) -> str | None:
+        stated = self.flow.environment.conda_file
+        return _normal(stated) if stated else None
+
     def write(self, target: Path) -> None:
         for relative, source in self.files.items():
             path = target / relative

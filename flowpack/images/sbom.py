@@ -44,7 +44,7 @@ def render_sbom(
 def _document(flow_name: str, lock: str, properties: Mapping[str, str]) -> str:
     """The document with blanks for the flow's digest and the serial number, from the cache where it has it."""
     cached: Path | None = None
-    with contextlib.suppress(OSError):  # a build goes without a cache where there is no place for one
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # a build goes on without a cache
         cached = cache_folder("sboms") / f"{_key(flow_name, lock, properties)}.json"
         text = cached.read_text(encoding="utf-8")
         if text.endswith(_END):

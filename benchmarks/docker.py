@@ -1,0 +1,130 @@
+"""What the benchmarks of images ask of the engine: its client, the network of a build, a container and its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowpack import process
+from flowpack.images.docker_clients import Builder, find_builder, find_clients
+
+BASE = os.environ.get("FLOWPACK_TEST_BASE", "flowpack-test-base:bookworm")
+PORT = 8080
+PATIENCE = 120.0
+
+# Of a shared page each process counts its part: the sum is what all of them take. Run inside the container, as its
+# own user, since outside only root may read it.
+_PSS = """
+import glob, os
+total = 0
+for path in glob.glob("/proc/[0-9]*/smaps_rollup"):
+    if path.split("/")[2] != str(os.getpid()):
+        try:
+            total += sum(int(line.split()[1]) for line in open(path) if line.startswith("Pss:"))
+        except OSError:
+            pass
+print(total * 1024)
+"""
+
+
+@functools.cache
+def client_and_builder() -> tuple[str, Builder]:
+    asked = find_clients(process.run)
+    return asked[-1].program, find_builder(process.run, asked)
+
+
+def docker(*arguments: str, env: Mapping[str, str] | None = None) -> str:
+    return _checked([client_and_builder()[0], *arguments], env or {}).strip()
+
+
+def build(context: Path, tag: str, *more: str) -> None:
+    """With what reaches a package index from a build on this machine, as the Dockerfiles of both peers take it."""
+    builder = client_and_builder()[1]
+    options = [*more, f"--tag={tag}"]
+    if network := os.environ.get("FLOWPACK_BUILD_NETWORK"):
+        options.append(f"--network={network}")
+    if bundle := os.environ.get("FLOWPACK_CA_BUNDLE"):
+        options.append(f"--secret=id=ca-bundle,src={bundle}")
+    _checked([*builder.command, *options, str(context)], builder.environment)
+
+
+def has_image(tag: str) -> bool:
+    program = client_and_builder()[0]
+    return subprocess.run([program, "image", "inspect", tag], capture_output=True, check=False).returncode == 0
+
+
+def image_size(tag: str) -> int:
+    return int(docker("image", "inspect", "--format={{.Size}}", tag))
+
+
+@dataclass(frozen=True)
+class Container:
+    """``address`` is its own on the engine's network: through a published port the engine's proxy is measured too."""
+
+    name: str
+    address: str
+    started: float
+
+    def wait_until_healthy(self) -> float:
+        """Seconds from ``docker run`` to the first 200 on ``/health``."""
+        return self._until_200("GET", "/health", None)[0]
+
+    def first_answer(self, body: str) -> tuple[float, Any]:
+        """Seconds from ``docker run`` to the first 200 on ``/score``, and what it said."""
+        seconds, said = self._until_200("POST", "/score", body)
+        return seconds, json.loads(said)
+
+    def memory(self) -> int:
+        """The proportional set sizes of all its processes, in bytes."""
+        return int(docker("exec", self.name, "python3", "-c", _PSS))
+
+    def _until_200(self, method: str, path: str, body: str | None) -> tuple[float, bytes]:
+        while time.perf_counter() - self.started < PATIENCE:
+            connection = http.client.HTTPConnection(self.address, PORT, timeout=30)
+            with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+                connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+                response = connection.getresponse()
+                said = response.read()
+                if response.status == 200:
+                    return time.perf_counter() - self.started, said
+            time.sleep(0.01)
+        raise SystemExit(f"{method} {path} gave no 200 within {PATIENCE:g} s\n{self.logs()}")
+
+    def logs(self) -> str:
+        done = subprocess.run(
+            [client_and_builder()[0], "logs", "--tail=40", self.name], capture_output=True, text=True, check=False
+        )
+        return done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def running(image: str, environment: Mapping[str, str]) -> Iterator[Container]:
+    name = f"flowpack-benchmark-{secrets.token_hex(6)}"
+    options = [f"--name={name}", "--add-host=host.docker.internal:host-gateway"]
+    options += [f"--env={key}={value}" for key, value in environment.items()]
+    started = time.perf_counter()
+    try:
+        docker("run", "--detach", *options, image)
+        networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        yield Container(name, docker("inspect", f"--format={networks}", name), started)
+    finally:
+        subprocess.run(
+            [client_and_builder()[0], "rm", "--force", "--volumes", name], capture_output=True, check=False, timeout=120
+        )
+
+
+def _checked(command: list[str], env: Mapping[str, str]) -> str:
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} exited with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout

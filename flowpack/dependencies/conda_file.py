@@ -1,0 +1,80 @@
+"""A flow's ``conda_file``: its Python and its pip section. flowpack's images have no conda.
+
+Source: conda's environment.yml; ``=3.10`` asks for any 3.10, ``==`` and the others mean what they mean to pip.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from flowpack.dependencies.requirement_lines import RequirementLine, parse_requirement
+from flowpack.dependencies.requirements import Requirements
+from flowpack.dependencies.target import Target
+from flowpack.errors import RequirementsError
+from flowpack.yaml_documents import Value, read_document
+
+_PACKAGE = re.compile(r"^(?:[\w.-]+::)?(?P<name>[\w.-]+)\s*(?P<version>.*)$")
+_OF_THE_IMAGE = {"pip", "setuptools", "wheel"}
+
+
+def with_conda_file(requirements: Requirements, name: str, files: Mapping[str, Path], target: Target) -> Requirements:
+    """The requirements with those of the file's pip section; RequirementsError for what only conda could install."""
+    document = read_document(files[name])
+    fields = document.root.mapping("a conda environment: a mapping with dependencies")
+    lines: list[RequirementLine] = []
+    for item in fields["dependencies"].sequence() if "dependencies" in fields else []:
+        if item.is_mapping:
+            lines += _pip_section(item, name)
+        else:
+            _check_package(item, target)
+    location = requirements.location or document.root.location
+    return replace(requirements, lines=(*requirements.lines, *lines), location=location)
+
+
+def _pip_section(item: Value, name: str) -> Iterator[RequirementLine]:
+    for key, section in item.mapping().items():
+        if key != "pip":
+            raise RequirementsError(f"'{key}' is no section of a conda environment", location=section.location)
+        for line in section.sequence("a list of requirements"):
+            text = line.string("a requirement")
+            if text.startswith("-"):
+                raise RequirementsError(
+                    f"'{text}' is an option, and only requirements are read here",
+                    location=line.location,
+                    hint="put it into the flow's requirements file (environment.python_requirements_txt)",
+                )
+            yield parse_requirement(text, location=line.location, source=name)
+
+
+def _check_package(item: Value, target: Target) -> None:
+    text = item.string("a package")
+    match = _PACKAGE.match(text.strip())
+    package = match["name"].lower() if match else text
+    if package == "python" and match:
+        _check_python(item, match["version"].replace(" ", ""), target)
+    elif package not in _OF_THE_IMAGE:
+        raise RequirementsError(
+            f"'{text}' is installed by conda, which flowpack's images do not have",
+            location=item.location,
+            hint="name it in the pip section where the index has it, else take a base image that has it (--base-image)",
+        )
+
+
+def _check_python(item: Value, version: str, target: Target) -> None:
+    one = re.fullmatch(r"==?(3\.\d+)(?:\.[\d*]+)?", version)  # the base image decides the patch version
+    try:
+        fits = one[1] == target.python if one else SpecifierSet(version).contains(f"{target.python}.99")
+    except InvalidSpecifier:
+        raise RequirementsError(f"'{version}' is no version of Python", location=item.location) from None
+    if not fits:
+        minor = re.search(r"3\.\d+", version)
+        raise RequirementsError(
+            f"the flow asks for python{version}, and the image gets Python {target.python}",
+            location=item.location,
+            hint=f"build with --python {minor[0]}" if minor else None,
+        )
