@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -219,9 +218,16 @@ def context_of(assembled: Assembled, plan: ImagePlan, request: BuildRequest, loc
 @contextlib.contextmanager
 def _written(context: BuildContext, output: Path | None) -> Iterator[Path]:
     """The context as a folder: the output once all has gone well, or a passing one where no output is wanted."""
-    where = staged(output) if output else tempfile.TemporaryDirectory(prefix="flowpack-")
-    with where as folder:
-        context.write(Path(folder))
+    with staged(output) if output else _passing_folder() as folder:
+        context.write(folder)
+        yield folder
+
+
+@contextlib.contextmanager
+def _passing_folder() -> Iterator[Path]:
+    import tempfile  # noqa: PLC0415  (an output does without)
+
+    with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
         yield Path(folder)
 
 

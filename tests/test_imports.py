@@ -12,7 +12,7 @@ import pytest
 
 from tests.paths import ROOT
 
-HEAVY = {"click", "docker", "azure", "requests", "rich", "promptflow", "piptools", "pip", "uv"}
+HEAVY = {"click", "cyclonedx", "docker", "azure", "requests", "rich", "promptflow", "piptools", "pip", "uv"}
 
 # A room may import the rooms named here, and the modules at the top. The picture: docs/explanation/architecture.md.
 MAY_IMPORT = {

@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +29,8 @@ def staged(output: Path) -> Iterator[Path]:
     output.parent.mkdir(parents=True, exist_ok=True)
     _recover(output)
     try:
-        staging = Path(tempfile.mkdtemp(prefix=_prefix(output), suffix=".new", dir=output.parent))
+        staging = output.parent / f"{_prefix(output)}{os.urandom(6).hex()}.new"
+        staging.mkdir()
     except OSError as error:
         raise OutsideError(f"cannot write here: {error.strerror}", location=Location(output.parent)) from error
     try:
@@ -55,12 +55,9 @@ def check_replaceable(output: Path) -> None:
 
 def replace_file(path: Path, text: str) -> None:
     """Writes a file beside its place and renames it: a reader sees the old text or the new one."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    beside = Path(name)
+    beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        beside.chmod(0o644)
+        beside.write_bytes(text.encode())
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -16,11 +16,13 @@ from flowpack.assembly.staging import MARKER
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
 from flowpack.images.plan import SERVING_PACKAGE, ImagePlan
+from flowpack.images.sbom import SBOM_NAME, render_sbom
 from flowpack.yaml_documents import dump
 
 _OUT_OF_THE_CONTEXT = f"""# What the Dockerfile copies, and nothing else.
 *
 !requirements.lock
+!{SBOM_NAME}
 !connections
 !flow
 !{SERVING_PACKAGE}
@@ -53,6 +55,7 @@ def build_context(
         ".dockerignore": _OUT_OF_THE_CONTEXT,
         "Dockerfile": dockerfile,
         plan.lock: lock,
+        SBOM_NAME: _sbom(folder, plan, lock),
         "settings.json": _json(dict.fromkeys(required_variables(connections), "")),
         **{f"connections/{each.file_name}": dump(each.document()) for each in connections},
         **{f"{SERVING_PACKAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _serving_sources()},
@@ -92,13 +95,28 @@ def _record(folder: FlowFolder, plan: ImagePlan, digest: str, connections: Seque
             "file": flow.file.name,
             "digest": folder.digest,
             "files": len(folder.files),
-            "properties": {key: value for key, value in plan.labels.items() if key.startswith("azureml.promptflow.")},
+            "properties": _promptflow_properties(plan),
         },
         "lock_digest": plan.labels["flowpack.lock.digest"],
         "python": plan.target.python,
         "platform": str(plan.target.platform),
         "connections": {each.name: list(each.variables) for each in connections},
     }
+
+
+def _sbom(folder: FlowFolder, plan: ImagePlan, lock: str) -> str:
+    return render_sbom(
+        flow_name=folder.flow.name,
+        flow_digest=folder.digest,
+        lock=lock,
+        python=plan.target.python,
+        platform=str(plan.target.platform),
+        properties=_promptflow_properties(plan),
+    )
+
+
+def _promptflow_properties(plan: ImagePlan) -> dict[str, str]:
+    return {key: value for key, value in plan.labels.items() if key.startswith("azureml.promptflow.")}
 
 
 def _serving_sources() -> list[Path]:

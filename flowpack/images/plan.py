@@ -9,6 +9,7 @@ from flowpack import __version__
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.dependencies.target import Target
 from flowpack.images.base import Base
+from flowpack.images.sbom import SBOM_NAME
 
 PORT = 8080
 USER = 10001
@@ -61,6 +62,7 @@ def plan_image(
         lock="requirements.lock",
         files=(
             Copy(SERVING_PACKAGE, f"{packages}/{SERVING_PACKAGE}", "flowpack's launcher"),
+            Copy(SBOM_NAME, f"/{SBOM_NAME}", "the bill of materials"),
             Copy("connections", "/connections", "references to variables, no values"),
             Copy("flow", "/flow", "the flow"),
         ),

@@ -43,7 +43,7 @@ def test_the_whole_context_is_written(chat: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
         *("Dockerfile", ".dockerignore", "connections", "flow", "flowpack.json", "flowpack_serving"),
-        *("requirements.lock", "settings.json"),
+        *("requirements.lock", "settings.json", "bom.cdx.json"),
     }
     assert (out / "requirements.lock").read_bytes() == (chat / "requirements.lock").read_bytes()
     assert not (out / "flow" / "requirements.lock").exists()

@@ -1,0 +1,60 @@
+"""The oracle: ``pf flow serve`` of promptflow 1.18.5, with a home, connections and telemetry of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.peer import promptflow_to_serve
+from flowpack.running.health import wait_for_health
+from flowpack.running.processes import free_port
+
+_MACHINE = ("PATH", "LANG", "LC_ALL", "TZ")
+
+
+class PromptFlow:
+    """``pf`` with everything that it keeps in ``home``; its connections there reach no one else."""
+
+    def __init__(self, home: Path) -> None:
+        self._programs = promptflow_to_serve()
+        self._home = home
+        (home / "pf").mkdir(parents=True)
+        (home / "pf" / "pf.yaml").write_text("telemetry:\n  enabled: false\ntrace:\n  destination: none\n")
+        # A plain file in place of the desktop's secret store, which a server does not have.
+        backend = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring"}
+        self._environment = {
+            **{name: os.environ[name] for name in _MACHINE if name in os.environ},
+            **{"HOME": str(home), "PF_HOME_DIRECTORY": str(home / "pf"), "PF_DISABLE_TRACING": "true", **backend},
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def create_connection(self, name: str, fields: Mapping[str, str]) -> None:
+        document = self._home / f"{name}.yaml"
+        document.write_text("".join(f"{key}: {value}\n" for key, value in {"name": name, **fields}.items()))
+        command = [self._programs / "pf", "connection", "create", "--file", document]
+        done = subprocess.run(command, env=self._environment, cwd=self._home, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    @contextlib.contextmanager
+    def serve(self, flow: Path, engine: str) -> Iterator[str]:
+        port = free_port()
+        log = self._home / f"log-{port}"
+        options = ("--port", str(port), "--host", "127.0.0.1", "--skip-open-browser", "--engine", engine)
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [self._programs / "pf", "flow", "serve", "--source", flow, *options],
+                env=self._environment,
+                cwd=self._home,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_for_health(url, alive=lambda: process.poll() is None, timeout=120, logs=log.read_text)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
