@@ -76,6 +76,6 @@ def _edit(path: Path, edits: tuple[Edit, ...]) -> None:
         text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
         if not count:
             raise SystemExit(f"{path}: pf writes another file than it did: nothing matches {pattern!r}\n{text}")
-    if "conda " in text:
+    if re.search(r"\bconda (?:run|create|info|clean)\b", text):
         raise SystemExit(f"{path}: a line of conda is left\n{text}")
     path.write_text(text, "utf-8")

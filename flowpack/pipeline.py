@@ -45,6 +45,7 @@ class BuildRequest:
     resolver: str = "auto"
     locked: bool = False
     slim: bool = False
+    azureml: bool = False
     base_image: str | None = None
     buildkit: bool = True
 
@@ -195,7 +196,12 @@ def _serving_needs(assembled: Assembled, request: BuildRequest, narrate: Narrate
     against = why_not_slim(flow, files) if request.slim else None
     if against:
         narrate(f"warning: --slim leaves the full SDK in, since {against}")
-    return ServingNeeds(tools=needs_tools(flow, files), sdk=needs_sdk(files), slim=request.slim and against is None)
+    return ServingNeeds(
+        tools=needs_tools(flow, files),
+        sdk=needs_sdk(files),
+        slim=request.slim and against is None,
+        azureml=request.azureml,
+    )
 
 
 def plan_flow(assembled: Assembled, target: Target, lock_digest: str) -> ImagePlan:

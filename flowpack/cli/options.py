@@ -72,6 +72,12 @@ flow_options = together(
         envvar="FLOWPACK_SLIM",
         help="Leave promptflow's full SDK out where the sources prove that promptflow-core is enough.",
     ),
+    click.option(
+        "--azureml",
+        is_flag=True,
+        envvar="FLOWPACK_AZUREML",
+        help="Add what reads connections from an Azure ML workspace through the managed identity.",
+    ),
 )
 
 base_options = together(
@@ -115,6 +121,7 @@ def build_request(
     platform: str | None,
     resolver: str,
     slim: bool = False,
+    azureml: bool = False,
     locked: bool = False,
     base_image: str | None = None,
     buildkit: bool = True,
@@ -127,6 +134,7 @@ def build_request(
         include_roots=include_roots,
         resolver=resolver,
         slim=slim,
+        azureml=azureml,
         locked=locked,
         base_image=base_image,
         buildkit=buildkit,

@@ -41,7 +41,17 @@ serving_options = together(
     ),
 )
 
-_OF_THE_BUILD = ("variant", "include_roots", "python", "platform", "resolver", "slim", "locked", "base_image")
+_OF_THE_BUILD = (
+    "variant",
+    "include_roots",
+    "python",
+    "platform",
+    "resolver",
+    "slim",
+    "azureml",
+    "locked",
+    "base_image",
+)
 
 
 def build_of(options: dict[str, Any]) -> Callable[[Path], BuildRequest]:

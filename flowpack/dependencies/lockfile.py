@@ -132,6 +132,9 @@ def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, narrate: Narrate
         narrate(f"warning: --slim leaves the full SDK in, since {reason}")
         return pins
     fewer = without_full_sdk(pins)
+    if len(fewer) == len(pins):
+        narrate("slim: the full SDK is not among the packages")
+        return pins
     narrate(f"slim: {len(fewer)} packages instead of {len(pins)}")
     return fewer
 

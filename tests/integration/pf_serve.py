@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.peer import promptflow_to_serve
+from benchmarks.peer import RELEASE, REPAIRS
 from flowpack.running.health import wait_for_health
 from flowpack.running.processes import free_port
+from flowpack.uv_program import find_uv_program
+from tests.paths import ROOT
 
+_FOLDER = ROOT / ".cache" / "tests" / f"promptflow-{RELEASE}"
+# LLM nodes need the tools, the FastAPI engine uvicorn, connections a keyring on a machine without a desktop.
+_PACKAGES = (f"promptflow=={RELEASE}", *REPAIRS, "promptflow-tools==1.6.1", "uvicorn", "keyrings.alt")
 _MACHINE = ("PATH", "LANG", "LC_ALL", "TZ")
+
+
+def installed() -> Path:
+    """The folder of programs of an environment of its own; made once."""
+    programs = _FOLDER / "bin"
+    if not (_FOLDER / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(_FOLDER)], check=True)
+        uv = find_uv_program()
+        install = [uv, "pip", "install", "--python", str(programs / "python")] if uv else [programs / "pip", "install"]
+        subprocess.run([*install, "--quiet", *_PACKAGES], check=True)
+        (_FOLDER / "ready").touch()
+    return programs
 
 
 class PromptFlow:
     """``pf`` with everything that it keeps in ``home``; its connections there reach no one else."""
 
     def __init__(self, home: Path) -> None:
-        self._programs = promptflow_to_serve()
+        self._programs = installed()
         self._home = home
         (home / "pf").mkdir(parents=True)
         (home / "pf" / "pf.yaml").write_text("telemetry:\n  enabled: false\ntrace:\n  destination: none\n")
@@ -33,9 +52,11 @@ class PromptFlow:
 
     def create_connection(self, name: str, fields: Mapping[str, str]) -> None:
         document = self._home / f"{name}.yaml"
-        document.write_text("".join(f"{key}: {value}\n" for key, value in {"name": name, **fields}.items()))
+        document.write_text(json.dumps({"name": name, **fields}))  # JSON is YAML
         command = [self._programs / "pf", "connection", "create", "--file", document]
-        done = subprocess.run(command, env=self._environment, cwd=self._home, capture_output=True, text=True)
+        done = subprocess.run(
+            command, env=self._environment, cwd=self._home, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     @contextlib.contextmanager

@@ -97,6 +97,13 @@ def ca_bundle() -> Path | None:
     return next((Path(name) for name in named if name and Path(name).is_file()), None)
 
 
+@pytest.fixture(scope="session")
+def building(base_image: ImageReference, ca_bundle: Path | None) -> dict[str, str]:
+    """What a build needs on this machine, as variables: the base image, and the way to the package index."""
+    variables = {"FLOWPACK_BASE_IMAGE": str(base_image), "FLOWPACK_PYTHON": "3.11", "FLOWPACK_BUILD_NETWORK": "host"}
+    return variables | ({"FLOWPACK_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {})
+
+
 @pytest.fixture
 def image_name(docker: Docker) -> Iterator[Callable[..., ImageReference]]:
     """Makes names of images that no other test has, and takes the images away at the end."""

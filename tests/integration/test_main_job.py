@@ -20,13 +20,6 @@ CHAT = FLOWS / "chat-with-includes"
 
 
 @pytest.fixture(scope="session")
-def building(base_image: ImageReference, ca_bundle: Path | None) -> dict[str, str]:
-    """What a build needs on this machine, as variables: the base image, and the way to the package index."""
-    variables = {"FLOWPACK_BASE_IMAGE": str(base_image), "FLOWPACK_PYTHON": "3.11", "FLOWPACK_BUILD_NETWORK": "host"}
-    return variables | ({"FLOWPACK_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {})
-
-
-@pytest.fixture(scope="session")
 def chat_build(building: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("chat") / "out"
     flowpack("build", CHAT, "--output", output, env=building)

@@ -1,0 +1,126 @@
+"""A container of flowpack answers as ``pf flow serve`` does: whoever moves from one to the other changes no client.
+
+Both engines, request by request. Answers are compared whole: status, body byte for byte, and headers but for those
+that say how the bytes travel (``http_probes``), where gunicorn differs from promptflow's development server on purpose:
+it names itself otherwise and keeps connections open, for the proxies in front of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowpack.running.containers import serve_in_container
+from tests.integration.conftest import BuiltImage
+from tests.integration.http_probes import Answer, Probe, ask, routes, scores
+from tests.integration.pf_serve import PromptFlow
+from tests.openai_stub import OpenAIStub
+from tests.paths import FLOWS
+
+pytestmark = [pytest.mark.engine, pytest.mark.network]
+
+engines = pytest.mark.parametrize("serving_engine", ["flask", "fastapi"])
+
+# Answers of promptflow 1.18.5 that look like mistakes, and are kept: clients may have come to rely on them.
+KEPT_AS_THEY_ARE = {
+    "flask": {
+        "home": 400,  # its page is never rendered: an import is missing
+        "a string": 500,  # JSON that is no mapping is the caller's mistake, and told as the server's
+        "score, wrong method": 404,
+    },
+    "fastapi": {"home": 200, "a string": 500, "score, wrong method": 405},
+}
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[OpenAIStub]:
+    with OpenAIStub(key="test-key", host="0.0.0.0") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pf(tmp_path_factory: pytest.TempPathFactory, stub: OpenAIStub) -> PromptFlow:
+    oracle = PromptFlow(tmp_path_factory.mktemp("promptflow"))
+    fields = {"type": "azure_open_ai", "api_base": stub.url, "api_key": "test-key", "api_version": "2024-02-01"}
+    oracle.create_connection("open_ai_connection", fields)
+    return oracle
+
+
+def standalone(flow: Path, folder: Path) -> Path:
+    """Named as the folder of an image is, since promptflow names a flow after its folder."""
+    return Path(shutil.copytree(flow, folder / "flow"))
+
+
+def answers(url: str, probes: Sequence[Probe]) -> dict[str, Answer]:
+    return {probe.name: ask(url, probe) for probe in probes}
+
+
+@engines
+def test_a_python_flow(serving_engine: str, pf: PromptFlow, chat_image: BuiltImage, tmp_path: Path) -> None:
+    """In an image that has promptflow-core alone, with the flow mounted over the one it was built with."""
+    flow = standalone(FLOWS / "python-only", tmp_path)
+    probes = [*scores({"text": "to be or not"}, {"text": [1, 2]}), *routes()]
+    mounted = (f"--volume={flow}:/flow:ro",)
+    with pf.serve(flow, serving_engine) as theirs, serve(chat_image, serving_engine, options=mounted) as ours:
+        expected = answers(theirs, probes)
+        assert answers(ours, probes) == expected
+    assert expected["good input"].body.strip() == '{"word_count":4}'
+    kept = KEPT_AS_THEY_ARE[serving_engine]
+    assert {name: expected[name].status for name in kept} == kept
+
+
+@engines
+def test_a_chat_flow_of_several_files(
+    serving_engine: str, pf: PromptFlow, chat_image: BuiltImage, tmp_path: Path
+) -> None:
+    flow = standalone(chat_image.context / "flow", tmp_path)
+    good = {"question": "Is membership free?", "chat_history": []}
+    probes = [*scores(good, {"chat_history": "none"}), *routes(), a_failing_tool(good)]
+    with pf.serve(flow, serving_engine) as theirs, serve(chat_image, serving_engine) as ours:
+        expected = answers(theirs, probes)
+        assert answers(ours, probes) == expected
+    assert '"source":"membership"' in expected["good input"].body
+    assert "KeyError" in expected["a tool fails"].body
+
+
+@engines
+def test_an_llm_flow_that_streams(
+    serving_engine: str, pf: PromptFlow, llm_image: BuiltImage, stub: OpenAIStub, tmp_path: Path
+) -> None:
+    flow = standalone(llm_image.context / "flow", tmp_path)
+    given = {"OPEN_AI_CONNECTION_API_KEY": "test-key", "OPEN_AI_CONNECTION_API_BASE": stub.container_url}
+    probes = [*scores({"question": "Who are you?", "chat_history": []}, {"chat_history": 7}), *routes()]
+    with pf.serve(flow, serving_engine) as theirs, serve(llm_image, serving_engine, given) as ours:
+        expected, asked = answers(theirs, probes), taken(stub)
+        assert answers(ours, probes) == expected
+        assert taken(stub) == asked, "the model is asked the same, in the same order"
+    streamed = expected["asks for a stream"]
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    assert streamed.body.startswith('data: {"answer": "echo: "}\n\ndata: {"answer": "Who "}\n\n')
+
+
+@contextlib.contextmanager
+def serve(
+    image: BuiltImage, engine: str, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+) -> Iterator[str]:
+    given = {**(environment or {}), "PROMPTFLOW_SERVING_ENGINE": engine}
+    with serve_in_container(image.tag, environment=given, options=options) as served:
+        yield served.url
+
+
+def a_failing_tool(good: Mapping[str, Any]) -> Probe:
+    """A history without the question that the flow's code looks for in it."""
+    return replace(scores({**good, "chat_history": [{"inputs": {}}]}, {})[0], name="a tool fails")
+
+
+def taken(stub: OpenAIStub) -> list[tuple[str, Any]]:
+    """What the stub was asked since the last look."""
+    asked = [(request.path, request.body) for request in stub.requests]
+    stub.requests.clear()
+    return asked
