@@ -14,7 +14,7 @@ from flowpack.assembly.staging import check_apart, check_replaceable, replace_fi
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
-from flowpack.dependencies.target import Target
+from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.errors import EngineError, LockError
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.model import Flow
@@ -108,7 +108,8 @@ def build(
     with _written(context, request.output) as folder:
         built = Built(assembled=assembled, lock=lock, plan=plan, context=context, output=request.output)
         if image and answering:
-            built = replace(built, image=_build_image(answering, _image_build(folder, built, request, image), narrate))
+            wanted = _image_build(folder, assembled, request, image)
+            built = replace(built, image=_built_image(answering, wanted, narrate))
             if image.push:
                 built = replace(built, pushed=answering.push(image.tag, narrate))
     return built
@@ -129,7 +130,7 @@ def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Plan
     assembled = assemble_flow(request, narrate)
     digest, state = "", f"to be resolved for {request.target}"
     try:
-        fresh = lock_flow(assembled, replace(request, locked=True))
+        fresh = lock_flow(assembled, request, only_fresh=True)
         digest, state = fresh.digest, fresh.origin
     except LockError as stale:
         if request.locked:
@@ -160,26 +161,42 @@ def lock_flow(
     assembled: Assembled,
     request: BuildRequest,
     *,
+    only_fresh: bool = False,
     renew: bool = False,
     upgrade: bool = False,
     narrate: Narrate = lambda _: None,
 ) -> Lockfile:
-    """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one."""
-    flow, folder = assembled.flow, assembled.folder
-    beside = flow.folder / LOCK_NAME
-    before = request.output / LOCK_NAME if request.output and not request.locked else beside
+    """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one.
+
+    ``only_fresh`` raises LockError instead of making one. A broken lock is refused beside the flow, where it is the
+    user's, unless ``renew`` makes it again; of a broken one in the output what can be kept is.
+    """
+    folder = assembled.folder
+    beside = assembled.flow.folder / LOCK_NAME
+    of_the_output = request.output / LOCK_NAME if request.output and not request.locked else None
+    taken = of_the_output if of_the_output and not beside.is_file() else beside
+    locked = request.locked or only_fresh
     return lock_dependencies(
         _requirements(folder, request.target),
         needs=_serving_needs(assembled, request, narrate),
         target=request.target,
         resolver=request.resolver,
-        existing=beside if beside.is_file() else before,
-        locked=request.locked,
-        renew=renew,
+        existing=taken,
+        locked=locked,
+        renew=(renew or taken is of_the_output) and not locked,
         upgrade=upgrade,
-        source=str(request.source),
+        source=_as_asked(request),
         narrate=narrate,
     )
+
+
+def _as_asked(request: BuildRequest) -> str:
+    """The source with the options that a lock depends on, as the command that renews it needs them."""
+    options = [f"--python {request.target.python}"] if request.target.python != DEFAULT_PYTHON else []
+    if request.target.platform != Platform.of_this_machine():
+        options.append(f"--platform {request.target.platform}")
+    options += ["--slim"] * request.slim + ["--azureml"] * request.azureml
+    return " ".join([str(request.source), *options])
 
 
 def _requirements(folder: FlowFolder, target: Target) -> Requirements:
@@ -237,16 +254,16 @@ def _passing_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _build_image(engine: Engine, image_build: ImageBuild, narrate: Narrate) -> BuiltImage:
+def _built_image(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> BuiltImage:
     try:
-        return engine.build(image_build, narrate)
+        return engine.build(wanted, narrate)
     except EngineError as error:
         if error.location:  # in a folder that goes away now; the Dockerfile's own name is what stays
             error.location = replace(error.location, path=Path(error.location.path.name))
         raise
 
 
-def _image_build(folder: Path, built: Built, request: BuildRequest, image: ImageRequest) -> ImageBuild:
+def _image_build(folder: Path, assembled: Assembled, request: BuildRequest, image: ImageRequest) -> ImageBuild:
     # Only an image build needs these; a context is written without them.
     from flowpack.images.engine import ImageBuild  # noqa: PLC0415
     from flowpack.images.source_labels import source_labels  # noqa: PLC0415
@@ -257,7 +274,7 @@ def _image_build(folder: Path, built: Built, request: BuildRequest, image: Image
         platform=request.target.platform,
         secrets=image.secrets,
         network=image.network,
-        labels=source_labels(built.assembled.flow.folder),
+        labels=source_labels(assembled.flow.folder),
         pull=image.pull,
         no_cache=image.no_cache,
         buildkit=request.buildkit,

@@ -8,7 +8,10 @@ it names itself otherwise and keeps connections open, for the proxies in front o
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +103,7 @@ def test_an_llm_flow_that_streams(
         expected, asked = answers(theirs, probes), taken(stub)
         assert answers(ours, probes) == expected
         assert taken(stub) == asked, "the model is asked the same, in the same order"
+        assert first_event(ours, stub) == first_event(theirs, stub) == b'data: {"answer": "echo: "}\n'
     streamed = expected["asks for a stream"]
     assert streamed.headers["content-type"].startswith("text/event-stream")
     assert streamed.body.startswith('data: {"answer": "echo: "}\n\ndata: {"answer": "Who "}\n\n')
@@ -117,6 +121,24 @@ def serve(
 def a_failing_tool(good: Mapping[str, Any]) -> Probe:
     """A history without the question that the flow's code looks for in it."""
     return replace(scores({**good, "chat_history": [{"inputs": {}}]}, {})[0], name="a tool fails")
+
+
+def first_event(url: str, stub: OpenAIStub) -> bytes:
+    """The one that comes while the model still holds back the end of its answer."""
+    stub.hold = threading.Event()
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    headers = {"content-type": "application/json", "accept": "text/event-stream"}
+    try:
+        connection.request("POST", "/score", json.dumps({"question": "one two three"}), headers)
+        response = connection.getresponse()
+        first = response.readline()
+        stub.hold.set()
+        assert b"three" in response.read()
+    finally:
+        stub.hold.set()
+        stub.hold = None
+        connection.close()
+    return first
 
 
 def taken(stub: OpenAIStub) -> list[tuple[str, Any]]:
