@@ -29,7 +29,8 @@ class Run(Protocol):
     """Runs a program and gives what it printed; never raises for a non-zero exit status.
 
     ``env`` is added to this process's environment; a value of None takes the variable out. ``on_line`` is given
-    each line as it comes, standard error included, and ``stdout`` then holds both streams in their order.
+    each line as it comes, standard error included, and ``stdout`` then holds both streams in their order; ``timeout``
+    counts only without it.
     """
 
     def __call__(

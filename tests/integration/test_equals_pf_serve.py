@@ -100,6 +100,7 @@ def test_an_llm_flow_that_streams(
     given = {"OPEN_AI_CONNECTION_API_KEY": "test-key", "OPEN_AI_CONNECTION_API_BASE": stub.container_url}
     probes = [*scores({"question": "Who are you?", "chat_history": []}, {"chat_history": 7}), *routes()]
     with pf.serve(flow, serving_engine) as theirs, serve(llm_image, serving_engine, given) as ours:
+        stub.requests.clear()
         expected, asked = answers(theirs, probes), taken(stub)
         assert answers(ours, probes) == expected
         assert taken(stub) == asked, "the model is asked the same, in the same order"
