@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from flowpack.images.reference import ImageReference
 from tests.commands import flowpack
 from tests.integration.real_parts import Docker, RunningRegistry
 from tests.integration.registry_faults import faulty_registry
@@ -74,31 +73,6 @@ def test_the_image_runs_as_no_root_and_is_healthy(chat_build: Path, building: di
     seen = docker("run", "--rm", image, "python", "-c", "import os; print(os.getuid(), os.listdir('/flow'))")
     assert seen.startswith("10001 ")
     assert "flow.dag.yaml" in seen
-
-
-@pytest.mark.engine
-@pytest.mark.network
-def test_nothing_of_the_build_secrets_is_in_the_image(
-    chat_build: Path,
-    building: dict[str, str],
-    docker: Docker,
-    tmp_path: Path,
-    image_name: Callable[..., ImageReference],
-) -> None:
-    config = tmp_path / "pip.conf"
-    config.write_text("[global]\n# planted-secret-7c1f\nretries = 7\n")
-    tag = image_name()
-    # --no-cache: a secret is no part of the cache's key, so only a build from scratch reads this one
-    flowpack(
-        *("build", CHAT, "--tag", str(tag), "--pip-config", config, "--no-cache", "--json"),
-        env=building,
-    )
-    archive = tmp_path / "image.tar"
-    docker("save", "--output", str(archive), str(tag))
-    content = archive.read_bytes()
-    assert b"planted-secret-7c1f" not in content
-    assert b"etc/pip.conf" not in content or b"retries = 7" not in content
-    assert b"BEGIN CERTIFICATE" not in docker("history", "--no-trunc", str(tag)).encode()
 
 
 @pytest.mark.engine
