@@ -9,6 +9,7 @@ and owners; copying the whole tree at once keeps the times of its folders too.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -17,6 +18,7 @@ from flowpack.images.plan import FILE_TIME, PORT, USER, VIRTUAL_ENVIRONMENT, Ima
 PIP_CONFIG_SECRET = "pip-config"  # noqa: S105  (names of BuildKit secrets, not their values)
 CA_BUNDLE_SECRET = "ca-bundle"  # noqa: S105
 
+_PYTHON_VERSION = re.compile(r"^ARG PYTHON_VERSION\b.*")  # a Dockerfile.base asks for the image's Python with it
 _BUILD_ENVIRONMENT = "/opt/build"
 _LAYER = "/layer"
 _IN_LAYER = f"{_LAYER}{VIRTUAL_ENVIRONMENT}"
@@ -26,10 +28,8 @@ _SETTLE = f"chmod -R u=rwX,go=rX {_LAYER} && find {_LAYER} -exec touch -h -d @{F
 def render_dockerfile(plan: ImagePlan, *, buildkit: bool = True) -> str:
     lines = [
         "# Written by flowpack; `flowpack build` writes it anew.",
-        f"ARG PYTHON_VERSION={plan.target.python}",
-        "",
         f"# base: {plan.base.origin}",
-        *plan.base.lines,
+        *(_PYTHON_VERSION.sub(f"ARG PYTHON_VERSION={plan.target.python}", line) for line in plan.base.lines),
         "",
         *_dependencies(plan, buildkit),
         "",
@@ -71,8 +71,9 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
         yield f" && {install} \\"
     else:
         yield f"RUN {install} \\"
-    # Bytecode that names its source by hash stays valid whatever time a layer gives the source file.
-    yield f" && {_compile(f'{VIRTUAL_ENVIRONMENT}/lib', 'unchecked-hash')} \\"
+    # Bytecode that names its source by hash stays valid whatever time a layer gives the source file. A source that
+    # does not compile, a template say, stops no installation.
+    yield f" && {{ {_compile(f'{VIRTUAL_ENVIRONMENT}/lib', 'unchecked-hash')} || true; }} \\"
     yield f" && {_SETTLE}"
 
 

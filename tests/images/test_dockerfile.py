@@ -99,7 +99,7 @@ def base_of(tmp_path: Path, base_image: str | None = None, environment_image: st
 
 def test_the_base_is_looked_for_from_near_to_far(tmp_path: Path) -> None:
     own = base_of(tmp_path)
-    assert own.lines[-2:] == ("ARG PYTHON_VERSION", "FROM python:${PYTHON_VERSION}-slim-bookworm AS base")
+    assert own.lines[-2:] == ("ARG PYTHON_VERSION=3.11", "FROM python:${PYTHON_VERSION}-slim-bookworm AS base")
     assert own == Base.of_file(ROOT / "Dockerfile.base", "flowpack's own Dockerfile.base")
     write_tree(tmp_path, {"Dockerfile.base": "FROM company/python:3.11\nRUN apt-get update\n"})
     assert base_of(tmp_path).lines == ("FROM company/python:3.11 AS base", "RUN apt-get update")
@@ -120,3 +120,12 @@ def test_a_base_file_without_a_stage_is_an_error(tmp_path: Path) -> None:
     write_tree(tmp_path, {"flows/chat/Dockerfile.base": "# nothing\n"})
     with pytest.raises(InputError, match="no FROM"):
         base_of(tmp_path)
+
+
+def test_the_bases_python_is_the_images(plan: ImagePlan, tmp_path: Path) -> None:
+    other = dataclasses.replace(plan, base=base_of(tmp_path), target=Target.parse("3.12", "linux/amd64"))
+    lines = render_dockerfile(other).splitlines()
+    assert [line for line in lines if "PYTHON_VERSION" in line and not line.startswith("#")] == [
+        "ARG PYTHON_VERSION=3.12",
+        "FROM python:${PYTHON_VERSION}-slim-bookworm AS base",
+    ]

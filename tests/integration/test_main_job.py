@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from flowpack.images.engine import DockerEngine
+from flowpack.images.reference import ImageReference
 from tests.commands import flowpack
 from tests.integration.real_parts import Docker, RunningRegistry
 from tests.integration.registry_faults import faulty_registry
@@ -143,3 +145,21 @@ def test_a_failed_image_build_leaves_the_output_as_it_was(
     )
     assert "the image was not built" in done.stderr
     assert (chat_build / "flowpack.json").read_bytes() == before
+
+
+@pytest.mark.engine
+@pytest.mark.network
+def test_flowpacks_own_base_builds(
+    building: dict[str, str], base_image: ImageReference, engine: DockerEngine, docker: Docker
+) -> None:
+    """The engine's own Python image where it has it; else the tests' base under its name, as nothing can be pulled."""
+    own = ImageReference.parse("python:3.11-slim-bookworm")
+    borrowed = engine.inspect(own) is None
+    if borrowed:
+        docker("tag", str(base_image), str(own))
+    try:
+        environment = {**building, "FLOWPACK_BASE_IMAGE": ""}
+        flowpack("build", CHAT, "--tag", "flowpack-test-own-base:1", env=environment)
+        assert flowpack("test", "flowpack-test-own-base:1", "--quiet").json["source"] == "opening-hours"
+    finally:
+        docker("image", "rm", "--force", "flowpack-test-own-base:1", *([str(own)] if borrowed else []), check=False)
