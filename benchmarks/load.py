@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.docker import PORT
+from benchmarks.docker import HOST, PORT
 
 CONNECTIONS = 8
 
@@ -30,12 +30,13 @@ end
 class Load:
     """``errors``: answers that are not 2xx or 3xx, and connections that failed or gave no answer in time."""
 
+    answers: int
     per_second: float
     errors: int
     median_seconds: float
 
 
-def load(address: str, body: str, seconds: int, scratch: Path) -> Load:
+def load(body: str, seconds: int, scratch: Path) -> Load:
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("there is no 'wrk' program; Debian has it as a package (apt-get install wrk)")
@@ -43,7 +44,7 @@ def load(address: str, body: str, seconds: int, scratch: Path) -> Load:
     script.write_text(_SCRIPT)
     command = [program, "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout=30s", "-s", str(script)]
     done = subprocess.run(
-        [*command, f"http://{address}:{PORT}/score"],
+        [*command, f"http://{HOST}:{PORT}/score"],
         env={**os.environ, "BODY": body},
         capture_output=True,
         text=True,
@@ -52,8 +53,10 @@ def load(address: str, body: str, seconds: int, scratch: Path) -> Load:
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} exited with {done.returncode}\n{done.stdout}{done.stderr}")
     told = json.loads(done.stderr)
+    answers = told["answers"] - told["refused"]
     return Load(
-        per_second=(told["answers"] - told["refused"]) / told["microseconds"] * 1e6,
+        answers=answers,
+        per_second=answers / told["microseconds"] * 1e6,
         errors=told["refused"] + told["broken"],
         median_seconds=told["median"] / 1e6,
     )
