@@ -299,7 +299,8 @@ def notes(runs: int, seconds: int) -> str:
     return (
         f"Medians of {runs} runs, both images in turn, on {os.cpu_count()} cores; a ratio is the median of those of "
         f"neighbouring runs, with the smallest and the largest. Both on the base {BASE} "
-        f"({_bytes(image_size(BASE))}), with {WORKERS} workers of one thread and the Flask engine, on the host's network; load is wrk with "
+        f"({_bytes(image_size(BASE))}), with {WORKERS} workers of one thread and the Flask engine, "
+        "on the host's network; load is wrk with "
         f"{CONNECTIONS} connections for {seconds} s. Memory is the sum of the processes' proportional set sizes. "
         "The LLM flow's model is a stub on the same machine that answers at once, so its rates are the server's cost, "
         "not what a model allows. "
