@@ -15,7 +15,7 @@ from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.staging import MARKER
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
-from flowpack.images.plan import SERVING_PACKAGE, ImagePlan
+from flowpack.images.plan import BUILD_STAGE, SERVING_PACKAGE, ImagePlan
 from flowpack.images.sbom import SBOM_NAME, render_sbom
 from flowpack.yaml_documents import dump
 
@@ -26,6 +26,7 @@ _OUT_OF_THE_CONTEXT = f"""# What the Dockerfile copies, and nothing else.
 !connections
 !flow
 !{SERVING_PACKAGE}
+!{BUILD_STAGE}
 """
 
 
@@ -59,6 +60,7 @@ def build_context(
         "settings.json": _json(dict.fromkeys(required_variables(connections), "")),
         **{f"connections/{each.file_name}": dump(each.document()) for each in connections},
         **{f"{SERVING_PACKAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _serving_sources()},
+        **{f"{BUILD_STAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _build_stage_files()},
     }
     files: dict[str, FileSource] = {
         name: WrittenFile(Path(name), text.encode()) for name, text in sorted(texts.items())
@@ -121,6 +123,11 @@ def _promptflow_properties(plan: ImagePlan) -> dict[str, str]:
 
 def _serving_sources() -> list[Path]:
     return sorted((Path(__file__).parents[1] / "serving").glob("*.py"))
+
+
+def _build_stage_files() -> list[Path]:
+    folder = Path(__file__).with_name(BUILD_STAGE)
+    return [folder / name for name in ("install_packages.py", "uv.lock")]
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowpack.errors import EngineError, FlowpackError
+from flowpack.images.plan import FILE_TIME
 from flowpack.process import Run
 
 PATIENCE = 10.0
@@ -118,7 +119,7 @@ def find_builder(run: Run, asked: Sequence[DockerClient], patience: float = PATI
             # Attestations would turn the image into an index of two, which Azure ML and others do not take.
             return Builder(
                 f"docker buildx ({program})",
-                (program, "buildx", "build", "--load"),
+                (program, "buildx", "build", "--load", *_time_of_the_image()),
                 {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
             )
         elif client.has_buildkit_inside:
@@ -144,6 +145,15 @@ def classic_builder(client: DockerClient) -> Builder:
         {"DOCKER_BUILDKIT": "0"},
         buildkit=False,
     )
+
+
+def _time_of_the_image() -> tuple[str, ...]:
+    """With it equal inputs give an equal image ID and digest; buildx takes a user's own from the environment.
+
+    The files have their times already. ``rewrite-timestamp`` would add those that a flow's setup script makes, but
+    engines refuse it (containerd's store) or leave it undone (Docker's own).
+    """
+    return () if os.environ.get("SOURCE_DATE_EPOCH") else (f"--build-arg=SOURCE_DATE_EPOCH={FILE_TIME}",)
 
 
 def _has_buildx(run: Run, program: str, patience: float) -> bool:

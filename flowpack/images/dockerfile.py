@@ -1,6 +1,6 @@
 """Renders an image plan as a Dockerfile: the same plan gives the same bytes, and layers with the same bytes in them.
 
-With BuildKit, pip's downloads are kept in a cache mount, and pip's configuration and a CA bundle come as secrets that
+With BuildKit, downloads are kept in a cache mount, and pip's configuration and a CA bundle come as secrets that
 stay in no layer. Engines without it (Azure Container Registry Tasks, Azure ML's environment builds) get the same
 stages without mounts. What a layer gets is put together in a stage of its own below /layer, with fixed times, modes
 and owners; copying the whole tree at once keeps the times of its folders too.
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from flowpack.images.plan import FILE_TIME, PORT, USER, VIRTUAL_ENVIRONMENT, ImagePlan
+from flowpack.images.plan import BUILD_STAGE, FILE_TIME, PORT, USER, VIRTUAL_ENVIRONMENT, ImagePlan, Layer
 
 PIP_CONFIG_SECRET = "pip-config"  # noqa: S105  (names of BuildKit secrets, not their values)
 CA_BUNDLE_SECRET = "ca-bundle"  # noqa: S105
@@ -22,6 +22,7 @@ _PYTHON_VERSION = re.compile(r"^ARG PYTHON_VERSION\b.*")  # a Dockerfile.base as
 _BUILD_ENVIRONMENT = "/opt/build"
 _LAYER = "/layer"
 _IN_LAYER = f"{_LAYER}{VIRTUAL_ENVIRONMENT}"
+_TESTS = "'/tests?/'"
 _SETTLE = f"chmod -R u=rwX,go=rX {_LAYER} && find {_LAYER} -exec touch -h -d @{FILE_TIME} {{}} +"
 
 
@@ -33,8 +34,7 @@ def render_dockerfile(plan: ImagePlan, *, buildkit: bool = True) -> str:
         "",
         *_dependencies(plan, buildkit),
         "",
-        *_files(plan),
-        "",
+        *(line for layer in plan.layers for line in (*_layer(layer), "")),
         *_image(plan),
     ]
     return "\n".join(lines) + "\n"
@@ -55,14 +55,13 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
     # A link, so that scripts and bytecode name the path that the image has, whatever stage this is.
     yield f" && mkdir -p {PurePosixPath(_IN_LAYER).parent} && mv {VIRTUAL_ENVIRONMENT} {_IN_LAYER} \\"
     yield f" && ln -s {_IN_LAYER} {VIRTUAL_ENVIRONMENT}"
-    yield f"COPY {plan.lock} {_BUILD_ENVIRONMENT}/"
+    yield f"COPY {plan.lock} {BUILD_STAGE} {_BUILD_ENVIRONMENT}/"
     install = (
-        f"{_BUILD_ENVIRONMENT}/bin/pip --python {VIRTUAL_ENVIRONMENT}/bin/python install --no-deps --require-hashes"
-        f" --no-compile --disable-pip-version-check --no-input{'' if buildkit else ' --no-cache-dir'}"
-        f" -r {_BUILD_ENVIRONMENT}/{plan.lock}"
+        f"{_BUILD_ENVIRONMENT}/bin/python {_BUILD_ENVIRONMENT}/install_packages.py"
+        f" {_BUILD_ENVIRONMENT}/{plan.lock} {VIRTUAL_ENVIRONMENT}/bin/python"
     )
     if buildkit:
-        yield "RUN --mount=type=cache,id=flowpack-pip,target=/root/.cache/pip \\"
+        yield "RUN --mount=type=cache,id=flowpack-packages,target=/root/.cache \\"
         yield f"    --mount=type=secret,id={PIP_CONFIG_SECRET},target=/etc/pip.conf \\"
         yield f"    --mount=type=secret,id={CA_BUNDLE_SECRET},target=/run/secrets/{CA_BUNDLE_SECRET} \\"
         yield f"    if [ -f /run/secrets/{CA_BUNDLE_SECRET} ]; then \\"
@@ -72,16 +71,16 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
     else:
         yield f"RUN {install} \\"
     # Bytecode that names its source by hash stays valid whatever time a layer gives the source file. A source that
-    # does not compile, a template say, stops no installation.
-    yield f" && {{ {_compile(f'{VIRTUAL_ENVIRONMENT}/lib', 'unchecked-hash')} || true; }} \\"
+    # does not compile, a template say, stops no installation. Tests that packages bring are no part of serving.
+    yield f" && {{ {_compile(f'-x {_TESTS} {VIRTUAL_ENVIRONMENT}/lib', 'unchecked-hash')} || true; }} \\"
     yield f" && {_SETTLE}"
 
 
-def _files(plan: ImagePlan) -> Iterator[str]:
-    """The launcher, the connections and the flow. Its bytecode is checked, as a setup script may change a source."""
-    yield "FROM base AS files"
+def _layer(layer: Layer) -> Iterator[str]:
+    """Files of the context. Their bytecode is checked, as a setup script may change a source."""
+    yield f"FROM base AS {layer.name}"
     yield "USER root"
-    for copy in plan.files:
+    for copy in layer.copies:
         yield f"# {copy.comment}"
         yield f"COPY {copy.source} {_LAYER}{copy.target}"
     yield f"RUN {{ {_compile(f'-s {_LAYER} -p / {_LAYER}', 'checked-hash')} || true; }} \\"
@@ -95,7 +94,8 @@ def _image(plan: ImagePlan) -> Iterator[str]:
     yield "ENV " + " \\\n    ".join(f"{key}={value}" for key, value in plan.environment.items())
     yield "USER root"
     yield f"COPY --from=dependencies {_LAYER}/ /"
-    yield f"COPY --from=files {_LAYER}/ /"
+    for layer in plan.layers:
+        yield f"COPY --from={layer.name} {_LAYER}/ /"
     yield "WORKDIR /flow"
     if plan.setup_sh:
         yield f"RUN {json.dumps(['sh', plan.setup_sh])}"

@@ -20,6 +20,8 @@ FILE_TIME = 315532800
 
 VIRTUAL_ENVIRONMENT = "/opt/venv"
 SERVING_PACKAGE = "flowpack_serving"
+BUILD_STAGE = "build_stage"
+"""The folder of the context with what installs the packages, and is in no layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,23 @@ class Copy:
     comment: str
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    name: str
+    copies: tuple[Copy, ...]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImagePlan:
-    """Three layers from rarely to often changed: the base's, the lock's packages, then ``files``.
+    """Layers from rarely to often changed: the base's, the lock's packages, then ``layers``.
 
-    Every file in the last two is root's, 0644 or 0755, and of FILE_TIME.
+    Every file above the base's is root's, 0644 or 0755, and of FILE_TIME.
     """
 
     base: Base
     target: Target
     lock: str
-    files: tuple[Copy, ...]
+    layers: tuple[Layer, ...]
     environment: Mapping[str, str]
     labels: Mapping[str, str]
     variables: tuple[str, ...]
@@ -60,11 +68,16 @@ def plan_image(
         base=base,
         target=target,
         lock="requirements.lock",
-        files=(
-            Copy(SERVING_PACKAGE, f"{packages}/{SERVING_PACKAGE}", "flowpack's launcher"),
-            Copy(SBOM_NAME, f"/{SBOM_NAME}", "the bill of materials"),
-            Copy("connections", "/connections", "references to variables, no values"),
-            Copy("flow", "/flow", "the flow"),
+        layers=(
+            Layer("launcher", (Copy(SERVING_PACKAGE, f"{packages}/{SERVING_PACKAGE}", "starts and serves the flow"),)),
+            Layer(
+                "flow",
+                (
+                    Copy(SBOM_NAME, f"/{SBOM_NAME}", "the bill of materials"),
+                    Copy("connections", "/connections", "references to variables, no values"),
+                    Copy("flow", "/flow", "the flow"),
+                ),
+            ),
         ),
         environment={
             "PATH": f"{VIRTUAL_ENVIRONMENT}/bin:$PATH",

@@ -57,10 +57,12 @@ def test_the_first_client_with_buildkit_builds(put_client: PutClient) -> None:
     assert builder.environment == {"DOCKER_BUILDKIT": "1"}
 
 
-def test_buildx_is_taken_where_it_is(put_client: PutClient) -> None:
+def test_buildx_is_taken_where_it_is(put_client: PutClient, monkeypatch: pytest.MonkeyPatch) -> None:
     program = put_client("a", "20.10.24", buildx=True)
     builder = find_builder(process.run, find_clients(process.run))
-    assert builder.command == (program, "buildx", "build", "--load")
+    assert builder.command == (program, "buildx", "build", "--load", "--build-arg=SOURCE_DATE_EPOCH=315532800")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert find_builder(process.run, ()).command == (program, "buildx", "build", "--load"), "buildx takes the user's"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +156,7 @@ echo '{{"Id":"sha256:abc","Size":7}}'; exit 0""",
         "buildx",
         "build",
         "--load",
+        "--build-arg=SOURCE_DATE_EPOCH=315532800",
         "--tag=registry.example/flow:1",
         "--platform=linux/arm64",
         "--progress=plain",

@@ -1,0 +1,1 @@
+"""What runs in the build stage of an image: copied into the build context, it uses nothing of flowpack."""
