@@ -30,7 +30,7 @@ from tests.integration.image_layers import Entry, SavedImage, saved_image
 from tests.integration.load import Load
 from tests.integration.real_parts import Docker
 from tests.openai_stub import OpenAIStub
-from tests.paths import ROOT
+from tests.paths import FLOWS, ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -117,14 +117,15 @@ def test_no_cache_and_no_configuration_of_the_build(image: SavedImage, ca_bundle
 
 
 def test_every_file_is_root_s_readable_by_all_and_of_one_time(image: SavedImage) -> None:
-    found = Counter((entry.kind, oct(entry.mode), entry.owner, entry.time, entry.pax) for entry in image.entries)
-    owner = (0, 0, "root", "root")
+    found = Counter((entry.kind, oct(entry.mode), entry.owner[:2], entry.time, entry.pax) for entry in image.entries)
     assert set(found) == {
-        ("folder", "0o755", owner, FILE_TIME, ()),
-        ("file", "0o644", owner, FILE_TIME, ()),
-        ("file", "0o755", owner, FILE_TIME, ()),
-        ("link", "0o777", owner, FILE_TIME, ()),
+        ("folder", "0o755", (0, 0), FILE_TIME, ()),
+        ("file", "0o644", (0, 0), FILE_TIME, ()),
+        ("file", "0o755", (0, 0), FILE_TIME, ()),
+        ("link", "0o777", (0, 0), FILE_TIME, ()),
     }
+    names = {entry.owner[2:] for entry in image.entries}
+    assert names in ({("root", "root")}, {("", "")}), "newer engines leave the names out"
 
 
 def test_every_source_has_its_bytecode(image: SavedImage) -> None:
@@ -201,7 +202,6 @@ def test_two_builds_are_equal_and_keep_no_secret(
     base_image: ImageReference,
     docker: Docker,
     chat: SavedImage,
-    chat_image: BuiltImage,
     tmp_path: Path,
     image_name: Callable[..., ImageReference],
 ) -> None:
@@ -231,11 +231,18 @@ def test_two_builds_are_equal_and_keep_no_secret(
         ours.differences(theirs) for ours, theirs in zip(chat.layers, again.layers, strict=True) if ours != theirs
     ]
     assert [layer.diff_id for layer in again.layers] == [layer.diff_id for layer in chat.layers]
-    if "docker buildx" in str(find_builder(run, ()).description):
-        assert docker("image", "inspect", "--format={{.Id}}", tag) == docker(
-            "image", "inspect", "--format={{.Id}}", chat_image.tag
-        ), "the image itself, where the builder can date it"
     assert not again.holders(*(secret.encode() for secret in secrets.values()))
+
+
+def test_where_the_builder_can_date_an_image_its_digest_is_equal_too(
+    building: dict[str, str], docker: Docker, chat_image: BuiltImage, image_name: Callable[..., ImageReference]
+) -> None:
+    if "docker buildx" not in find_builder(run, ()).description:
+        pytest.skip("BuildKit before 0.11 dates an image by the clock")
+    tag = str(image_name())
+    flowpack("build", FLOWS / "chat-with-includes", "--tag", tag, "--no-cache", env=building)
+    ids = [docker("image", "inspect", "--format={{.Id}} {{.Created}}", each) for each in (tag, chat_image.tag)]
+    assert ids[0] == ids[1]
 
 
 def build_as_someone_else(arguments: tuple[str | Path, ...], environment: dict[str, str], folder: Path) -> None:
