@@ -71,6 +71,15 @@ def image_size(tag: str) -> int:
     return int(docker("image", "inspect", "--format={{.Size}}", tag))
 
 
+def remove_images(reference: str) -> None:
+    """By name, so that an image which has another name as well stays; a push leaves a name with a digest behind."""
+    shown = "--format={{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
+    names = docker("image", "ls", "--all", "--digests", f"--filter=reference={reference}", shown).split()
+    # Digests first: where a repository's last tag goes, the engine takes its digests along.
+    if names := sorted({name for name in names if "<none>" not in name}, key=lambda name: "@" not in name):
+        docker("image", "rm", *names)
+
+
 @dataclass(frozen=True)
 class Container:
     name: str

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.docker import BASE, build, docker, has_image, image_size, running
+from benchmarks.docker import BASE, build, docker, has_image, image_size, remove_images, running
 from benchmarks.load import CONNECTIONS, load
 from benchmarks.measure import timed
 from benchmarks.peer import RELEASE, REPAIRS
@@ -169,7 +169,7 @@ def measure(subject: Subject, work: Path, local: Registry, runs: int, seconds: i
             serve_in_turn(subject, tags, environment, results, runs=runs, seconds=seconds, scratch=work)
         change_in_turn(subject, peers, tags, results, local, runs)
     finally:
-        docker("image", "rm", "--force", *tags)
+        remove_images(f"{local.host}/*/*")
     return results
 
 
