@@ -1,80 +1,35 @@
-"""One image, by a small Dockerfile of its own, run in the ways that its users run it."""
+"""One image, run in the ways that its users run it."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from flowpack import process
-from flowpack.dependencies.target import Platform
 from flowpack.errors import EngineError, ServingError
-from flowpack.images.engine import DockerEngine, ImageBuild
-from flowpack.images.reference import ImageReference
+from flowpack.images.engine import DockerEngine
 from flowpack.running.containers import serve_in_container
 from flowpack.running.scoring import score
+from tests.integration.conftest import BuiltImage
 from tests.integration.real_parts import Docker
 from tests.openai_stub import OpenAIStub
-from tests.paths import FLOWS, ROOT, write_tree
-from tests.running.builds import PYTHON, SLOW, llm_build
+from tests.paths import FLOWS, ROOT
 
-pytestmark = [pytest.mark.engine, pytest.mark.network, pytest.mark.skipif(PYTHON != "3.11", reason="the base has 3.11")]
+pytestmark = [pytest.mark.engine, pytest.mark.network]
 
-DOCKERFILE = """\
-FROM {base} AS dependencies
-COPY requirements.lock /
-RUN --mount=type=secret,id=ca-bundle \\
-    if [ -f /run/secrets/ca-bundle ]; then export PIP_CERT=/run/secrets/ca-bundle; fi \\
- && python3 -m venv /opt/venv \\
- && /opt/venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r /requirements.lock
-FROM {base}
-COPY --from=dependencies /opt/venv /opt/venv
-COPY flowpack_serving /opt/venv/lib/python3.11/site-packages/flowpack_serving
-COPY connections /connections
-COPY flow /flow
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-WORKDIR /flow
-USER 10001:10001
-HEALTHCHECK --interval=1s --timeout=5s --start-period=60s \\
-    CMD ["/opt/venv/bin/python", "-m", "flowpack_serving.health"]
-CMD ["/opt/venv/bin/python", "-m", "flowpack_serving"]
-"""
 KEY = {"OPEN_AI_CONNECTION_API_KEY": "the-key"}
 
 
-@pytest.fixture(scope="module")
-def image(
-    engine: DockerEngine,
-    docker: Docker,
-    base_image: ImageReference,
-    ca_bundle: Path | None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
-    folder = llm_build(tmp_path_factory.mktemp("image") / "build")
-    (folder / "Dockerfile").write_text(DOCKERFILE.format(base=base_image))
-    tag = ImageReference.parse(f"flowpack-test-run-{os.getpid()}:1")
-    engine.build(
-        ImageBuild(
-            context=folder,
-            tag=tag,
-            platform=Platform.of_this_machine(),
-            secrets={"ca-bundle": ca_bundle} if ca_bundle else {},
-            network="host",
-        ),
-        lambda _: None,
-    )
-    yield str(tag)
-    docker("image", "rm", "--force", str(tag), check=False)
+@pytest.fixture
+def image(llm_image: BuiltImage) -> str:
+    return llm_image.tag
 
 
 @pytest.fixture(scope="module")
@@ -115,25 +70,6 @@ def test_an_llm_flow_in_a_container_with_its_connection_from_variables_alone(
     assert not containers(docker, image)
 
 
-def test_a_read_only_root_and_a_user_id_without_a_name(image: str, environment: dict[str, str], docker: Docker) -> None:
-    options = ("--read-only", "--user=12345:12345", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    with serve_in_container(image, environment=environment, options=options) as served:
-        assert score(served.url, {"question": "Hello?"}).answer == {"answer": "echo: Hello?"}
-        [container] = containers(docker, image)
-        assert docker("inspect", "--format={{.Config.User}}", container).strip() == "12345:12345"
-        assert docker("diff", container) == ""
-
-
-def test_the_health_check_needs_no_curl(image: str, environment: dict[str, str], docker: Docker) -> None:
-    with serve_in_container(image, environment=environment):
-        [container] = containers(docker, image)
-        deadline = time.monotonic() + 60
-        while (status := docker("inspect", "--format={{.State.Health.Status}}", container).strip()) == "starting":
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        assert status == "healthy"
-
-
 def test_workers_by_the_container_s_share_of_the_machine(image: str, environment: dict[str, str]) -> None:
     with serve_in_container(image, environment=environment, options=("--cpus=1",)) as served:
         assert "1 worker" in served.server.logs()
@@ -152,34 +88,6 @@ def test_a_model_mounted_by_azure_ml_is_served_instead_of_the_flow_in_the_image(
     flow = Path(shutil.copytree(FLOWS / "python-only", tmp_path / "model" / "python-only"))
     with serve_in_container(image, environment=environment, options=mounted(flow)) as served:
         assert score(served.url, {"text": "a b c"}).answer == {"word_count": 3}
-
-
-def test_a_stop_finishes_what_was_asked_and_ends_well(
-    image: str, docker: Docker, environment: dict[str, str], tmp_path: Path
-) -> None:
-    dag = (FLOWS / "python-only" / "flow.dag.yaml").read_text()
-    flow = write_tree(tmp_path / "model" / "slow", {"flow.dag.yaml": dag, "count.py": SLOW})
-    given = {**environment, "PROMPTFLOW_WORKER_NUM": "2"}
-    with serve_in_container(image, environment=given, options=mounted(flow)) as served:
-        score(served.url, {"text": "warm up"})
-        answers: list[int] = []
-
-        def ask() -> None:
-            address = served.url.removeprefix("http://")
-            connection = http.client.HTTPConnection(address, timeout=60)
-            connection.request("POST", "/score", json.dumps({"text": "slow"}), {"content-type": "application/json"})
-            answers.append(connection.getresponse().status)
-
-        asking = [threading.Thread(target=ask) for _ in range(5)]
-        for each in asking:
-            each.start()
-        time.sleep(0.5)
-        [container] = containers(docker, image)
-        docker("stop", "--time=60", container)
-        for each in asking:
-            each.join()
-        assert answers == [200] * 5, "two workers: the others waited in the queue when the stop came"
-        assert docker("inspect", "--format={{.State.ExitCode}}", container).strip() == "0"
 
 
 def test_a_port_of_one_s_own_and_the_host_s_network(image: str, environment: dict[str, str], stub: OpenAIStub) -> None:
