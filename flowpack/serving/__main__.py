@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .application import load_application, open_sockets, prepare_home, remove_home, why_not_shared
-from .connections import Connection, read_documents, resolve_all, used_connections
+from .connections import Connections, read_documents
 from .cores import usable_cores
+from .flow_file import problems_of_variables, used_connections
 from .problems import CannotStartError
-from .settings import FROM_ENVIRONMENT, Settings, names_workspace, read_settings
+from .settings import Settings, read_settings
+from .sources import can_sign_in, is_deployment, source_named_by
 
 
 def main() -> int:
@@ -26,23 +28,23 @@ def main() -> int:
         print(error, file=sys.stderr, flush=True)
         return 1
     say(str(settings))
-    if settings.connections_from == FROM_ENVIRONMENT and names_workspace(os.environ):
-        say("without azure-identity and azure-ai-ml, connections come from the environment, not from the workspace")
     given = dict(os.environ)
     home = prepare_home()
     atexit.register(remove_home, home, os.getpid())
     end_at_a_stop(home)
     application = None
     if settings.preload:
-        application, reason = _load_once(settings, connections)
+        before = open_sockets()
+        application = _load(settings, connections, 1)
+        reason = why_not_shared(before) if settings.workers > 1 else None
         if reason:
             say(f"the workers cannot share the flow, since {reason}: each loads it for itself")
             remove_home(home, os.getpid())
             _start_again({**given, "FLOWPACK_PRELOAD": "0"})
 
-    from .server import Server  # noqa: PLC0415 - what is missing is told before gunicorn loads
+    from .server import CANNOT_LOAD, Server  # noqa: PLC0415 - what is missing is told before gunicorn loads
 
-    Server(settings, lambda: application or load_application(settings, connections)).run()
+    Server(settings, lambda: application or _load(settings, connections, CANNOT_LOAD)).run()
     return 0
 
 
@@ -61,28 +63,40 @@ def end_at_a_stop(home: Path | None) -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-def prepare(environ: Mapping[str, str]) -> tuple[Settings, Mapping[str, Connection]]:
+def prepare(environ: Mapping[str, str]) -> tuple[Settings, Connections]:
     """All that can be known before promptflow loads; CannotStartError names everything that is missing."""
-    settings = read_settings(environ, usable_cores())
-    if settings.connections_from != FROM_ENVIRONMENT:
-        return settings, {}
-    documents, problems = read_documents(settings.connections)
-    connections, more = resolve_all(documents, used_connections(settings.flow, environ), environ)
-    if problems or more:
-        raise CannotStartError([*problems, *more])
+    settings, problems = read_settings(environ, usable_cores())
+    documents, unreadable = read_documents(settings.connections)
+    problems += [*unreadable, *problems_of_variables(settings.flow, environ)]
+    if is_deployment(environ) and not can_sign_in():
+        say("connections come from the environment: the image has no azure-identity, which asks a workspace for them")
+    try:
+        connections = Connections(documents, environ, source_named_by(environ), say)
+        connections.learn({*documents, *used_connections(settings.flow, environ)})
+    except CannotStartError as error:
+        problems += error.problems
+    if problems:
+        raise CannotStartError(problems)
     return settings, connections
 
 
-def _load_once(settings: Settings, connections: Mapping[str, Connection]) -> tuple[Any, str | None]:
-    """The application, and why several workers must not share it, if so."""
-    before = open_sockets()
+def _load(settings: Settings, connections: Connections, status: int) -> Any:
+    """Ends the process with ``status`` where the flow does not load."""
     try:
-        application = load_application(settings, connections)
+        return load_application(settings, connections)
     except Exception as error:  # the flow's own code runs here: anything may come
-        traceback.print_exc()
-        print(f"cannot start: the flow does not load: {type(error).__name__}", file=sys.stderr, flush=True)
-        sys.exit(1)
-    return application, why_not_shared(before) if settings.workers > 1 else None
+        told = _told(error)
+        if told is None:
+            traceback.print_exc()
+        print(told or f"cannot start: the flow does not load: {type(error).__name__}", file=sys.stderr, flush=True)
+        sys.exit(status)
+
+
+def _told(error: BaseException | None) -> CannotStartError | None:
+    """What is missing that only the loaded flow asks for; promptflow raises its own error from it in places."""
+    while error is not None and not isinstance(error, CannotStartError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _start_again(environ: Mapping[str, str]) -> NoReturn:

@@ -79,8 +79,10 @@ def from_workspace(data: Mapping[str, Any]) -> dict[str, Any] | None:
             "secrets": dict(credentials.get("keys") or {}),
         }
         named, module = lowered.get("azureml.flow.connection_type"), lowered.get("azureml.flow.module")
-        custom_type = named and module and type_named(named) is None
-        return {**document, "custom_type": named, "module": module} if custom_type else document
+        of_promptflow = type_named(named) if named else CUSTOM
+        if of_promptflow is None:
+            return {**document, "custom_type": named, "module": module} if module else document
+        return document if of_promptflow is CUSTOM else {"type": named, **document["configs"], **document["secrets"]}
     if category == "cognitiveservice":
         kinds = {"content safety": "azure_content_safety", "form recognizer": "form_recognizer"}
         kind, target = kinds.get(str(lowered.get("kind", "")).lower(), ""), "endpoint"
@@ -95,7 +97,8 @@ def from_workspace(data: Mapping[str, Any]) -> dict[str, Any] | None:
         target: properties.get("target"),
         "api_type": lowered.get("apitype"),
         "api_version": lowered.get("apiversion"),
+        "resource_id": lowered.get("resourceid"),
         "organization": lowered.get("organization"),
         "auth_mode": "meid_token" if entra else None,
     }
-    return {key: value for key, value in document.items() if key and value is not None}
+    return {key: value for key, value in document.items() if key and value}

@@ -1,6 +1,7 @@
-"""Connections from their documents and the environment: promptflow's whole override contract, as pure functions.
+"""Connections from documents, a source and the environment: promptflow's whole override contract.
 
-A connection's document stands in the connections folder, as ``pf flow build`` writes it. The environment may
+A connection's document stands in the connections folder, as ``pf flow build`` writes it; where a source is named, such
+as a workspace, what that has of it counts instead. The environment may
 
 - replace it whole: a variable named as the connection, spaces as ``_``, holds another connection's name, or JSON (a
   document, what promptflow's executor takes, or a workspace's form; JSON without a type changes single fields);
@@ -12,16 +13,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .connection_fields import CUSTOM, CUSTOM_PREFIX, ConnectionType, from_workspace, type_named
 from .problems import CannotStartError, Problem
+from .sources import Answer, Source
 
 _REFERENCE = re.compile(r"^\s*\$\{env:(.+)}\s*$")
-_CONNECTION_FIELD = re.compile(r"^\$\{([^.]+)\.([^.]+)}$")
 _KEYS_OF_DOCUMENT = {"$schema", "type", "name", "module", "custom_type", "package", "package_version"}
 
 Document = Mapping[str, Any]
@@ -46,22 +47,78 @@ class Connection:
         }
 
 
-def missing(documents: Mapping[str, Document], used: Iterable[str], environ: Mapping[str, str]) -> list[Problem]:
-    """What has to be set before every connection, documented or used, can be resolved."""
-    return resolve_all(documents, used, environ)[1]
+class Connections:
+    """The connections that are known so far; ``learn`` adds to them."""
+
+    def __init__(
+        self,
+        documents: Mapping[str, Document],
+        environ: Mapping[str, str],
+        source: Source | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._documents = documents
+        self._environ = environ
+        self._source = source
+        self._tell = tell
+        self._known: dict[str, Connection] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._known))
+
+    def __getitem__(self, name: str) -> Connection:
+        self.learn([name])
+        return self._known[name]
+
+    def learn(self, names: Iterable[str]) -> None:
+        """CannotStartError tells at once what any of them lacks."""
+        unknown = sorted({*names} - self._known.keys())
+        documents, answer = self._ask(unknown)
+        problems: list[Problem] = []
+        for name in unknown:
+            try:
+                self._known[name] = _resolve(name, documents, self._environ)
+            except CannotStartError as error:
+                problems += error.problems
+                if _target(name, self._environ) in answer.absent:
+                    problems.append(Problem(str(self._source), f"has no connection for '{name}'", missing=False))
+        if problems:
+            raise CannotStartError([*problems, *answer.problems])
+        for problem in answer.problems:
+            self._tell(f"connections come from the environment alone: {problem.name}: {problem.reason}")
+
+    def _ask(self, names: Iterable[str]) -> tuple[Mapping[str, Document], Answer]:
+        """The documents once the source has had its say on every connection that no variable gives whole.
+
+        A document that tells no field says only that the flow uses such a connection.
+        """
+        wanted = sorted({target for name in names if (target := _target(name, self._environ))})
+        if self._source is None or not wanted:
+            return self._documents, Answer()
+        answer = self._source.ask(wanted)
+        telling = {
+            name: document
+            for name, document in self._documents.items()
+            if any(value for key, value in document.items() if key not in _KEYS_OF_DOCUMENT)
+        }
+        return {**telling, **answer.found}, answer
 
 
-def resolve_all(
-    documents: Mapping[str, Document], used: Iterable[str], environ: Mapping[str, str]
-) -> tuple[dict[str, Connection], list[Problem]]:
-    resolved: dict[str, Connection] = {}
-    problems: list[Problem] = []
-    for name in sorted({*documents, *used}):
-        try:
-            resolved[name] = _resolve(name, documents, environ)
-        except CannotStartError as error:
-            problems += error.problems
-    return resolved, problems
+def _target(name: str, environ: Mapping[str, str]) -> str | None:
+    """The connection to look for: another one where a variable says so, none where it gives a whole connection."""
+    given, data = _named_variable(name, environ)
+    if isinstance(data, dict):
+        return None if {"type", "properties"} & data.keys() else name
+    return given or name
+
+
+def _named_variable(name: str, environ: Mapping[str, str]) -> tuple[str, Any]:
+    """What the variable named as the connection holds: its text, and its data where that is JSON."""
+    given = environ.get(name.replace(" ", "_"), "").strip()
+    try:
+        return given, json.loads(given)
+    except ValueError:
+        return given, None
 
 
 def variable(connection: str, field: str) -> str:
@@ -85,26 +142,22 @@ def _resolve(name: str, documents: Mapping[str, Document], environ: Mapping[str,
 
 def _document(name: str, documents: Mapping[str, Document], environ: Mapping[str, str]) -> Document:
     """The connection's document once a variable named as the connection has had its say."""
-    given = environ.get(name.replace(" ", "_"), "").strip()
+    given, data = _named_variable(name, environ)
     if not given:
         if name in documents:
-            return documents[name]
+            return _document_of(documents[name], name)
         reason = f"connection '{name}' is not in the image: its JSON, or the name of one that is"
         raise CannotStartError([Problem(name.replace(" ", "_"), reason)])
-    try:
-        data = json.loads(given)
-    except ValueError:
-        data = None
     if isinstance(data, dict):
         return _document_of(data, name, documents.get(name))
     if given in documents:
-        return documents[given]
+        return _document_of(documents[given], name)
     others = ", ".join(f"'{each}'" for each in documents) or "none"
-    raise _wrong(name, f"neither JSON nor the name of a connection in the image, which has {others}")
+    raise _wrong(name, f"neither JSON nor the name of a connection; known are {others}")
 
 
-def _document_of(data: dict[str, Any], name: str, document: Document | None) -> Document:
-    """From each of the forms that JSON for a whole connection comes in."""
+def _document_of(data: Document, name: str, document: Document | None = None) -> Document:
+    """From each of the forms that a whole connection comes in; ``document`` is what single fields add to."""
     if "properties" in data:
         told = from_workspace(data)
         if told is None:
@@ -112,8 +165,8 @@ def _document_of(data: dict[str, Any], name: str, document: Document | None) -> 
         return told
     if "type" not in data:
         if document is None:
-            raise _wrong(name, "its JSON has no type")
-        return {**document, **data}
+            raise _wrong(name, "it has no type")
+        return {**_document_of(document, name), **data}
     values = data.get("value")
     if not isinstance(values, dict):
         return data
@@ -204,26 +257,3 @@ def read_documents(folder: Path) -> tuple[dict[str, Document], list[Problem]]:
         else:
             problems.append(Problem(str(path), "no connection: expected a mapping with a name", missing=False))
     return documents, problems
-
-
-def used_connections(flow: Path, environ: Mapping[str, str]) -> set[str]:
-    """The connections that the flow file itself names: LLM nodes, and variables that take a connection's field.
-
-    Those in the inputs of Python tools show only in the code; the build found them and wrote their documents.
-    """
-    from ruamel.yaml import YAML  # noqa: PLC0415 - promptflow-core brings it
-
-    path = flow / "flow.dag.yaml"
-    try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except Exception:  # promptflow says what is wrong with a flow, when it loads it
-        return set()
-    if not isinstance(data, dict):
-        return set()
-    nodes = (node for node in data.get("nodes") or () if isinstance(node, dict))
-    names = {str(node["connection"]) for node in nodes if node.get("connection")}
-    for key, default in (data.get("environment_variables") or {}).items():
-        match = _CONNECTION_FIELD.match(str(environ.get(key, default)))
-        if match:
-            names.add(match[1])
-    return names

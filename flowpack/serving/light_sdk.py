@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
+from . import deferred_openai
+
 _CORE = {"tool": "promptflow.core", "ToolProvider": "promptflow.core", "log_metric": "promptflow.core"}
 _INTERNAL = {
     "tool": "promptflow._core.tool",
@@ -42,6 +44,7 @@ def install() -> None:
     _stand_in("promptflow._internal", _INTERNAL)
     _stand_in("promptflow._cli", {})
     _stand_in("promptflow._cli._utils", {}, package=False, get_workspace_triad_from_local=_workspace_of_this_machine)
+    deferred_openai.install()
     _without_configuration()
 
 

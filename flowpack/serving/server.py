@@ -5,18 +5,23 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from gunicorn.errors import HaltServer  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from .draining import drain
 from .settings import Settings
 
 # Proxies keep connections to a server open for a minute; a server that closes first cuts requests off.
 _KEEP_ALIVE = 75
+
+CANNOT_LOAD = Arbiter.WORKER_BOOT_ERROR
+"""The exit status of a worker that gunicorn must not start again."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -45,7 +50,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         return self._load()
 
     def run(self) -> None:
-        DrainingArbiter(self).run()
+        try:
+            DrainingArbiter(self).run()
+        except HaltServer as halt:  # raised again while it halts, by the next worker that could not load
+            sys.exit(halt.exit_status)
 
 
 class DrainingArbiter(Arbiter):  # type: ignore[misc]

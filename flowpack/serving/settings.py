@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .problems import CannotStartError, Problem
+from .sources import can_sign_in, is_deployment
 
-FROM_ENVIRONMENT = "environment"
-FROM_WORKSPACE = "workspace"
-FROM_PROMPTFLOW = "promptflow"
-
+_FLOW = Path("/flow")
 _FLOW_FILES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml", "*.prompty")
-_WORKSPACE_VARIABLES = ("PRT_CONFIG_OVERRIDE", "AML_DEPLOYMENT_RESOURCE_ID")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``connections_from`` says who resolves connections: this package, an Azure ML workspace, or promptflow."""
+    """``azureml`` says that promptflow is to report as a deployment of Azure ML."""
 
     flow: Path
     connections: Path
-    connections_from: str
+    azureml: bool
     engine: str
     host: str
     port: int
@@ -40,8 +36,8 @@ class Settings:
         return f"serving {self.flow} on {self.host}:{self.port} with {engine}, {workers}"
 
 
-def read_settings(environ: Mapping[str, str], cores: int) -> Settings:
-    """CannotStartError names every variable that holds what it must not."""
+def read_settings(environ: Mapping[str, str], cores: int) -> tuple[Settings, list[Problem]]:
+    """Where a variable holds what it must not, that is a problem and its default stands in."""
     problems: list[Problem] = []
 
     def number(name: str, default: int, most: int = 2**31) -> int:
@@ -61,11 +57,11 @@ def read_settings(environ: Mapping[str, str], cores: int) -> Settings:
         flow = flow_folder(environ)
     except CannotStartError as error:
         problems += error.problems
-        flow = Path()
+        flow = _FLOW
     settings = Settings(
         flow=flow,
         connections=Path(environ.get("FLOWPACK_CONNECTIONS") or "/connections"),
-        connections_from=connections_from(environ),
+        azureml=is_deployment(environ) and can_sign_in(),
         engine=engine,
         host=environ.get("FLOWPACK_HOST") or "0.0.0.0",  # noqa: S104 - a container is reached from outside
         port=number("FLOWPACK_PORT", 8080, 65535),
@@ -75,12 +71,10 @@ def read_settings(environ: Mapping[str, str], cores: int) -> Settings:
         timeout=number("FLOWPACK_TIMEOUT", 330),
         preload=environ.get("FLOWPACK_PRELOAD", "1").strip().lower() not in ("0", "false", "no", "off"),
     )
-    if problems:
-        raise CannotStartError(problems)
-    return settings
+    return settings, problems
 
 
-def flow_folder(environ: Mapping[str, str], default: Path = Path("/flow")) -> Path:
+def flow_folder(environ: Mapping[str, str], default: Path = _FLOW) -> Path:
     """The folder named outright, else the model that Azure ML mounted, else the flow in the image.
 
     Azure ML mounts the model's folder inside ``AZUREML_MODEL_DIR``; an endpoint without a model leaves it empty.
@@ -98,32 +92,6 @@ def flow_folder(environ: Mapping[str, str], default: Path = Path("/flow")) -> Pa
             [Problem("AZUREML_MODEL_DIR", f"no flow in {mounted}, nor in a folder of it", missing=False)]
         )
     return _with_flow(default, "PROMPTFLOW_PROJECT_PATH")
-
-
-def connections_from(environ: Mapping[str, str]) -> str:
-    """A workspace serves the connections in an Azure ML deployment whose image has the packages to ask it.
-
-    Another image takes them from the environment there, as everywhere else. promptflow's own provider is left in
-    charge where its own variables ask for one.
-    """
-    if names_workspace(environ):
-        able = all(_installed(module) for module in ("azure.identity", "azure.ai.ml"))
-        return FROM_WORKSPACE if able else FROM_ENVIRONMENT
-    if environ.get("PF_CONNECTION_PROVIDER", "").startswith("azureml:"):
-        return FROM_PROMPTFLOW
-    return FROM_PROMPTFLOW if environ.get("PF_HTTP_CONNECTION_PROVIDER_ENDPOINT") else FROM_ENVIRONMENT
-
-
-def names_workspace(environ: Mapping[str, str]) -> bool:
-    provider = environ.get("PROMPTFLOW_CONNECTION_PROVIDER", "")
-    return provider.startswith("azureml:") or any(environ.get(name) for name in _WORKSPACE_VARIABLES)
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _with_flow(folder: Path, variable: str) -> Path:

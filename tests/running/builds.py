@@ -22,6 +22,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SERVING = Path(flowpack.serving.__file__).parent
 
 CORE = ("promptflow-core==1.18.5", "httpx", "gunicorn", "uvicorn")
+WITH_AZURE = ("promptflow-core[azureml-serving]==1.18.5", *CORE[1:])
 WITH_TOOLS = (*CORE, "promptflow==1.18.5", "promptflow-tools==1.6.1")
 
 AZURE_OPEN_AI = """\

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,51 +10,68 @@ from pathlib import Path
 import pytest
 
 from flowpack.errors import InputError, ServingError
-from flowpack.flows.model import FlowInput
+from flowpack.flows.model import Flow
+from flowpack.flows.reader import read_flow
 from flowpack.running.scoring import sample_input, score
-from tests.paths import write_tree
+from tests.paths import FLOWS, write_tree
 
-INPUTS = {
-    "question": FlowInput(name="question", type="string"),
-    "chat_history": FlowInput(name="chat_history", type="list", default=[]),
-    "limit": FlowInput(name="limit", type="int", default=None),
-}
+INPUTS = """\
+inputs:
+  question: {type: string}
+  chat_history: {type: list, default: []}
+  limit: {type: int, default: }
+nodes: []
+"""
+
+
+def dag(folder: Path, text: str = INPUTS, **files: str) -> Flow:
+    named = {name.replace("_", "."): content for name, content in files.items()}
+    return read_flow(write_tree(folder, {"flow.dag.yaml": text, **named}) / "flow.dag.yaml")
 
 
 @pytest.mark.parametrize("samples", ['{"question": "q"}', '[{"question": "q"}, {"question": "other"}]'])
 def test_the_first_sample_over_the_defaults(tmp_path: Path, samples: str) -> None:
-    write_tree(tmp_path, {"samples.json": samples})
-    assert sample_input(tmp_path, INPUTS) == {"question": "q", "chat_history": [], "limit": None}
+    flow = dag(tmp_path, samples_json=samples)
+    assert sample_input(flow) == {"question": "q", "chat_history": [], "limit": None}
 
 
 def test_what_is_given_wins(tmp_path: Path) -> None:
-    write_tree(tmp_path, {"samples.json": '{"question": "q", "limit": 3}'})
-    assert sample_input(tmp_path, INPUTS, {"question": "mine"}) == {"question": "mine", "chat_history": [], "limit": 3}
+    flow = dag(tmp_path, samples_json='{"question": "q", "limit": 3}')
+    assert sample_input(flow, {"question": "mine"}) == {"question": "mine", "chat_history": [], "limit": 3}
 
 
-def test_without_a_sample_the_defaults_do(tmp_path: Path) -> None:
-    assert sample_input(tmp_path, {"limit": INPUTS["limit"]}) == {"limit": None}
-    assert sample_input(write_tree(tmp_path, {"samples.json": "[]"}), {"limit": INPUTS["limit"]}) == {"limit": None}
+@pytest.mark.parametrize("samples", [None, "[]"])
+def test_without_a_sample_the_defaults_do(tmp_path: Path, samples: str | None) -> None:
+    flow = dag(tmp_path, "inputs: {limit: {type: int, default: }}\nnodes: []\n")
+    if samples:
+        write_tree(tmp_path, {"samples.json": samples})
+    assert sample_input(flow) == {"limit": None}
 
 
 def test_inputs_that_have_neither_are_named(tmp_path: Path) -> None:
-    other = FlowInput(name="url", type="string")
     with pytest.raises(InputError) as caught:
-        sample_input(tmp_path, {**INPUTS, "url": other})
+        sample_input(dag(tmp_path, INPUTS.replace("nodes", "  url: {type: string}\nnodes")))
     assert "inputs 'question', 'url'" in caught.value.message
     assert "--input question=VALUE" in (caught.value.hint or "")
     assert "--inputs FILE" in (caught.value.hint or "")
 
 
+def test_the_sample_of_a_flow_file_and_no_defaults(tmp_path: Path) -> None:
+    """The code has its own defaults, and what the file's sample leaves out is theirs."""
+    assert sample_input(read_flow(FLOWS / "flex-function")) == {"days_late": 4, "items": ["book", "map"]}
+    assert sample_input(read_flow(FLOWS / "prompty-chat")) == {"question": "May I renew a book twice?"}
+    folder = Path(shutil.copytree(FLOWS / "prompty-chat", tmp_path / "flow"))
+    write_tree(folder, {"samples.json": '[{"question": "q"}]'})
+    assert sample_input(read_flow(folder), {"language": "Frisian"}) == {"question": "q", "language": "Frisian"}
+
+
 def test_a_broken_sample_is_told_with_its_place(tmp_path: Path) -> None:
-    write_tree(tmp_path, {"samples.json": '{\n  "question": "q",\n}'})
     with pytest.raises(InputError) as caught:
-        sample_input(tmp_path, INPUTS)
+        sample_input(dag(tmp_path, samples_json='{\n  "question": "q",\n}'))
     assert caught.value.location is not None
     assert (caught.value.location.path.name, caught.value.location.line) == ("samples.json", 3)
-    write_tree(tmp_path, {"samples.json": '"just text"'})
     with pytest.raises(InputError, match="expected an object"):
-        sample_input(tmp_path, INPUTS)
+        sample_input(dag(tmp_path, samples_json='"just text"'))
 
 
 Answering = Callable[[int, str], str]

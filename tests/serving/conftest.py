@@ -17,7 +17,7 @@ import pytest
 from flowpack.running.environments import virtual_environment
 from flowpack.running.health import wait_for_health
 from flowpack.running.processes import free_port
-from tests.running.builds import CORE, PYTHON, WITH_TOOLS, build_folder
+from tests.running.builds import CORE, PYTHON, WITH_AZURE, WITH_TOOLS, build_folder
 
 
 @dataclass
@@ -63,21 +63,31 @@ class Launched:
 Launch = Callable[..., Launched]
 
 
+PACKAGES = {"core": CORE, "tools": WITH_TOOLS, "azure": WITH_AZURE}
+
+
+class Environments(dict[str, Path]):
+    """Interpreters by what is installed beside them; each environment is made when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Path:
+        build = build_folder(self._folder / name / "build", "python-only", PACKAGES[name])
+        home = virtual_environment(build / "requirements.lock", build / "flowpack_serving", python=PYTHON)
+        self[name] = home / "bin" / "python"
+        return self[name]
+
+
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """The interpreters of two environments: promptflow-core alone, and the full SDK with promptflow-tools."""
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environments]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLOWPACK_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        made = {}
-        for name, requirements in (("core", CORE), ("tools", WITH_TOOLS)):
-            build = build_folder(tmp_path_factory.mktemp(name) / "build", "python-only", requirements)
-            home = virtual_environment(build / "requirements.lock", build / "flowpack_serving", python=PYTHON)
-            made[name] = home / "bin" / "python"
-        yield made
+        yield Environments(tmp_path_factory.mktemp("environments"))
 
 
 @pytest.fixture
-def launch(environments: dict[str, Path], tmp_path: Path) -> Iterator[Launch]:
+def launch(environments: Environments, tmp_path: Path) -> Iterator[Launch]:
     started: list[Launched] = []
 
     def start(flow: Path, *, packages: str = "core", connections: Path | None = None, **environ: str) -> Launched:
@@ -112,11 +122,12 @@ def launch(environments: dict[str, Path], tmp_path: Path) -> Iterator[Launch]:
             each.process.wait()
 
 
-def workers_of(launched: Launched) -> list[int]:
+def workers_of(launched: Launched, at_least: int = 1) -> list[int]:
+    """gunicorn starts them one after the other, and the first one answers at once."""
     children = Path(f"/proc/{launched.process.pid}/task/{launched.process.pid}/children")
     for _ in range(100):
         found = [int(pid) for pid in children.read_text().split()]
-        if found:
+        if len(found) >= at_least:
             return found
         time.sleep(0.05)
-    raise AssertionError("no worker")
+    raise AssertionError(f"fewer than {at_least} workers")

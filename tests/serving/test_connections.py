@@ -7,8 +7,9 @@ import pytest
 
 from flowpack.flows.connection_types import CONNECTION_TYPES
 from flowpack.serving.connection_fields import TYPES
-from flowpack.serving.connections import missing, resolve_all
-from flowpack.serving.problems import CannotStartError
+from flowpack.serving.connections import Connections
+from flowpack.serving.problems import CannotStartError, Problem
+from flowpack.serving.sources import Answer
 
 AZURE: dict[str, Any] = {
     "$schema": "https://azuremlschemas.azureedge.net/promptflow/latest/AzureOpenAIConnection.schema.json",
@@ -30,17 +31,22 @@ CUSTOM: dict[str, Any] = {
 KEY = {"OPEN_AI_CONNECTION_API_BASE": "https://a.example", "OPEN_AI_CONNECTION_API_KEY": "k"}
 
 
-def resolved(name: str, environ: dict[str, str], *documents: dict[str, Any]) -> dict[str, Any]:
-    connections, problems = resolve_all({each["name"]: each for each in documents}, [name], environ)
-    assert not problems
-    return connections[name].to_executor()
+def connections_of(environ: dict[str, str], *documents: dict[str, Any], source: Any = None) -> Connections:
+    return Connections({each["name"]: each for each in documents}, environ, source)
+
+
+def resolved(name: str, environ: dict[str, str], *documents: dict[str, Any], source: Any = None) -> dict[str, Any]:
+    return connections_of(environ, *documents, source=source)[name].to_executor()
 
 
 def problems_of(
-    environ: dict[str, str], *documents: dict[str, Any], used: tuple[str, ...] = ()
+    environ: dict[str, str], *documents: dict[str, Any], used: tuple[str, ...] = (), source: Any = None
 ) -> set[tuple[str, str]]:
-    found = missing({each["name"]: each for each in documents}, used, environ)
-    return {(problem.name, problem.reason) for problem in found}
+    try:
+        connections_of(environ, *documents, source=source).learn([*(each["name"] for each in documents), *used])
+    except CannotStartError as error:
+        return {(problem.name, problem.reason) for problem in error.problems}
+    return set()
 
 
 def test_references_are_filled_from_the_environment() -> None:
@@ -59,7 +65,9 @@ def test_everything_missing_is_named_with_the_variable_to_set() -> None:
         ("WEATHER_SERVICE_API_KEY", "connection 'weather service', api_key"),
         ("other_one", "connection 'other one' is not in the image: its JSON, or the name of one that is"),
     }
-    assert str(CannotStartError(missing({"open_ai_connection": AZURE}, [], {}))).splitlines()[:3] == [
+    with pytest.raises(CannotStartError) as caught:
+        connections_of({}, AZURE).learn(["open_ai_connection"])
+    assert str(caught.value).splitlines()[:3] == [
         "cannot start: 2 settings are missing",
         "  OPEN_AI_CONNECTION_API_BASE  (connection 'open_ai_connection', api_base)",
         "  OPEN_AI_CONNECTION_API_KEY   (connection 'open_ai_connection', api_key)",
@@ -110,7 +118,7 @@ def test_a_variable_named_as_the_connection_names_another_one() -> None:
     assert connection["name"] == "open_ai_connection"
     [(name, reason)] = problems_of({**KEY, "open_ai_connection": "nobody"}, AZURE)
     assert name == "open_ai_connection"
-    assert "neither JSON nor the name of a connection in the image" in reason
+    assert "neither JSON nor the name of a connection" in reason
     assert "nobody" not in reason, "what was taken for a name may be a secret"
 
 
@@ -158,6 +166,21 @@ def test_json_of_custom_connections_in_each_form() -> None:
         assert connection["secret_keys"] == ["api_key"]
 
 
+def test_custom_keys_that_hold_another_type_are_that_type() -> None:
+    """As workspaces kept OpenAI's connections before they had a category of their own."""
+    metadata = {"azureml.flow.connection_type": "OpenAI", "azureml.flow.module": "promptflow.connections"}
+    data = {
+        "properties": {
+            "category": "CustomKeys",
+            "credentials": {"keys": {"api_key": "k"}},
+            "metadata": {**metadata, "organization": "o"},
+        }
+    }
+    connection = resolved("x", {"x": json.dumps(data)})
+    assert connection["type"] == "OpenAIConnection"
+    assert connection["value"] == {"api_key": "k", "organization": "o"}
+
+
 def test_json_that_says_too_little_or_what_promptflow_does_not_know() -> None:
     for data in ({"api_key": "k"}, {"type": "telepathy"}, {"properties": {"category": "Snowflake"}}):
         [(name, reason)] = problems_of({"x": json.dumps(data)}, used=("x",))
@@ -175,8 +198,7 @@ def test_a_package_s_own_connection_class_is_handed_on() -> None:
 
 def test_no_problem_and_no_connection_s_repr_in_a_message_holds_a_secret() -> None:
     environ = {"OPEN_AI_CONNECTION_API_KEY": "top-secret", "weather_service": "other-secret"}
-    found = missing({"open_ai_connection": AZURE, "weather service": CUSTOM}, [], environ)
-    assert "secret" not in str(CannotStartError(found))
+    assert "secret" not in str(problems_of(environ, AZURE, CUSTOM))
 
 
 def test_the_types_are_those_that_a_build_writes() -> None:
@@ -189,3 +211,76 @@ def test_the_types_are_those_that_a_build_writes() -> None:
             written[name].module,
         )
         assert set(written[name].optional) <= set(kind.optional)
+
+
+class Store:
+    """Has two connections, in the two forms that sources answer with."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.refuses = False
+        self.has: dict[str, Any] = {
+            "open_ai_connection": {"type": "AzureOpenAIConnection", "value": {"api_base": "s", "api_key": "sk"}},
+            "weather service": {
+                "properties": {"category": "CustomKeys", "credentials": {"keys": {"api_key": "w"}}, "metadata": {}}
+            },
+        }
+
+    def __str__(self) -> str:
+        return "the store"
+
+    def ask(self, names: Any) -> Answer:
+        self.asked.append(list(names))
+        if self.refuses:
+            return Answer(problems=(Problem("the store", "refuses", missing=False),))
+        found = {name: self.has[name] for name in names if name in self.has}
+        return Answer(found, frozenset(set(names) - found.keys()))
+
+
+def test_what_a_source_has_counts_instead_of_the_document_and_single_fields_on_top() -> None:
+    store = Store()
+    connections = connections_of({"OPEN_AI_CONNECTION_API_KEY": "own"}, AZURE, CUSTOM, source=store)
+    connections.learn(["open_ai_connection", "weather service"])
+    assert store.asked == [["open_ai_connection", "weather service"]], "asked once for all"
+    value = connections["open_ai_connection"].to_executor()["value"]
+    assert (value["api_base"], value["api_key"], "api_version" in value) == ("s", "own", False)
+    assert connections["weather service"].to_executor()["value"] == {"api_key": "w"}
+    assert len(store.asked) == 1
+
+
+def test_a_source_is_not_asked_for_what_a_variable_gives_whole_and_asked_for_the_name_it_holds() -> None:
+    store = Store()
+    assert resolved("x", {"x": '{"type": "serp", "api_key": "k"}'}, source=store)["value"] == {"api_key": "k"}
+    assert not store.asked
+    assert resolved("x", {"x": "open_ai_connection"}, source=store)["value"]["api_base"] == "s"
+    assert store.asked == [["open_ai_connection"]]
+    fields = {"open_ai_connection": '{"api_version": "v"}'}
+    value = resolved("open_ai_connection", fields, AZURE, source=store)["value"]
+    assert (value["api_base"], value["api_version"]) == ("s", "v"), "JSON of single fields goes on top"
+
+
+def test_what_a_source_does_not_have_comes_from_the_document() -> None:
+    store = Store()
+    store.has.clear()
+    assert resolved("open_ai_connection", KEY, AZURE, source=store)["value"]["api_key"] == "k"
+    found = problems_of({"open_ai_connection": "nobody"}, AZURE, source=store)
+    assert ("the store", "has no connection for 'open_ai_connection'") in found
+    assert "nobody" not in str(found)
+
+
+def test_a_document_without_fields_does_not_stand_for_a_connection_that_a_source_was_asked_for() -> None:
+    store = Store()
+    store.refuses = True
+    empty = {"type": "custom", "name": "x", "module": "promptflow.connections", "configs": {}, "secrets": {}}
+    found = problems_of({}, empty, source=store)
+    assert {name for name, _ in found} == {"x", "the store"}
+
+
+def test_a_source_that_refuses_is_told_but_does_not_matter_where_variables_give_all() -> None:
+    store = Store()
+    store.refuses = True
+    told: list[str] = []
+    connections = Connections({"open_ai_connection": AZURE}, KEY, store, told.append)
+    connections.learn(["open_ai_connection"])
+    assert told == ["connections come from the environment alone: the store: refuses"]
+    assert ("the store", "refuses") in problems_of({}, AZURE, source=store)

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from flowpack.serving.problems import CannotStartError
-from flowpack.serving.settings import FROM_ENVIRONMENT, FROM_PROMPTFLOW, connections_from, flow_folder, read_settings
+from flowpack.serving.settings import flow_folder, read_settings
 from tests.paths import write_tree
 
 DAG = {"flow.dag.yaml": "nodes: []\n"}
 
 
 def test_defaults(tmp_path: Path) -> None:
-    settings = read_settings({"PROMPTFLOW_PROJECT_PATH": str(write_tree(tmp_path, DAG))}, cores=3)
+    settings, problems = read_settings({"PROMPTFLOW_PROJECT_PATH": str(write_tree(tmp_path, DAG))}, cores=3)
+    assert not problems
     assert (settings.engine, settings.port, settings.workers, settings.threads) == ("flask", 8080, 3, 1)
     assert settings.timeout > 300
     assert settings.preload
@@ -20,7 +21,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 
 def test_promptflows_own_variables(tmp_path: Path) -> None:
-    settings = read_settings(
+    settings, _ = read_settings(
         {
             "PROMPTFLOW_PROJECT_PATH": str(write_tree(tmp_path, DAG)),
             "PROMPTFLOW_SERVING_ENGINE": "FastAPI",
@@ -34,26 +35,16 @@ def test_promptflows_own_variables(tmp_path: Path) -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    with pytest.raises(CannotStartError) as caught:
-        read_settings(
-            {
-                "PROMPTFLOW_PROJECT_PATH": "/no/such/folder",
-                "PROMPTFLOW_SERVING_ENGINE": "tornado",
-                "PROMPTFLOW_WORKER_NUM": "many",
-                "PROMPTFLOW_WORKER_THREADS": "0",
-                "FLOWPACK_PORT": "70000",
-            },
-            cores=1,
-        )
-    names = {problem.name for problem in caught.value.problems}
-    assert names == {
-        "PROMPTFLOW_PROJECT_PATH",
-        "PROMPTFLOW_SERVING_ENGINE",
-        "PROMPTFLOW_WORKER_NUM",
-        "PROMPTFLOW_WORKER_THREADS",
-        "FLOWPACK_PORT",
+    wrong = {
+        "PROMPTFLOW_PROJECT_PATH": "/no/such/folder",
+        "PROMPTFLOW_SERVING_ENGINE": "tornado",
+        "PROMPTFLOW_WORKER_NUM": "many",
+        "PROMPTFLOW_WORKER_THREADS": "0",
+        "FLOWPACK_PORT": "70000",
     }
-    assert str(caught.value).startswith("cannot start: 5 are wrong")
+    _, problems = read_settings(wrong, cores=1)
+    assert {problem.name for problem in problems} == set(wrong)
+    assert str(CannotStartError(problems)).startswith("cannot start: 5 are wrong")
 
 
 def test_the_model_that_azure_ml_mounts_is_served_and_not_the_flow_in_the_image(tmp_path: Path) -> None:
@@ -88,16 +79,3 @@ def test_other_kinds_of_flow_are_known(tmp_path: Path) -> None:
     for name in ("flow.flex.yaml", "chat.prompty", "MLmodel"):
         folder = write_tree(tmp_path / name, {name: ""})
         assert flow_folder({}, folder) == folder
-
-
-def test_an_image_without_azure_packages_takes_connections_from_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("flowpack.serving.settings._installed", lambda _: False)
-    assert connections_from({"PRT_CONFIG_OVERRIDE": "deployment.workspace_name=w"}) == FROM_ENVIRONMENT
-
-
-def test_promptflows_own_provider_is_left_in_charge_where_it_is_asked_for() -> None:
-    assert connections_from({"PF_CONNECTION_PROVIDER": "azureml://subscriptions/s"}) == FROM_PROMPTFLOW
-    assert connections_from({"PF_HTTP_CONNECTION_PROVIDER_ENDPOINT": "http://x"}) == FROM_PROMPTFLOW
-    assert connections_from({"PF_CONNECTION_PROVIDER": "local"}) == FROM_ENVIRONMENT
