@@ -3,39 +3,67 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from flowpack.assembly.files import CopiedFile, FileSource, WrittenFile, digest_of
-from flowpack.assembly.includes import included_files
+from flowpack.assembly.copying import Advance
+from flowpack.assembly.files import FileSource, WrittenFile
+from flowpack.assembly.ignore import IgnoreRules
+from flowpack.assembly.includes import IncludedSource, included_sources, is_flow_with_includes
+from flowpack.assembly.left_out import LeftOut
+from flowpack.assembly.merging import Merge
+from flowpack.assembly.records import EarlierFolder, KnownDigests, Record
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.assembly.sources import FolderWalk
+from flowpack.assembly.sources import FolderWalk, file_at
+from flowpack.assembly.writing import FolderWriter
 from flowpack.dependencies.lock_format import LOCK_NAME
 from flowpack.errors import InputError, shown_path
 from flowpack.flows.model import Environment, Flow, Include, Node
+from flowpack.flows.resolve import in_the_way
+
+Progress = Callable[[str, int, int], None]
+"""Is told what goes on, how many bytes of it are done, and how many there are."""
 
 
 @dataclass(frozen=True)
 class FlowFolder:
-    """A flow with each file of its standalone folder, sorted by path; ``left_out`` counts ignored entries by rule."""
+    """A flow with each file of its standalone folder, sorted by path.
+
+    ``sources`` are the folders and files that it is made from, with their links resolved.
+    """
 
     flow: Flow
     files: Mapping[str, FileSource]
-    left_out: Mapping[str, int]
+    included_by: Mapping[str, Include]
+    sources: tuple[Path, ...]
+    left_out: LeftOut
+    progress: Progress
 
-    @property
+    @cached_property
     def paths(self) -> Mapping[str, Path]:
         """Each file's source on this machine."""
-        return {target: source.origin for target, source in self.files.items()}
+        return _Origins(self.files)
+
+    @cached_property
+    def size(self) -> int:
+        return sum(source.size for source in self.files.values())
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """Each file's digest: from the record of the last build where the file has not changed since."""
+        record = self._record()
+        known = KnownDigests(record, self._advance("reading"))
+        digests = {target: source.digest(known) for target, source in self.files.items()}
+        record.save()
+        return digests
 
     @cached_property
     def digest(self) -> str:
         """A digest of paths, execute bits and content: the same wherever and whenever the folder is assembled."""
         listing = "".join(
-            f"{digest_of(source)} {'x' if source.executable else '-'} {target}\n"
+            f"{self.digests[target]} {'x' if source.executable else '-'} {target}\n"
             for target, source in self.files.items()
         )
         return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
@@ -53,63 +81,119 @@ class FlowFolder:
         stated = self.flow.environment.conda_file
         return _normal(stated) if stated else None
 
-    def write(self, target: Path) -> None:
-        for relative, source in self.files.items():
-            path = target / relative
-            path.parent.mkdir(parents=True, exist_ok=True)
-            source.write(path)
-            path.chmod(0o755 if source.executable else 0o644)
+    def write(self, target: Path, replaces: Path | None = None) -> None:
+        """Writes the files below ``target``. It takes ``replaces``' place: what has not changed is taken from there.
+
+        Digests that nobody asked for before are taken on the way.
+        """
+        target.mkdir(exist_ok=True)
+        digests = vars(self).get("digests")
+        record = self._record()
+        known = KnownDigests(record, lambda _: None)
+        with EarlierFolder(replaces, files=len(self.files), size=self.size) as earlier:
+            writer = FolderWriter(target, earlier, known, digests or {}, self._advance("writing"))
+            written = writer.write(self.files)
+        if digests is None:
+            record.save()
+            vars(self)["digests"] = written  # where cached_property looks
+
+    def _record(self) -> Record:
+        return Record("digests", self.flow.file, files=len(self.files), size=self.size)
+
+    def _advance(self, what: str) -> Advance:
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            self.progress(what, done, self.size)
+
+        return advance
 
 
-def assemble(flow: Flow, roots: IncludeRoots, narrate: Callable[[str], None] = lambda _: None) -> FlowFolder:
-    """Merges the flow's own files and its includes; nothing is written."""
-    left_out: Counter[str] = Counter()
-    merge = _Merge(narrate)
-    for relative, path in FolderWalk(flow.folder, roots, left_out).files():
-        if relative != LOCK_NAME or flow.environment.python_requirements_txt == LOCK_NAME:
-            merge.add(relative, CopiedFile(path))
-    merge.add(flow.file.name, CopiedFile(flow.file))  # never ignored
-    for include, target, source in included_files(flow, roots, left_out):
-        merge.add(target, source, include)
-    files = merge.files
-    if files[flow.file.name].origin == flow.file and flow.text.encode() != flow.file.read_bytes():
-        files[flow.file.name] = WrittenFile(flow.file, flow.text.encode())
-    folder = FlowFolder(flow, dict(sorted(files.items())), dict(left_out))
-    _check_sources(flow.nodes, folder)
-    _check_environment(flow.environment, folder)
+class _Origins(Mapping[str, Path]):
+    """Paths made when they are asked for: most of thousands never are."""
+
+    def __init__(self, files: Mapping[str, FileSource]) -> None:
+        self._files = files
+
+    def __getitem__(self, target: str) -> Path:
+        return self._files[target].origin
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def assemble(
+    flow: Flow,
+    roots: IncludeRoots,
+    narrate: Callable[[str], None] = lambda _: None,
+    *,
+    strict: bool = False,
+    progress: Progress = lambda *_: None,
+) -> FlowFolder:
+    """Merges the flow's own files and its includes; nothing is written. ``strict`` refuses two files for one target."""
+    left_out = LeftOut()
+    sources = included_sources(flow, roots)
+    merge = merged(flow, sources, roots, left_out, narrate, strict=strict)
+    merge.check_names()
+    folder = FlowFolder(
+        flow=flow,
+        files=dict(sorted(merge.files.items())),
+        included_by=merge.included_by,
+        sources=(flow.folder, *(source.path for source in sources)),
+        left_out=left_out,
+        progress=progress,
+    )
+    check_sources(flow.nodes, folder)
+    check_environment(flow.environment, folder)
     return folder
 
 
-class _Merge:
-    """Files by target path; the last of two with one target wins, and a file never takes a folder's place."""
+def merged(
+    flow: Flow,
+    sources: Sequence[IncludedSource],
+    roots: IncludeRoots,
+    left_out: LeftOut,
+    narrate: Callable[[str], None] = lambda _: None,
+    *,
+    strict: bool = False,
+) -> Merge:
+    merge = Merge(flow, narrate, strict=strict)
+    flow_file = flow.file.name
+    for relative, file in FolderWalk(flow.folder, roots, left_out).files():
+        is_the_lock = relative == LOCK_NAME and flow.environment.python_requirements_txt != LOCK_NAME
+        if not is_the_lock and relative != flow_file:
+            merge.add(relative, file)
+    if flow.standalone_name in merge.files:
+        narrate(f"{flow.file.name} takes the place of {flow.standalone_name}: promptflow serves a flow by that name")
+    merge.add(flow.standalone_name, _flow_file(flow))  # never ignored
+    for source in sources:
+        for target, included in source.files(flow, roots, left_out):
+            merge.add(target, included, source.include)
+            if is_flow_with_includes(target, included):
+                narrate(
+                    f"warning: {source.include.location}: '{source.include.path}' brings a flow whose own "
+                    f"additional_includes are not followed: name here what '{shown_path(included.origin)}' needs"
+                )
+    for target in [each for each in merge.files if "/" not in each and in_the_way(flow, each)]:
+        narrate(f"warning: '{target}' is left out: promptflow serves a folder with one flow, here {flow.file.name}")
+        del merge.files[target]
+    return merge
 
-    def __init__(self, narrate: Callable[[str], None]) -> None:
-        self.files: dict[str, FileSource] = {}
-        self._folders: dict[str, str] = {}  # each folder, with one file below it
-        self._narrate = narrate
 
-    def add(self, target: str, source: FileSource, include: Include | None = None) -> None:
-        parents = [str(parent) for parent in PurePosixPath(target).parents][:-1]
-        clash = self._folders.get(target) or next((parent for parent in parents if parent in self.files), None)
-        if clash is not None:
-            raise InputError(
-                f"'{shown_path(source.origin)}' would land at '{target}', "
-                f"where '{shown_path(self.files[clash].origin)}' is '{clash}'",
-                location=include.location if include else None,
-                hint="a path cannot be a file and a folder; rename one of the two",
-            )
-        earlier = self.files.get(target)
-        if include and earlier and earlier.origin != source.origin and digest_of(earlier) != digest_of(source):
-            self._narrate(
-                f"warning: {include.location}: '{target}' comes from '{shown_path(source.origin)}' "
-                f"and replaces '{shown_path(earlier.origin)}'"
-            )
-        self.files[target] = source
-        for parent in parents:
-            self._folders.setdefault(parent, target)
+def _flow_file(flow: Flow) -> FileSource:
+    """The flow file as the standalone folder gets it: mostly as it lies there."""
+    content = flow.text.encode()
+    if flow.file.read_bytes() == content:
+        return file_at(str(flow.file))
+    return WrittenFile(flow.file, content)
 
 
-def _check_sources(nodes: tuple[Node, ...], folder: FlowFolder) -> None:
+def check_sources(nodes: tuple[Node, ...], folder: FlowFolder) -> None:
     for node in nodes:
         source = node.source
         if source is None or source.path is None:
@@ -122,10 +206,11 @@ def _check_sources(nodes: tuple[Node, ...], folder: FlowFolder) -> None:
             )
 
 
-def _where_it_is(path: str, folder: FlowFolder) -> str:
+def _where_it_is(path: str, folder: FlowFolder) -> str | None:
     in_place = folder.flow.folder / path
     if in_place.exists() and folder.flow.folder in in_place.resolve().parents:
-        return "the file is there and an ignore rule leaves it out"
+        rule = IgnoreRules.of(folder.flow.folder).why_left_out(folder.flow.folder, _normal(path))
+        return f"the file is there and a rule leaves it out: {rule}" if rule else None
     if in_place.exists():
         return f"add '{path}' to additional_includes and name it as '{Path(path).name}'"
     name = Path(path).name
@@ -133,7 +218,7 @@ def _where_it_is(path: str, folder: FlowFolder) -> str:
     return f"did you mean '{same}'?" if same else "paths are relative to the flow file"
 
 
-def _check_environment(environment: Environment, folder: FlowFolder) -> None:
+def check_environment(environment: Environment, folder: FlowFolder) -> None:
     for name in ("python_requirements_txt", "conda_file", "setup_sh"):
         path = getattr(environment, name)
         if path is not None and _normal(path) not in folder.files:

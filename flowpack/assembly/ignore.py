@@ -1,7 +1,13 @@
-"""Which files of a source folder stay out of the standalone folder, and by which rule."""
+"""Which files of a source folder stay out of the standalone folder, and by which rule.
+
+The policy: of a source folder (the flow's, or one that an include names) the first of IGNORE_FILES that stands in its
+root rules over all files below it, with gitignore's meaning; no other ignore file does. Beside that, some names are
+always out. A file that ``additional_includes`` names is in, whatever a rule says.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,56 +15,92 @@ from typing import TYPE_CHECKING
 from flowpack.errors import InputError, Location
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    from flowpack.assembly.gitignore import Patterns
 
 IGNORE_FILES = (".flowpackignore", ".amlignore", ".gitignore")
-"""The first of these in a source folder's root rules over that folder's files, with gitignore's meaning."""
 
 _ALWAYS_OUT = {
-    *(".git", ".hg", ".svn"),
-    *("__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".DS_Store"),
-    *(".venv", ".env"),
-    *(".runs", ".promptflow", ".azureml"),
-    *IGNORE_FILES,
+    **dict.fromkeys((".git", ".hg", ".svn"), "version control"),
+    **dict.fromkeys((".venv", ".tox", ".nox"), "virtual environment"),
+    **dict.fromkeys(("__pycache__", ".ipynb_checkpoints", ".DS_Store"), "cache"),
+    **dict.fromkeys((".pytest_cache", ".mypy_cache", ".ruff_cache"), "cache"),
+    **dict.fromkeys((".runs", ".promptflow", ".azureml"), "run output"),
+    **dict.fromkeys(IGNORE_FILES, "ignore file"),
 }
-_PREFIXES_ALWAYS_OUT = (".env.",)
-_SUFFIXES_ALWAYS_OUT = (".pyc", ".pyo", ".pyd")
+_ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What decides on a path: a pattern of an ignore file, or what is always out. ``keeps`` is a pattern with ``!``."""
+
+    pattern: str
+    location: Location | None = None
+    keeps: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.pattern}" if self.location else f"always out: {self.pattern}"
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """The rules of one source folder. Paths are relative to it, with ``/``."""
+    """The rules of one source folder."""
 
-    own: GitIgnoreSpec | None
-    file: str | None
+    patterns: Patterns | None
+    file: Path | None
 
     @classmethod
     def of(cls, folder: Path) -> IgnoreRules:
         for name in IGNORE_FILES:
             path = folder / name
-            if path.is_file():
-                return cls(_read(path), name)
+            if os.path.isfile(path):  # noqa: PTH113  (False where it may not be looked at, which walking then reports)
+                return cls(_read(path), path)
         return cls(None, None)
 
-    def why_out(self, relative: str, path: Path) -> str | None:
-        """The rule that leaves the path out; None where it stays in."""
-        is_folder = path.is_dir()
-        if is_always_out(path.name) or (is_folder and (path / "pyvenv.cfg").is_file()):
-            return "always left out"
-        if self.own is not None and self.own.match_file(relative + "/" if is_folder else relative):
-            return self.file
+    def why_out(self, relative: str, path: str, is_folder: bool) -> Rule | None:
+        """The rule that leaves a path out whose parents are in; ``relative`` to the source folder, with ``/``."""
+        rule = self.decision(relative, path, is_folder)
+        return None if rule is None or rule.keeps else rule
+
+    def decision(self, relative: str, path: str, is_folder: bool) -> Rule | None:
+        name = relative.rpartition("/")[2]
+        always = why_always_out(name)
+        if always is None and is_folder and _is_environment(path):
+            always = "virtual environment"
+        if always:
+            return Rule(always)
+        if self.patterns is None or self.file is None:
+            return None
+        pattern = self.patterns.last_match(relative, name, is_folder)
+        return Rule(pattern.text, Location(self.file, pattern.line), pattern.keeps) if pattern else None
+
+    def why_left_out(self, folder: Path, relative: str) -> Rule | None:
+        """The rule that leaves out a path of ``folder`` or one of the folders that it is in."""
+        parts = relative.split("/")
+        for end in range(1, len(parts) + 1):
+            path = folder.joinpath(*parts[:end])
+            rule = self.why_out("/".join(parts[:end]), str(path), path.is_dir())
+            if rule:
+                return rule
         return None
 
 
-def is_always_out(name: str) -> bool:
-    """Version control, caches, environments, secrets of a workstation, output of runs."""
-    return name in _ALWAYS_OUT or name.startswith(_PREFIXES_ALWAYS_OUT) or name.endswith(_SUFFIXES_ALWAYS_OUT)
+def why_always_out(name: str) -> str | None:
+    if name.startswith(".env"):
+        return ".env*"
+    if name.endswith((".pyc", ".pyo", ".pyd")):
+        return "cache"
+    return _ALWAYS_OUT.get(name)
 
 
-def _read(path: Path) -> GitIgnoreSpec:
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415  (a flow without an ignore file does without)
+def _is_environment(folder: str) -> bool:
+    return any(os.path.exists(f"{folder}/{mark}") for mark in _ENVIRONMENT_MARKS)  # noqa: PTH110  (one of thousands)
+
+
+def _read(path: Path) -> Patterns:
+    from flowpack.assembly.gitignore import Patterns  # noqa: PLC0415  (a flow without an ignore file does without)
 
     try:
-        return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8-sig").splitlines())
-    except (ValueError, OSError) as error:
-        raise InputError(f"cannot be read as ignore rules: {error}", location=Location(path)) from error
+        return Patterns(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", location=Location(path)) from error

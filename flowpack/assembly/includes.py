@@ -1,50 +1,106 @@
 """``additional_includes``, with promptflow's meaning of each kind of item.
 
 A file lands at the flow's root under its own name, a folder's content under the folder's name. Where ``X.zip`` does not
-exist and folder ``X`` does, the folder is zipped to ``X.zip``. Of two sources with one target the last wins.
+exist and folder ``X`` does, the folder is zipped to ``X.zip``. Of two sources with one target the last wins. The
+includes of a flow that is included are not followed.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import errno
+import re
+import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from flowpack.assembly.files import CopiedFile, FileSource, ZippedFolder
+from flowpack.assembly.ignore import IgnoreRules, Rule
+from flowpack.assembly.left_out import Kept, LeftOut
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.assembly.sources import FolderWalk
+from flowpack.assembly.sources import FolderWalk, check_name, file_at, kind_of
 from flowpack.errors import InputError, nearest
 from flowpack.flows.model import Flow, Include
+from flowpack.flows.resolve import FLOW_FILE_NAMES
+
+_HAS_INCLUDES = re.compile(rb"^additional_includes[ \t]*:", re.MULTILINE)
 
 
-def included_files(
-    flow: Flow, roots: IncludeRoots, left_out: Counter[str]
-) -> Iterator[tuple[Include, str, FileSource]]:
-    """Each file that an include brings, with its target path in the standalone folder."""
-    for include in flow.additional_includes:
-        written = Path(include.path)
-        path = written if written.is_absolute() else flow.folder / written
-        folder = path.with_suffix("") if path.suffix == ".zip" and not path.exists() else None
-        if folder is not None and folder.is_dir():
-            _check_root(include, folder, roots)
-            walk = FolderWalk(folder.resolve(), roots, left_out)
-            yield include, path.resolve().name, ZippedFolder(folder.resolve(), tuple(walk.files()))
-        elif path.is_dir():
-            _check_folder(include, path, flow, roots)
-            real = path.resolve()
-            for relative, file in FolderWalk(real, roots, left_out).files():
-                yield include, f"{real.name}/{relative}", CopiedFile(file)
-        elif path.is_file():
-            _check_root(include, path, roots)
-            yield include, path.resolve().name, CopiedFile(path.resolve())
+@dataclass(frozen=True, slots=True)
+class IncludedSource:
+    """What one item names, with its links resolved: a file, or a folder whose content is taken or zipped."""
+
+    include: Include
+    path: Path
+    target: str
+    is_folder: bool
+    zipped: bool = False
+
+    def files(self, flow: Flow, roots: IncludeRoots, left_out: LeftOut) -> Iterator[tuple[str, FileSource]]:
+        """Pairs of a target path in the standalone folder and what lands there."""
+        if not self.is_folder:
+            check_name(self.target, str(self.path))
+            rule = self._rule_against(flow)
+            if rule:
+                left_out.kept.append(Kept(self.target, self.include, rule))
+            yield self.target, file_at(str(self.path))
+            return
+        files = FolderWalk(self.path, roots, left_out).files()
+        if self.zipped:
+            members = tuple(sorted(files, key=lambda member: member[0]))
+            yield self.target, ZippedFolder(self.path, Path(self.target).stem, members)
         else:
-            raise _missing(include, path)
+            for relative, file in files:
+                yield f"{self.target}/{relative}", file
+
+    def _rule_against(self, flow: Flow) -> Rule | None:
+        """A rule that would leave the file out if no include named it, where it lies or where it lands."""
+        inside = self.path.is_relative_to(flow.folder)
+        folder = flow.folder if inside else self.path.parent
+        rule = IgnoreRules.of(folder).why_left_out(folder, self.path.relative_to(folder).as_posix())
+        return rule or IgnoreRules.of(flow.folder).why_out(self.target, str(self.path), is_folder=False)
 
 
-def _check_folder(include: Include, path: Path, flow: Flow, roots: IncludeRoots) -> None:
-    _check_root(include, path, roots)
-    real = path.resolve()
-    if real == flow.folder or real in flow.folder.parents:
+def included_sources(flow: Flow, roots: IncludeRoots) -> list[IncludedSource]:
+    return [_source(include, flow, roots) for include in flow.additional_includes]
+
+
+def is_flow_with_includes(target: str, source: FileSource) -> bool:
+    """Whether this is the file of another flow that has includes of its own."""
+    if target.rpartition("/")[2] not in FLOW_FILE_NAMES or not isinstance(source, CopiedFile):
+        return False
+    return any(_HAS_INCLUDES.search(chunk) for chunk in source.chunks())
+
+
+def _source(include: Include, flow: Flow, roots: IncludeRoots) -> IncludedSource:
+    path = flow.folder / include.path  # an absolute path stays as it is
+    mode = _mode(include, path)
+    zipped = not mode and path.suffix == ".zip" and stat.S_ISDIR(_mode(include, path.with_suffix("")))
+    if not mode and not zipped:
+        raise _missing(include, path)
+    real = (path.with_suffix("") if zipped else path).resolve()
+    _check_root(include, real, roots)
+    if zipped or stat.S_ISDIR(mode):
+        _check_not_around(include, real, flow)
+    elif not stat.S_ISREG(mode):
+        raise InputError(f"'{include.path}' is no file or folder: it is {kind_of(mode)}", location=include.location)
+    # promptflow resolves the links of a relative path alone.
+    as_written = zipped or (Path(include.path).is_absolute() and path.name != "..")
+    return IncludedSource(include, real, path.name if as_written else real.name, zipped or stat.S_ISDIR(mode), zipped)
+
+
+def _mode(include: Include, path: Path) -> int:
+    """Zero where nothing is."""
+    try:
+        return path.stat().st_mode
+    except PermissionError as error:
+        raise InputError(f"'{include.path}' cannot be read: {error.strerror}", location=include.location) from error
+    except (OSError, ValueError):  # a ValueError for what no path may hold
+        return 0
+
+
+def _check_not_around(include: Include, real: Path, flow: Flow) -> None:
+    if flow.folder.is_relative_to(real):
         raise InputError(
             f"'{include.path}' contains the flow itself",
             location=include.location,
@@ -52,8 +108,7 @@ def _check_folder(include: Include, path: Path, flow: Flow, roots: IncludeRoots)
         )
 
 
-def _check_root(include: Include, path: Path, roots: IncludeRoots) -> None:
-    real = path.resolve()
+def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
     if not roots.allow(real):
         raise InputError(
             f"'{include.path}' lies outside the project root '{roots.folders[0]}'",
@@ -64,7 +119,11 @@ def _check_root(include: Include, path: Path, roots: IncludeRoots) -> None:
 
 def _missing(include: Include, path: Path) -> InputError:
     if path.is_symlink():
-        return InputError(f"'{include.path}' is a symbolic link to nothing", location=include.location)
+        try:
+            path.stat()
+        except OSError as error:
+            to = "itself" if error.errno == errno.ELOOP else "nothing"
+            return InputError(f"'{include.path}' is a symbolic link to {to}", location=include.location)
     hint = "paths are relative to the flow file"
     if path.parent.is_dir():
         near = nearest(path.name, (each.name for each in path.parent.iterdir()))

@@ -2,69 +2,132 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections import Counter
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flowpack.assembly.files import CopiedFile
 from flowpack.assembly.ignore import IgnoreRules
+from flowpack.assembly.left_out import LeftOut
+from flowpack.assembly.names import why_impossible
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.errors import InputError, Location
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
 
 
 @dataclass(slots=True)
 class FolderWalk:
-    """Walks one source folder and counts what it leaves out, by rule."""
+    """Walks one source folder, whose own links are resolved, and notes what it leaves out."""
 
     folder: Path
     roots: IncludeRoots
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """Pairs of a path relative to the folder, with ``/``, and the file itself; sorted within each folder."""
-        yield from self._below(self.folder, "", IgnoreRules.of(self.folder), (self.folder.resolve(),))
+    def files(self) -> Iterator[tuple[str, CopiedFile]]:
+        """Pairs of a path relative to the folder, with ``/``, and the file itself.
 
-    def _below(
-        self, folder: Path, prefix: str, rules: IgnoreRules, parents: tuple[Path, ...]
-    ) -> Iterator[tuple[str, Path]]:
-        for path in self._entries(folder):
-            relative = prefix + path.name
-            rule = rules.why_out(relative, path)
-            if rule is not None:
-                self.left_out[rule] += 1
-                continue
-            if path.is_symlink():
-                self._check_link(path)
-            if path.is_dir():
-                real = path.resolve()
-                if real in parents:
-                    raise InputError("a symbolic link leads back to a folder that holds it", location=Location(path))
-                yield from self._below(path, relative + "/", rules, (*parents, real))
-            elif path.is_file():
-                yield relative, path
-            else:
-                raise InputError("is no regular file", location=Location(path), hint="name it in .flowpackignore")
+        With strings instead of ``Path`` and no recursion: this is where thousands of files pass.
+        """
+        rules = IgnoreRules.of(self.folder)
+        waiting: list[tuple[str, str, tuple[tuple[int, int], ...]]]
+        waiting = [(str(self.folder), "", (_identity(stat_of(str(self.folder))),))]
+        while waiting:
+            folder, prefix, above = waiting.pop()
+            for entry in self._entries(folder):
+                relative = prefix + entry.name
+                try:
+                    is_folder = entry.is_dir()
+                except OSError:  # a link that leads to itself; what becomes of it depends on the rules
+                    is_folder = False
+                rule = rules.why_out(relative, entry.path, is_folder)
+                if rule is not None:
+                    self.left_out.add(rule, entry, is_folder)
+                    continue
+                check_name(relative, folder)
+                if entry.is_symlink():
+                    self._check_link(Path(entry.path))
+                if is_folder:
+                    found = stat_of(entry.path)
+                    if _identity(found) in above:
+                        raise InputError(
+                            "a symbolic link leads back to a folder that holds it", location=Location(Path(entry.path))
+                        )
+                    waiting.append((entry.path, relative + "/", (*above, _identity(found))))
+                else:
+                    yield relative, file_at(entry.path, entry)
 
-    def _entries(self, folder: Path) -> list[Path]:
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
-            return sorted((Path(entry.path) for entry in os.scandir(folder)), key=lambda path: path.name)
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", location=Location(folder)) from error
+            raise InputError(f"cannot be read: {error.strerror}", location=Location(Path(folder))) from error
 
     def _check_link(self, path: Path) -> None:
         try:
             target = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:
             raise InputError(
-                f"the symbolic link's target '{os.readlink(path)}' does not exist",  # noqa: PTH115  (as it is written)
-                location=Location(path),
-                hint="mend the link, or name it in .flowpackignore",
+                broken_link(path, error), location=Location(path), hint="mend the link, or name it in .flowpackignore"
             ) from error
-        inside = self.folder.resolve()
-        if not self.roots.allow(target) and inside not in target.parents:
+        if not self.roots.allow(target) and self.folder not in target.parents:
             raise InputError(
                 f"the symbolic link leads out of the project, to '{target}'",
                 location=Location(path),
                 hint=f"allow it with --include-root {target if target.is_dir() else target.parent}",
             )
+
+
+def check_name(relative: str, place: str) -> None:
+    impossible = why_impossible(relative)
+    if impossible:
+        raise InputError(
+            f"the name {relative[:100]!a}{'…' * (len(relative) > 100)} {impossible}",
+            location=Location(Path(place)),
+            hint="rename it, or leave it out with .flowpackignore",
+        )
+
+
+def file_at(path: str, entry: os.DirEntry[str] | None = None) -> CopiedFile:
+    """The regular file at a path; ``entry`` spares a call of the system where a folder was listed."""
+    found = stat_of(path, entry)
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(
+            f"is no regular file: it is {kind_of(found.st_mode)}",
+            location=Location(Path(path)),
+            hint="name it in .flowpackignore",
+        )
+    return CopiedFile.of(path, found)
+
+
+def kind_of(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "of an unknown kind")
+
+
+def stat_of(path: str, entry: os.DirEntry[str] | None = None) -> os.stat_result:
+    try:
+        return entry.stat() if entry else os.stat(path)  # noqa: PTH116  (one of thousands)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", location=Location(Path(path))) from error
+
+
+def broken_link(path: Path, error: Exception) -> str:
+    """What is wrong with a link that does not resolve; Python before 3.13 reports a loop as a RuntimeError."""
+    if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
+        return "the symbolic link leads back to itself"
+    if isinstance(error, PermissionError):
+        return f"the symbolic link's target cannot be read: {error.strerror}"
+    return f"the symbolic link's target '{os.readlink(path)}' does not exist"  # noqa: PTH115  (as it is written)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from flowpack.errors import InputError, Location, OutsideError
@@ -64,8 +64,11 @@ def replace_file(path: Path, text: str) -> None:
         raise
 
 
-def check_apart(output: Path, flow_folder: Path, sources: Iterator[Path]) -> None:
-    """Refuses an output that would be taken into the flow again at the next build, or that would replace the flow."""
+def check_apart(output: Path, flow_folder: Path, sources: Iterable[Path]) -> None:
+    """Refuses an output that would be taken into the flow again at the next build, or that would replace the flow.
+
+    ``sources`` are the files and folders that the flow is made from, with their links resolved.
+    """
     real = output.resolve()
     if real == flow_folder or flow_folder in real.parents:
         raise InputError(
@@ -78,9 +81,10 @@ def check_apart(output: Path, flow_folder: Path, sources: Iterator[Path]) -> Non
             "the output folder contains the flow", location=Location(output), hint="choose an --output beside the flow"
         )
     for source in sources:
-        if real in source.parents:
+        if real == source or real in source.parents or source in real.parents:
+            is_inside = source in real.parents
             raise InputError(
-                f"the output folder holds '{source}', which the flow includes",
+                f"the output folder {'lies inside' if is_inside else 'holds'} '{source}', which the flow includes",
                 location=Location(output),
                 hint="choose another --output",
             )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.cli.left_out_view import files_and_bytes, left_out_document, left_out_lines
 from flowpack.cli.options import (
     answer_options,
     base_options,
@@ -16,12 +18,13 @@ from flowpack.cli.options import (
     image_request,
     source_argument,
 )
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer, narrator, progress_line
 from flowpack.cli.tree import tree
 from flowpack.errors import UsageError
-from flowpack.pipeline import BuildRequest, Built, build
+from flowpack.pipeline import BuildRequest, Built, Narrate, build
 
 if TYPE_CHECKING:
+    from flowpack.assembly.left_out import Count
     from flowpack.images.reference import ImageReference
 
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "-t", metavar="REF", help="Build the image under this name.")
 @click.option("--push", is_flag=True, help="Push the image and print registry/repository@sha256:… on stdout.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and the Dockerfile; write nothing.")
+@click.option("--explain", metavar="PATH", help="Only say why a path is in the standalone folder or is left out.")
 @click.option("--no-buildkit", is_flag=True, help="A Dockerfile for engines without BuildKit.")
 @flow_options
 @base_options
@@ -47,6 +51,7 @@ def command(
     tag: str | None,
     push: bool,
     dry_run: bool,
+    explain: str | None,
     no_buildkit: bool,
     locked: bool,
     base_image: str | None,
@@ -64,17 +69,25 @@ def command(
     )
     if push and not tag:
         raise UsageError("--push needs --tag", hint="--tag REGISTRY/REPOSITORY:TAG")
+    if explain:
+        _explain(request, explain, as_json)
+        return
     if not (output or tag or dry_run):
         raise UsageError("nothing to do without --output, --tag or --dry-run")
     image = image_request(tag, push=push, **engine) if tag else None
+    narrate = narrator(quiet)
     if dry_run:
-        _show_plan(request, as_json)
+        _show_plan(request, narrate, as_json)
         return
-    built = build(request, image, engine=_engine, narrate=narrator(quiet))
+    with progress_line(quiet) as progress:
+        built = build(request, image, engine=_engine, narrate=narrate, progress=progress)
+    counts = built.assembled.folder.left_out.counts()
     if built.output:
-        narrator(quiet)(tree(built.output))
-    narrator(quiet)(_summary(built))
-    answer(_document(built), _text(built), as_json)
+        narrate(tree(built.output))
+    for line in left_out_lines(built.assembled.folder.left_out, counts):
+        narrate(line)
+    narrate(_summary(built))
+    answer(_document(built, counts), _text(built), as_json)
 
 
 def _engine() -> Any:
@@ -83,19 +96,29 @@ def _engine() -> Any:
     return find_engine()
 
 
-def _show_plan(request: BuildRequest, as_json: bool) -> None:
+def _explain(request: BuildRequest, path: str, as_json: bool) -> None:
+    from flowpack.assembly.explain import explain  # noqa: PLC0415  (a build does without)
+    from flowpack.assembly.roots import IncludeRoots  # noqa: PLC0415
+    from flowpack.flows.reader import read_flow  # noqa: PLC0415
+
+    flow = read_flow(request.source, request.variant)
+    found = explain(flow, IncludeRoots.of(flow.folder, request.include_roots), path)
+    document = {"path": path, "in": found.target is not None, "target": found.target, "why": found.why}
+    answer({**document, "rule": str(found.rule) if found.rule else None}, str(found), as_json)
+
+
+def _show_plan(request: BuildRequest, narrate: Narrate, as_json: bool) -> None:
     from flowpack.cli.plan_view import plan_document, plan_text  # noqa: PLC0415
     from flowpack.pipeline import plan_build  # noqa: PLC0415
 
-    planned = plan_build(request)
+    planned = plan_build(request, narrate)
     answer(plan_document(planned), plan_text(planned), as_json)
 
 
 def _summary(built: Built) -> str:
-    flow = built.assembled.flow
-    left_out = sum(built.assembled.folder.left_out.values())
+    flow, folder = built.assembled.flow, built.assembled.folder
     parts = [
-        f"{flow.name}: {len(built.assembled.folder.files)} files" + (f" ({left_out} left out)" if left_out else ""),
+        f"{flow.name}: {files_and_bytes(len(folder.files), folder.size)}",
         f"{len(built.lock.pins)} packages ({built.lock.origin})",
     ]
     variables = built.plan.variables
@@ -110,7 +133,7 @@ def _text(built: Built) -> str:
     return built.image.id if built.image else str(built.output)
 
 
-def _document(built: Built) -> dict[str, Any]:
+def _document(built: Built, counts: Sequence[Count]) -> dict[str, Any]:
     flow = built.assembled.flow
     return {
         "flow": flow.name,
@@ -120,7 +143,8 @@ def _document(built: Built) -> dict[str, Any]:
         "context_digest": built.context.digest,
         "output": str(built.output) if built.output else None,
         "files": len(built.assembled.folder.files),
-        "left_out": dict(built.assembled.folder.left_out),
+        "bytes": built.assembled.folder.size,
+        "left_out": left_out_document(counts),
         "packages": len(built.lock.pins),
         "variables": list(built.plan.variables),
         "image": {"id": built.image.id, "tag": str(built.image.reference), "size": built.image.size}

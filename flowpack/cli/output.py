@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
 
 from flowpack.errors import FlowpackError
+
+_PATIENCE = 1.0  # seconds after which something says that it goes on
+_BETWEEN = 0.1
+_WIDTH = 30
 
 
 def narrate(line: str) -> None:
@@ -22,6 +29,35 @@ def narrator(quiet: bool) -> Callable[[str], None]:
     if not quiet:
         return narrate
     return lambda line: narrate(line) if line.startswith("warning: ") else None
+
+
+@contextlib.contextmanager
+def progress_line(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A line on a terminal for what takes longer than a second; it goes away when it is done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from flowpack.cli.left_out_view import readable  # noqa: PLC0415  (only a terminal needs it)
+
+    began = shown = 0.0
+    doing = ""
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal began, shown, doing
+        now = time.monotonic()
+        if what != doing:
+            doing, began = what, now
+        if now - began < _PATIENCE or now - shown < _BETWEEN:
+            return
+        shown = now
+        bar = "━" * (_WIDTH * done // max(total, 1))
+        click.echo(f"\r\x1b[K{what} {bar:╌<{_WIDTH}} {readable(done)} of {readable(total)}", err=True, nl=False)
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def answer(document: Mapping[str, Any], text: str, as_json: bool) -> None:

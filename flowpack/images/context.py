@@ -39,14 +39,12 @@ class BuildContext:
     digest: str
 
     def write(self, folder: Path) -> None:
-        for name in ("flow", "connections"):
-            (folder / name).mkdir()
-        self.flow.write(folder / "flow")
+        """Writes everything beside the standalone folder, which ``folder`` has already."""
+        (folder / "connections").mkdir()
         for relative, source in self.files.items():
             path = folder / relative
             path.parent.mkdir(parents=True, exist_ok=True)
-            source.write(path)
-            path.chmod(0o644)
+            source.write(str(path), lambda _: None)
 
 
 def build_context(
@@ -57,7 +55,7 @@ def build_context(
         "Dockerfile": dockerfile,
         plan.lock: lock,
         SBOM_NAME: _sbom(folder, plan, lock),
-        "settings.json": _json(dict.fromkeys(required_variables(connections), "")),
+        "settings.json": _json(dict.fromkeys(plan.variables, "")),
         **{f"connections/{each.file_name}": dump(each.document()) for each in connections},
         **{f"{SERVING_PACKAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _serving_sources()},
         **{f"{BUILD_STAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _build_stage_files()},
@@ -94,7 +92,7 @@ def _record(folder: FlowFolder, plan: ImagePlan, digest: str, connections: Seque
         "flow": {
             "name": flow.name,
             "kind": flow.kind.value,
-            "file": flow.file.name,
+            "file": flow.standalone_name,
             "digest": folder.digest,
             "files": len(folder.files),
             "properties": _promptflow_properties(plan),

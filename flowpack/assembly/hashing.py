@@ -1,0 +1,58 @@
+"""Digests of files' contents, in constant memory and on all cores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from flowpack.assembly.copying import Advance, copy_content
+
+_CHUNK = 1024 * 1024
+_PIECE = 64 * _CHUNK
+_MOST_THREADS = 8
+
+
+def sum_up(descriptor: int, size: int, advance: Advance) -> str:
+    """The SHA-256 in hex; of a file with more than one piece that of its pieces' digests, so that cores can share them,
+    with a word before it, so that no small file has the same.
+
+    The descriptor's position stays as it is.
+    """
+    if size <= _PIECE:
+        digest = _piece(descriptor, 0, size).hex()
+        advance(size)
+        return digest
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do without)
+
+    summed = hashlib.sha256()
+    starts = range(0, size, _PIECE)
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
+        for start, piece in zip(
+            starts, threads.map(lambda start: _piece(descriptor, start, _PIECE), starts), strict=True
+        ):
+            summed.update(piece)
+            advance(min(_PIECE, size - start))
+    return f"pieces:{summed.hexdigest()}"
+
+
+def copy_and_sum_up(source: int, target: int, size: int, advance: Advance) -> str:
+    """Copies from one descriptor to another and gives the digest, in the time that the slower of the two takes."""
+    if size <= _CHUNK:  # the second look at so small a file is at memory
+        digest = sum_up(source, size, lambda _: None)
+        copy_content(source, target, size, advance)
+        return digest
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do without)
+
+    with ThreadPoolExecutor(1) as beside:  # neither hashing nor copying holds the interpreter's lock
+        summed = beside.submit(sum_up, source, size, lambda _: None)
+        copy_content(source, target, size, advance)
+        return summed.result()
+
+
+def _piece(descriptor: int, start: int, size: int) -> bytes:
+    summed = hashlib.sha256()
+    position, end = start, start + size
+    while position < end and (chunk := os.pread(descriptor, min(_CHUNK, end - position), position)):
+        summed.update(chunk)
+        position += len(chunk)
+    return summed.digest()

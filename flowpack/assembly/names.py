@@ -1,0 +1,53 @@
+"""Names in the standalone folder that are fine here and not elsewhere: on Windows, on macOS, in an upload to Azure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+_LONGEST = 900
+"""Azure stores a file under at most 1,024 characters, and an upload puts some of its own before the path."""
+
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_UNFIT = {
+    'has one of <>:"|?*\\, which Windows does not allow in a name': r'[<>:"|?*\\]',
+    "has a name that ends with a dot or a space, which Windows drops": r"[. ](?:/|\Z)",
+    "has a name that Windows keeps for a device": (
+        r"(?:\A|/)(?:con|prn|aux|nul|(?:com|lpt)[1-9¹²³])(?:\.[^/]*)?(?:/|\Z)"
+    ),
+}
+_ANY_UNFIT = re.compile("|".join(_UNFIT.values()), re.IGNORECASE)
+
+
+def why_impossible(target: str) -> str | None:
+    """Why no listing, image or upload takes the path."""
+    if len(target) > _LONGEST:
+        return f"is longer than {_LONGEST} characters"
+    if _FORBIDDEN.search(target) is None:
+        return None
+    return "is not UTF-8" if _NOT_UTF8.search(target) else "has a control character"
+
+
+def unfit_names(targets: Iterable[str]) -> Iterator[str]:
+    """What is wrong with names for Windows, a line for each kind."""
+    found: dict[str, list[str]] = {}
+    for target in targets:
+        if _ANY_UNFIT.search(target):
+            for words, pattern in _UNFIT.items():
+                if re.search(pattern, target, re.IGNORECASE):
+                    found.setdefault(words, []).append(target)
+    for words, those in found.items():
+        more = f", like {len(those) - 1} more," if len(those) > 1 else ""
+        yield f"'{those[0]}'{more} {words}"
+
+
+def case_clashes(targets: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pairs that differ in case or in the form of their accents alone: one file on Windows and macOS."""
+    seen: dict[str, str] = {}
+    for target in targets:
+        folded = target.lower() if target.isascii() else unicodedata.normalize("NFC", target.casefold())
+        other = seen.setdefault(folded, target)
+        if other is not target:
+            yield other, target

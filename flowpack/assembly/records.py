@@ -1,0 +1,157 @@
+"""What flowpack remembers of files between builds, so that what has not changed is not read or copied again.
+
+Two records lie in the cache: the digests of a flow's sources, and what was written to an output. A file counts as
+unchanged while its size, times and inode are; as git's index does, a record trusts no file that changed when the record
+was begun or later, as its next change could leave the same times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from flowpack.assembly.copying import Advance
+from flowpack.assembly.files import CopiedFile
+from flowpack.assembly.staging import replace_file
+from flowpack.caches import cache_folder
+
+_FORMAT = 1
+_COARSE = 2_000_000_000  # ns: the times of some file systems come in steps of 2 s
+_MANY_FILES = 200
+_MANY_BYTES = 8 * 1024 * 1024
+
+
+class Record:
+    """Digests by path, each with numbers that a file has for as long as it is unchanged."""
+
+    def __init__(self, kind: str, of: Path | None, *, files: int, size: int) -> None:
+        self._began = time.time_ns()
+        self._old: dict[str, str] = {}
+        self._new: dict[str, str] = {}
+        self._file: Path | None = None
+        if of is None or (files < _MANY_FILES and size < _MANY_BYTES):
+            return  # reading a few files is as quick as reading of them
+        name = hashlib.sha256(os.fsencode(of.absolute())).hexdigest()
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # a build goes on without a record
+            self._file = cache_folder(kind) / f"{name}.json"
+            document = json.loads(self._file.read_bytes())
+            if document["format"] == _FORMAT:
+                self._old = dict(document["files"])
+
+    @property
+    def is_kept(self) -> bool:
+        return self._file is not None
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._old
+
+    def has_kept(self, path: str) -> bool:
+        return path in self._new
+
+    def digest(self, path: str, *numbers: int) -> str | None:
+        row = self._old.get(path)
+        if row is None:
+            return None
+        digest, _, known = row.partition(" ")
+        return digest if known == str(numbers) else None
+
+    def keep(self, path: str) -> None:
+        """What is not kept or remembered is not in the next record."""
+        self._new[path] = self._old[path]
+
+    def remember(self, path: str, digest: str, *numbers: int, changed: int) -> None:
+        if changed < self._began - _COARSE:
+            self._new[path] = f"{digest} {numbers}"
+
+    def save(self) -> None:
+        if self._file is not None and self._new != self._old:
+            with contextlib.suppress(OSError):
+                replace_file(self._file, json.dumps({"format": _FORMAT, "files": self._new}))
+
+
+class KnownDigests:
+    """Digests of sources: from the record, else from reading them."""
+
+    def __init__(self, record: Record, advance: Advance) -> None:
+        self._record = record
+        self._advance = advance
+
+    def of(self, file: CopiedFile) -> str:
+        digest = self.recall(file)
+        if digest is None:
+            digest = file.sum_up(self._advance)
+            self.learn(file, digest)
+        else:
+            self._advance(file.size)
+        return digest
+
+    def recall(self, file: CopiedFile) -> str | None:
+        digest = self._record.digest(file.path, *_of_source(file))
+        if digest:
+            self._record.keep(file.path)
+        return digest
+
+    def learn(self, file: CopiedFile, digest: str) -> None:
+        self._record.remember(file.path, digest, *_of_source(file), changed=max(file.modified, file.changed))
+
+
+class EarlierFolder:
+    """The folder that is about to be replaced. Of what has not changed the new one gets a hard link to the same file.
+
+    Both are flowpack's, and the old one goes away as soon as the new one has its place. A file that has another link
+    already is left alone. The time of a link's inode changes with each link, so it tells nothing here. The folder is
+    held open: it stays the one that was looked at if another build replaces it meanwhile.
+    """
+
+    def __init__(self, folder: Path | None, *, files: int, size: int) -> None:
+        self._record = Record("outputs", folder, files=files, size=size)
+        self._folder: int | None = None
+        if folder:
+            with contextlib.suppress(OSError):
+                self._folder = os.open(folder, os.O_RDONLY)
+
+    def __enter__(self) -> EarlierFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder is not None:
+            os.close(self._folder)
+
+    def link(self, relative: str, digest: str, mode: int, target: str) -> bool:
+        if self._folder is None or relative not in self._record:
+            return False
+        with contextlib.suppress(OSError):  # it is not there, or the file system has no links: it is written
+            found = os.stat(relative, dir_fd=self._folder, follow_symlinks=False)
+            if (
+                found.st_mode == stat.S_IFREG | mode
+                and found.st_nlink == 1
+                and self._record.digest(relative, *_of_output(found)) == digest
+            ):
+                os.link(relative, target, src_dir_fd=self._folder, follow_symlinks=False)
+                self._record.keep(relative)
+                return True
+        return False
+
+    def remember(self, folder: Path, digests: Mapping[str, str]) -> None:
+        """Notes what the new folder holds."""
+        if not self._record.is_kept:
+            return
+        for relative, digest in digests.items():
+            if not self._record.has_kept(relative):
+                found = os.lstat(f"{folder}/{relative}")
+                self._record.remember(relative, digest, *_of_output(found), changed=found.st_mtime_ns)
+        self._record.save()
+
+
+def _of_source(file: CopiedFile) -> tuple[int, int, int, int]:
+    return file.size, file.modified, file.changed, file.inode
+
+
+def _of_output(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ino
