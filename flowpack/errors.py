@@ -12,6 +12,7 @@
           ├── ToolError          a program that flowpack started
           ├── EngineError        the container engine
           ├── RegistryError      the container registry
+          ├── AzureError         Azure, a credential for it, or a model registry on this machine
           └── ServingError       a served flow that does not start or does not answer
 """
 
@@ -116,13 +117,18 @@ class RegistryError(OutsideError):
     pass
 
 
+class AzureError(OutsideError):
+    pass
+
+
 class ServingError(OutsideError):
     pass
 
 
-# The password of a URL's user information, and the values of headers and options that carry credentials.
+# The password of a URL's user information, and the values of headers and options that carry credentials. A scheme's
+# length has a limit so that a long text without one takes no longer than its length.
 _URL_CREDENTIALS = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@|(?P<scheme2>https?://)[^/\s@]+@", re.I
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,20}://)[^/\s:@]*:[^/\s@]*@|(?P<scheme2>https?://)[^/\s@]+@", re.I
 )
 _AUTHORIZATION = re.compile(r"(?P<name>authorization:\s*(?:basic|bearer)\s+|x-registry-auth:\s*)\S+", re.I)
 

@@ -83,6 +83,18 @@ LLM_PROVIDERS: Mapping[str, ConnectionType] = {
     "Serverless": SERVERLESS,
 }
 
+# The `type` of a prompty's model configuration, and the classes of a flex flow's; no other calls a model.
+PROMPTY_TYPES: Mapping[str, ConnectionType] = {
+    "azure_openai": AZURE_OPEN_AI,
+    "azure_open_ai": AZURE_OPEN_AI,
+    "openai": OPEN_AI,
+    "open_ai": OPEN_AI,
+}
+MODEL_CONFIGURATIONS: Mapping[str, ConnectionType] = {
+    "AzureOpenAIModelConfiguration": AZURE_OPEN_AI,
+    "OpenAIModelConfiguration": OPEN_AI,
+}
+
 _AZURE_OR_OPEN_AI = ("AzureOpenAIConnection", "OpenAIConnection")
 
 # The connection inputs of the tools in promptflow-tools 1.6.1, by the tool's full name: its own metadata, read once.

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flowpack.flows.connection_types import (
-    AZURE_OPEN_AI,
-    CONNECTION_TYPES,
-    CUSTOM,
-    LLM_PROVIDERS,
-    PACKAGE_TOOL_CONNECTIONS,
-    ConnectionType,
-)
-from flowpack.flows.model import Flow, Node
-from flowpack.flows.tool_sources import ConnectionKeys, ToolSource
+from flowpack.flows.connection_types import CUSTOM, ConnectionType
+from flowpack.flows.connection_uses import Use, in_environment, in_nodes
+from flowpack.flows.model import Flow
+from flowpack.flows.model_connections import in_init, in_models
+from flowpack.flows.tool_sources import ConnectionKeys
 
-_REFERENCE = re.compile(r"^\$\{([^.]+)\.([^.]+)}$")
 _SCHEMA = "https://azuremlschemas.azureedge.net/promptflow/latest/{class_name}.schema.json"
 
 
@@ -66,25 +59,20 @@ class Connection:
         return {**head, "module": self.type.module, **dict(sorted(fields.items()))}
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """One place that names a connection; ``types`` is empty where the place does not tell."""
-
-    name: str
-    types: tuple[ConnectionType, ...]
-    user: str
-    keys: ConnectionKeys = field(default_factory=ConnectionKeys)
-
-
 def find_connections(flow: Flow, files: Mapping[str, Path]) -> tuple[Connection, ...]:
     """The flow's connections by name; ``files`` maps each path of the standalone folder to its source."""
-    uses: dict[str, list[_Use]] = {}
-    for use in (*_in_nodes(flow.nodes, files), *_in_environment(flow.environment_variables)):
+    uses: dict[str, list[Use]] = {}
+    for use in (
+        *in_nodes(flow.nodes, files),
+        *in_environment(flow.environment_variables),
+        *in_init(flow, files),
+        *in_models(flow, files),
+    ):
         uses.setdefault(use.name, []).append(use)
     return tuple(_connection(name, uses[name]) for name in sorted(uses))
 
 
-def _connection(name: str, uses: Sequence[_Use]) -> Connection:
+def _connection(name: str, uses: Sequence[Use]) -> Connection:
     """A use that leaves no choice of type decides; keys of all custom uses come together."""
     keys = ConnectionKeys()
     for use in uses:
@@ -93,46 +81,3 @@ def _connection(name: str, uses: Sequence[_Use]) -> Connection:
     kind = told[0].types[0] if told else CUSTOM
     connection = Connection(name=name, type=kind, users=tuple(dict.fromkeys(use.user for use in uses)))
     return replace(connection, keys=keys) if kind is CUSTOM else connection
-
-
-def _in_nodes(nodes: Sequence[Node], files: Mapping[str, Path]) -> Iterator[_Use]:
-    for node in nodes:
-        user = f"node '{node.name}'"
-        if node.connection:
-            # Without a provider promptflow goes by the connection's own type; studio starts from Azure OpenAI.
-            kind = LLM_PROVIDERS.get(node.provider or "", AZURE_OPEN_AI)
-            yield _Use(node.connection, (kind,), user)
-        elif node.source and node.source.type == "code" and node.source.path and node.type == "python":
-            yield from _in_tool(node, files.get(_standalone(node.source.path)), user)
-        elif node.source and node.source.tool:
-            for parameter, class_names in PACKAGE_TOOL_CONNECTIONS.get(node.source.tool, {}).items():
-                yield from _literal(node, parameter, class_names, user, ConnectionKeys())
-
-
-def _in_tool(node: Node, path: Path | None, user: str) -> Iterator[_Use]:
-    source = ToolSource.read(path) if path else None
-    if source is not None:
-        for parameter in source.connection_parameters.values():
-            yield from _literal(node, parameter.name, parameter.class_names, user, parameter.keys)
-
-
-def _literal(
-    node: Node, parameter: str, class_names: tuple[str, ...], user: str, keys: ConnectionKeys
-) -> Iterator[_Use]:
-    """A connection is named by a literal; an input that refers to another node carries one at run time."""
-    value = node.inputs.get(parameter)
-    if isinstance(value, str) and value and not value.startswith("${"):
-        yield _Use(value, tuple(CONNECTION_TYPES[name] for name in class_names), user, keys)
-
-
-def _in_environment(variables: Mapping[str, Any]) -> Iterator[_Use]:
-    for variable, value in variables.items():
-        match = _REFERENCE.match(value.strip()) if isinstance(value, str) else None
-        if match:
-            keys = ConnectionKeys.guessed(frozenset({match[2]}))
-            yield _Use(match[1], (), f"environment variable '{variable}'", keys)
-
-
-def _standalone(path: str) -> str:
-    """A node's source path as the standalone folder's listing has it."""
-    return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))

@@ -109,10 +109,29 @@ class Flow:
     additional_includes: tuple[Include, ...]
     text: str
     """The flow file as the standalone folder gets it: chosen variants inlined, no ``additional_includes``."""
+    entry: str | None = None
+    """A flex flow's ``module:function`` or ``module:Class``."""
+    init: Mapping[str, FlowInput] = field(default_factory=dict)
+    """What a flex flow's class is made with."""
+    sample: Mapping[str, Any] = field(default_factory=dict)
+    """The inputs of the request that a flex flow or a prompty states as its sample."""
+    sample_init: Mapping[str, Any] = field(default_factory=dict)
+    """What promptflow makes a flex flow's class with where ``PF_FLOW_INIT_CONFIG`` is not set."""
 
     @property
     def folder(self) -> Path:
         return self.file.parent
+
+    @property
+    def standalone_name(self) -> str:
+        """The flow file's name in the standalone folder, where promptflow's server looks for it by its name."""
+        expected = f"flow.{self.kind.value}.yaml"
+        known = self.kind is FlowKind.PROMPTY or self.file.name in {expected, expected.replace(".yaml", ".yml")}
+        return self.file.name if known else expected
+
+    @property
+    def is_evaluation(self) -> bool:
+        return any(node.aggregation for node in self.nodes)
 
     @property
     def chat(self) -> ChatInterface | None:

@@ -53,8 +53,8 @@ def _is_of_the_sdk(module: str) -> bool:
 
 def _promptflow_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
     """Pairs of a source and a module of promptflow that it imports."""
-    for target, path in files.items():
-        if not target.endswith(".py") or b"promptflow" not in path.read_bytes():
+    for target in files:
+        if not target.endswith(".py") or b"promptflow" not in (path := files[target]).read_bytes():
             continue
         source = ToolSource.read(path)
         for module in sorted(source.imported_modules) if source else ():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowpack.errors import InputError, Location
 from flowpack.flows.dag import read_dag_flow
 from flowpack.flows.model import Flow
 from flowpack.flows.resolve import find_flow_file
@@ -14,10 +13,17 @@ from flowpack.yaml_documents import read_document
 
 def read_flow(source: Path, variant: VariantChoice | None = None) -> Flow:
     file = find_flow_file(source)
+    # Most flows are DAG flows, which need neither the reader of signatures nor that of prompties.
     if file.suffix.lower() == ".prompty":
-        raise InputError("prompty files are not supported yet", location=Location(file))
+        from flowpack.flows.prompty import read_prompty_flow  # noqa: PLC0415
+
+        return read_prompty_flow(file, variant)
     document = read_document(file)
     fields = document.root.mapping("a flow: a mapping with inputs, outputs and nodes")
+    if "nodes" not in fields and "entry" not in fields and file.name.startswith("flow.flex."):
+        raise document.root.error("the flow has no entry", "say entry: module:function, or entry: module:Class")
     if "entry" in fields:
-        raise fields["entry"].error("flex flows are not supported yet")
+        from flowpack.flows.flex import read_flex_flow  # noqa: PLC0415
+
+        return read_flex_flow(document, variant)
     return read_dag_flow(document, variant)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from flowpack.errors import InputError, Location, nearest
+from flowpack.flows.model import Flow, FlowKind, Include
 
 FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _SUFFIXES = (".yaml", ".yml", ".prompty")
@@ -35,6 +37,26 @@ def find_flow_file(source: Path) -> Path:
     raise InputError("no flow file in this folder", location=Location(source), hint=_what_is_there(folder))
 
 
+def standalone_source(folder: Path, includes: Iterable[Include], relative: str) -> Path | None:
+    """Where a file of the standalone folder comes from, an additional include or the flow's own folder."""
+    if relative.startswith("/") or ".." in relative.split("/"):
+        return None
+    top, _, rest = relative.removeprefix("./").partition("/")
+    for include in includes:
+        path = folder / include.path
+        if path.name == top and (path / rest if rest else path).is_file():
+            return path / rest if rest else path
+    return folder / relative if (folder / relative).is_file() else None
+
+
+def in_the_way(flow: Flow, target: str) -> bool:
+    """Whether a file of the standalone folder is another flow's: promptflow serves no folder that holds two."""
+    if target == flow.standalone_name:
+        return False
+    prompty = flow.kind is FlowKind.PROMPTY and "/" not in target and target.endswith(".prompty")
+    return prompty or target in FLOW_FILE_NAMES
+
+
 def _near_miss(source: Path) -> str | None:
     try:
         near = nearest(source.name, (each.name for each in source.parent.iterdir()))
@@ -47,6 +69,8 @@ def _what_is_there(folder: Path) -> str:
     below = sorted({path.parent for name in FLOW_FILE_NAMES for path in folder.glob(f"*/{name}")})
     if below:
         return f"there is one in '{below[0].relative_to(folder)}' below it"
+    if any(folder.glob("*.csproj")):
+        return "flowpack serves Python flows; use pf flow build for C#"
     named = sorted(path.name for path in folder.iterdir() if path.suffix in _SUFFIXES)
     if named:
         return f"promptflow looks for flow.dag.yaml; if '{named[0]}' is the flow, give that path"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -27,9 +28,14 @@ class _Edit:
 
 
 def standalone_text(
-    document: Document, *, without: tuple[str, ...], nodes: Mapping[str, Value], expected: Mapping[str, Any]
+    document: Document,
+    *,
+    without: tuple[str, ...],
+    expected: Mapping[str, Any],
+    nodes: Mapping[str, Value] = MappingProxyType({}),
+    added: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
-    """The document's text without the top-level keys ``without`` and with each named node's body exchanged.
+    """The document's text without the top-level keys ``without``, with other bodies for ``nodes``, and ``added`` last.
 
     ``expected`` is the data that the result must hold.
     """
@@ -41,7 +47,7 @@ def standalone_text(
     edits = _removals(document.node, without, lines) + _replacements(document, nodes, lines)
     for edit in sorted(edits, key=lambda edit: edit.first, reverse=True):
         lines[edit.first : edit.last + 1] = edit.lines
-    text = "".join(lines)
+    text = "".join(lines) + (dump(added) if added else "")
     return text if _holds(document, text, expected) else dump(expected)
 
 

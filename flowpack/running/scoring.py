@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.errors import InputError, Location, ServingError
-from flowpack.flows.model import REQUIRED, FlowInput
+from flowpack.flows.model import REQUIRED, Flow, FlowKind
 from flowpack.running.health import DIRECT
 
 SAMPLES = "samples.json"
@@ -26,20 +26,23 @@ class Scored:
     seconds: float
 
 
-def sample_input(
-    flow_folder: Path, inputs: Mapping[str, FlowInput], given: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """The defaults of the inputs, over them the first sample of ``samples.json``, over that what was given."""
-    defaults = {name: each.default for name, each in inputs.items() if each.default is not REQUIRED}
-    sample = {**defaults, **_first_sample(flow_folder / SAMPLES), **(given or {})}
-    without = [name for name in inputs if name not in sample]
+def sample_input(flow: Flow, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The first sample of ``samples.json``, else the flow file's own, and over it what was given.
+
+    The defaults of a DAG flow's inputs are sent as well; the code of the others has its own.
+    """
+    sends_defaults = flow.kind is FlowKind.DAG
+    with_default = {name: each.default for name, each in flow.inputs.items() if each.default is not REQUIRED}
+    sample = _first_sample(flow.folder / SAMPLES) or flow.sample
+    inputs = {**(with_default if sends_defaults else {}), **sample, **(given or {})}
+    without = [name for name in flow.inputs if name not in inputs and name not in with_default]
     if without:
         names = ", ".join(f"'{name}'" for name in without)
         raise InputError(
             f"no default, and no value in {SAMPLES}, for the input{'s' if len(without) > 1 else ''} {names}",
             hint=f"give what is missing with --input {without[0]}=VALUE, or with --inputs FILE",
         )
-    return sample
+    return inputs
 
 
 def _first_sample(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowpack.errors import FlowpackError, InputError, Location
+from flowpack.flows.reader import read_flow
 from flowpack.yaml_documents import read_document
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
@@ -49,9 +50,7 @@ def _connections(build: Path) -> set[str]:
 
 def _flow_variables(build: Path) -> set[str]:
     """promptflow lets a variable that is set stand over the default that the flow file gives it."""
-    path = build / "flow" / "flow.dag.yaml"
     try:
-        declared = read_document(path).root.mapping().get("environment_variables")
-    except FlowpackError:  # not a DAG flow, or one that the server itself will explain
+        return set(read_flow(build / "flow").environment_variables)
+    except FlowpackError:  # the server itself will explain
         return set()
-    return set(declared.mapping()) if declared is not None and declared.is_mapping else set()

@@ -42,7 +42,7 @@ def test_the_whole_context_is_written(chat: Path, tmp_path: Path) -> None:
     assert done.stdout == f"{tmp_path / 'out'}\n"
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
-        *("Dockerfile", ".dockerignore", "connections", "flow", "flowpack.json", "flowpack_serving"),
+        *("Dockerfile", ".dockerignore", "build_stage", "connections", "flow", "flowpack.json", "flowpack_serving"),
         *("requirements.lock", "settings.json", "bom.cdx.json"),
     }
     assert (out / "requirements.lock").read_bytes() == (chat / "requirements.lock").read_bytes()

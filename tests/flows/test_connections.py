@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,65 @@ def test_two_uses_of_one_connection_make_one_with_the_type_that_is_told(tmp_path
     found = connections_of(write_tree(tmp_path, {"flow.dag.yaml": flow}))
     assert found["ai"].users == ("node 'a'", "node 'b'", "environment variable 'KEY'")
     assert found["ai"].type.document_type == "open_ai"
+
+
+def test_a_flex_flows_init() -> None:
+    connections = connections_of(FLOWS / "flex-class-with-init")
+    assert connections["open_ai_connection"].type.document_type == "azure_open_ai"
+    assert connections["open_ai_connection"].users == ("init parameter 'model_config'",)
+    assert connections["front desk"].document()["configs"] == {"name": "${env:FRONT_DESK_NAME}"}
+
+
+CHAT = """\
+from promptflow.connections import CustomConnection, OpenAIConnection
+from promptflow.core import OpenAIModelConfiguration
+
+
+class Chat:
+    def __init__(self, model: OpenAIModelConfiguration, desk: CustomConnection, spare: OpenAIConnection = None) -> None:
+        self.service = desk
+        self.region = desk.configs["region"]
+
+    def __call__(self, question: str) -> str:
+        return self.service.endpoint + self.service.secrets["api_key"]
+"""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "sample: {init: {model: {model: gpt, connection: a}, desk: b}}\n",
+        "init:\n  model: {type: OpenAIModelConfiguration, default: {model: gpt, connection: a}}\n"
+        "  desk: {type: CustomConnection, default: b}\n",
+    ],
+)
+def test_what_a_class_keeps_of_a_connection_is_used(tmp_path: Path, values: str) -> None:
+    connections = connections_of(
+        write_tree(tmp_path, {"flow.flex.yaml": "entry: chat:Chat\n" + values, "chat.py": CHAT})
+    )
+    assert {name: each.type.document_type for name, each in connections.items()} == {"a": "open_ai", "b": "custom"}
+    assert connections["b"].variables == ("B_ENDPOINT", "B_REGION", "B_API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        ("{connection: mine, azure_deployment: gpt}", "azure_open_ai"),
+        ("{connection: mine, model: gpt}", "open_ai"),
+        ("{connection: mine, type: openai}", "open_ai"),
+    ],
+)
+def test_a_promptys_connection(tmp_path: Path, configuration: str, expected: str) -> None:
+    front = f"---\nmodel: {{configuration: {configuration}, parameters: {{}}}}\n---\n"
+    [connection] = connections_of(write_tree(tmp_path, {"a.prompty": front})).values()
+    assert (connection.name, connection.type.document_type, connection.users) == ("mine", expected, ("'a.prompty'",))
+
+
+def test_a_model_configuration_in_a_source(tmp_path: Path) -> None:
+    source = """\
+        from promptflow.core import AzureOpenAIModelConfiguration, OpenAIModelConfiguration as Model
+        FIRST = AzureOpenAIModelConfiguration(connection="first", azure_deployment="gpt")
+        SECOND = AzureOpenAIModelConfiguration(connection=FIRST.connection, azure_deployment="gpt")
+        """
+    flow = {"flow.dag.yaml": "nodes: []\n", "models.py": textwrap.dedent(source)}
+    assert list(connections_of(write_tree(tmp_path, flow))) == ["first"]

@@ -9,6 +9,7 @@ import pytest
 from flowpack.errors import InputError
 from flowpack.flows.model import REQUIRED, ChatInterface, FlowKind
 from flowpack.flows.reader import read_flow
+from flowpack.flows.resolve import in_the_way
 from tests.paths import FLOWS, write_tree
 
 
@@ -32,6 +33,28 @@ def test_a_chat_flow_is_read_whole() -> None:
 def test_a_flow_file_may_be_given_itself(tmp_path: Path, name: str) -> None:
     write_tree(tmp_path, {name: "nodes: []\n"})
     assert read_flow(tmp_path / name).file == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "standalone", "in_its_way"),
+    [
+        ("my_flow.yaml", "nodes: []\n", "flow.dag.yaml", {"flow.flex.yaml"}),
+        ("flow.dag.yml", "nodes: []\n", "flow.dag.yml", {"flow.dag.yaml", "flow.flex.yaml"}),
+        (
+            "b.prompty",
+            "---\nmodel: {configuration: {connection: c}, parameters: {}}\n---\n",
+            "b.prompty",
+            {"flow.dag.yaml", "flow.flex.yaml", "a.prompty"},
+        ),
+    ],
+)
+def test_a_standalone_folder_holds_one_flow(
+    tmp_path: Path, name: str, text: str, standalone: str, in_its_way: set[str]
+) -> None:
+    flow = read_flow(write_tree(tmp_path, {name: text}) / name)
+    assert flow.standalone_name == standalone
+    files = {"flow.dag.yaml", "flow.flex.yaml", "a.prompty", "other.yaml", "inner/flow.dag.yaml", "inner/a.prompty"}
+    assert {each for each in files if in_the_way(flow, each)} == in_its_way
 
 
 def test_an_input_without_a_default_is_told_from_a_null_default(tmp_path: Path) -> None:
@@ -111,6 +134,12 @@ def test_a_folder_without_a_flow_says_where_one_is(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_flow(tmp_path)
     assert caught.value.hint == "there is one in 'chat' below it"
+
+
+def test_a_folder_of_a_csharp_project_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_flow(write_tree(tmp_path, {"Library.csproj": ""}))
+    assert "pf flow build for C#" in (caught.value.hint or "")
 
 
 def test_a_mistyped_source_is_guessed(tmp_path: Path) -> None:

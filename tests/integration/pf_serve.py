@@ -38,24 +38,24 @@ class PromptFlow:
     """``pf`` with everything that it keeps in ``home``; its connections there reach no one else."""
 
     def __init__(self, home: Path) -> None:
-        self._programs = installed()
+        self.programs = installed()
         self._home = home
         (home / "pf").mkdir(parents=True)
         (home / "pf" / "pf.yaml").write_text("telemetry:\n  enabled: false\ntrace:\n  destination: none\n")
         # A plain file in place of the desktop's secret store, which a server does not have.
         backend = {"PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring"}
-        self._environment = {
+        self.environment = {
             **{name: os.environ[name] for name in _MACHINE if name in os.environ},
             **{"HOME": str(home), "PF_HOME_DIRECTORY": str(home / "pf"), "PF_DISABLE_TRACING": "true", **backend},
             "PYTHONUNBUFFERED": "1",
         }
 
-    def create_connection(self, name: str, fields: Mapping[str, str]) -> None:
+    def create_connection(self, name: str, fields: Mapping[str, object]) -> None:
         document = self._home / f"{name}.yaml"
         document.write_text(json.dumps({"name": name, **fields}))  # JSON is YAML
-        command = [self._programs / "pf", "connection", "create", "--file", document]
+        command = [self.programs / "pf", "connection", "create", "--file", document]
         done = subprocess.run(
-            command, env=self._environment, cwd=self._home, capture_output=True, text=True, check=False
+            command, env=self.environment, cwd=self._home, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -66,8 +66,8 @@ class PromptFlow:
         options = ("--port", str(port), "--host", "127.0.0.1", "--skip-open-browser", "--engine", engine)
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [self._programs / "pf", "flow", "serve", "--source", flow, *options],
-                env=self._environment,
+                [self.programs / "pf", "flow", "serve", "--source", flow, *options],
+                env=self.environment,
                 cwd=self._home,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from flowpack.running.containers import serve_in_container
+from tests.commands import flowpack
 from tests.integration.conftest import BuiltImage
 from tests.integration.http_probes import Answer, Probe, ask, routes, scores
 from tests.integration.pf_serve import PromptFlow
@@ -52,6 +53,7 @@ def pf(tmp_path_factory: pytest.TempPathFactory, stub: OpenAIStub) -> PromptFlow
     oracle = PromptFlow(tmp_path_factory.mktemp("promptflow"))
     fields = {"type": "azure_open_ai", "api_base": stub.url, "api_key": "test-key", "api_version": "2024-02-01"}
     oracle.create_connection("open_ai_connection", fields)
+    oracle.create_connection("front desk", {"type": "custom", "configs": {"name": "desk 3"}, "secrets": {"key": "k"}})
     return oracle
 
 
@@ -108,6 +110,85 @@ def test_an_llm_flow_that_streams(
     streamed = expected["asks for a stream"]
     assert streamed.headers["content-type"].startswith("text/event-stream")
     assert streamed.body.startswith('data: {"answer": "echo: "}\n\ndata: {"answer": "Who "}\n\n')
+
+
+GREETED = {
+    "model_config": {"connection": "open_ai_connection", "azure_deployment": "gpt-4o"},
+    "desk": "front desk",
+    "greeting": "Good day.",
+}
+
+
+@engines
+@pytest.mark.parametrize("init", [None, GREETED])
+def test_a_flex_class(
+    serving_engine: str,
+    init: Mapping[str, Any] | None,
+    pf: PromptFlow,
+    chat_image: BuiltImage,
+    stub: OpenAIStub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Made with its sample's init, or with what the variable for it holds."""
+    given = {"PF_FLOW_INIT_CONFIG": json.dumps(init)} if init else {}
+    for name, value in given.items():
+        monkeypatch.setitem(pf.environment, name, value)
+    kind = Kind("flex-class-with-init", tmp_path, stub, given)
+    probes = [*scores({"question": "Who wrote it?", "chat_history": []}, {"chat_history": 7}), *routes()]
+    with pf.serve(kind.flow, serving_engine) as theirs, kind.serve(chat_image, serving_engine) as ours:
+        expected, asked = answers(theirs, probes), taken(stub)
+        assert answers(ours, probes) == expected
+        assert taken(stub) == asked
+    greeting = "Good day." if init else "Hello."
+    assert f'"answer":"{greeting} echo: Who wrote it?"' in expected["good input"].body
+
+
+@engines
+def test_a_flex_function(
+    serving_engine: str, pf: PromptFlow, chat_image: BuiltImage, stub: OpenAIStub, tmp_path: Path
+) -> None:
+    kind = Kind("flex-function", tmp_path, stub)
+    probes = [*scores({"days_late": 3, "items": ["book", "map"]}, {"items": 4}), *routes()]
+    with pf.serve(kind.flow, serving_engine) as theirs, kind.serve(chat_image, serving_engine) as ours:
+        expected = answers(theirs, probes)
+        assert answers(ours, probes) == expected
+    assert expected["good input"].body.strip() == '{"amount":1.5,"currency":"EUR"}'
+
+
+def test_a_prompty(pf: PromptFlow, chat_image: BuiltImage, stub: OpenAIStub, tmp_path: Path) -> None:
+    kind = Kind("prompty-chat", tmp_path, stub)
+    good = scores({"question": "Who wrote it?"}, {"question": 7})
+    probes = [*good, *routes()]
+    with pf.serve(kind.flow, "flask") as theirs, kind.serve(chat_image, "flask") as ours:
+        expected, asked = answers(theirs, probes), taken(stub)
+        assert answers(ours, probes) == expected
+        assert taken(stub) == asked
+    assert expected["good input"].body.strip() == '"echo: Who wrote it?"'
+    # promptflow's own FastAPI engine fails at every request to a prompty.
+    with pf.serve(kind.flow, "fastapi") as theirs, kind.serve(chat_image, "fastapi") as ours:
+        assert ask(theirs, good[0]).status == 500
+        assert ask(ours, good[0]).body == expected["good input"].body.strip()
+        assert answers(ours, routes()) == answers(theirs, routes())
+
+
+class Kind:
+    """A fixture as ``flowpack build`` writes it, to be mounted into an image that has promptflow-core alone."""
+
+    def __init__(self, name: str, folder: Path, stub: OpenAIStub, environment: Mapping[str, str] | None = None) -> None:
+        flowpack("build", FLOWS / name, "--output", folder / "out")
+        self.flow = standalone(folder / "out" / "flow", folder)
+        self._connections = folder / "out" / "connections"
+        self._environment = {
+            "OPEN_AI_CONNECTION_API_KEY": "test-key",
+            "OPEN_AI_CONNECTION_API_BASE": stub.container_url,
+            "FRONT_DESK_NAME": "desk 3",
+            **(environment or {}),
+        }
+
+    def serve(self, image: BuiltImage, engine: str) -> contextlib.AbstractContextManager[str]:
+        mounted = (f"--volume={self.flow}:/flow:ro", f"--volume={self._connections}:/connections:ro")
+        return serve(image, engine, self._environment, mounted)
 
 
 @contextlib.contextmanager

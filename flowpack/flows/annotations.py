@@ -1,0 +1,173 @@
+"""What promptflow makes of a parameter's annotation and default, without running either.
+
+The rules are those of ``param_to_definition`` of promptflow-core 1.18.5; a differential test compares the two. An
+imported class counts as ``object``, since the file that defines it is not read.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+from typing import Any
+
+from flowpack.flows.connection_types import CONNECTION_TYPES
+from flowpack.flows.python_source import LOCAL, PythonSource, last_name
+
+_VALUE_TYPES = {
+    "int": "int",
+    "float": "double",
+    "bool": "bool",
+    "str": "string",
+    "typing.Text": "string",
+    "list": "list",
+}
+_OF_PROMPTFLOW = {
+    "Secret": "secret",
+    "PromptTemplate": "prompt_template",
+    "FilePath": "file_path",
+    "Image": "image",
+    "AssistantDefinition": "assistant_definition",
+}
+_MODEL_CONFIGURATIONS = {"AzureOpenAIModelConfiguration", "OpenAIModelConfiguration"}
+_ENUMS = {f"enum.{name}" for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag")}
+_STRONG_TYPE = "CustomStrongTypeConnection"
+_STANDARD = {
+    "typing",
+    "typing_extensions",
+    "collections",
+    "pathlib",
+    "datetime",
+    "dict",
+    "set",
+    "tuple",
+    "bytes",
+    "object",
+}
+_OBJECT = ("object",)
+
+_WRITTEN_AS_TEXT = (
+    "is annotated with text, which promptflow does not read; write the type without quotes and without "
+    "'from __future__ import annotations'"
+)
+_NO_TYPE_OF_A_REQUEST = "is of a type that promptflow does not serve; use dict, list, str, int, float or bool"
+
+
+class _Computed(enum.Enum):
+    COMPUTED = "known once the code runs"
+
+
+COMPUTED = _Computed.COMPUTED
+"""The default of a parameter whose source is no literal."""
+
+
+class Annotation:
+    """``types`` are promptflow's names, several for a union of connections; ``why_not_served`` is for a flex flow's."""
+
+    def __init__(self, source: PythonSource, node: ast.expr, *, model_configurations: bool = False) -> None:
+        self.types: tuple[str, ...] = _OBJECT
+        self.options: tuple[str, ...] = ()
+        self.why_not_served: str | None = None
+        if is_text(source, node):
+            self.why_not_served = _WRITTEN_AS_TEXT
+            return
+        members = members_of(source, node)
+        connections = [_connection(source, member) for member in members]
+        if all(connections):
+            self.types = tuple(dict.fromkeys(each for each in connections if each))
+        elif len(members) == 1:
+            self._single(source, members[0], model_configurations)
+        if self.types == _OBJECT and all(_is_known(source, each) and not _is_dict(source, each) for each in members):
+            self.why_not_served = _NO_TYPE_OF_A_REQUEST
+
+    def _single(self, source: PythonSource, member: ast.expr, model_configurations: bool) -> None:
+        name = source.full_name(member)
+        last = name.rpartition(".")[2]
+        owner = source.local_class(member)
+        if owner is not None and _is_enum(source, owner):
+            self.types, self.options = ("string",), _options(source, owner)
+        elif name in _VALUE_TYPES:
+            self.types = (_VALUE_TYPES[name],)
+        elif name.startswith("promptflow.") and last in _OF_PROMPTFLOW:
+            self.types = (_OF_PROMPTFLOW[last],)
+        elif name.startswith("promptflow.") and last in _MODEL_CONFIGURATIONS and model_configurations:
+            self.types = (last,)
+
+
+def is_text(source: PythonSource, node: ast.expr) -> bool:
+    """Whether Python keeps the annotation as a string; ``None`` stays what it is."""
+    is_none = isinstance(node, ast.Constant) and node.value is None
+    return not is_none and (source.annotations_are_text or isinstance(node, ast.Constant))
+
+
+def members_of(source: PythonSource, annotation: ast.expr) -> list[ast.expr]:
+    """The types of a ``Union`` or ``Optional`` without None, each once; ``A | B`` is no union to promptflow."""
+    found: dict[str, ast.expr] = {}
+
+    def visit(node: ast.expr) -> None:
+        node = source.meant(node)
+        if isinstance(node, ast.Subscript) and source.full_name(node.value) in {"typing.Union", "typing.Optional"}:
+            for each in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
+                visit(each)
+        elif not (isinstance(node, ast.Constant) and node.value is None):
+            found[source.full_name(node) or ast.dump(node)] = node
+
+    visit(annotation)
+    return list(found.values()) or [annotation]
+
+
+def default_of(source: PythonSource, node: ast.expr) -> Any:
+    """A default's value where the source shows it; an enum's member is its value."""
+    node = source.meant(node)
+    if isinstance(node, ast.Attribute):
+        owner = source.local_class(node.value)
+        return _enum_members(source, owner).get(node.attr, COMPUTED) if owner else COMPUTED
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return COMPUTED
+
+
+def type_of_default(source: PythonSource, node: ast.expr) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The types and the options of a parameter without an annotation: promptflow goes by the default's type."""
+    owner = source.local_class(node.value) if isinstance(node, ast.Attribute) else None
+    if owner is not None and _is_enum(source, owner):
+        return ("string",), _options(source, owner)
+    return (_VALUE_TYPES.get(type(default_of(source, node)).__name__, "object"),), ()
+
+
+def _connection(source: PythonSource, member: ast.expr) -> str | None:
+    owner = source.local_class(member)
+    if owner is not None:
+        ancestors = source.lineage(owner)[1]
+        return "CustomConnection" if any(each.endswith(_STRONG_TYPE) for each in ancestors) else None
+    name = source.full_name(member).rpartition(".")[2]
+    return name if name in CONNECTION_TYPES else "CustomConnection" if name == _STRONG_TYPE else None
+
+
+def _is_known(source: PythonSource, member: ast.expr) -> bool:
+    """Whether the type's meaning shows in the file; an imported class of the project's may be an enum, say."""
+    name = source.full_name(member)
+    return not name or name.startswith(LOCAL) or name in _VALUE_TYPES or name.partition(".")[0] in _STANDARD
+
+
+def _is_dict(source: PythonSource, member: ast.expr) -> bool:
+    return source.full_name(member) == "dict"
+
+
+def _is_enum(source: PythonSource, owner: ast.ClassDef) -> bool:
+    return bool(source.lineage(owner)[1] & _ENUMS)
+
+
+def _options(source: PythonSource, owner: ast.ClassDef) -> tuple[str, ...]:
+    values = _enum_members(source, owner).values()
+    return tuple(dict.fromkeys(str(value) for value in values if value is not COMPUTED))
+
+
+def _enum_members(source: PythonSource, owner: ast.ClassDef) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for item in owner.body:
+        if isinstance(item, ast.Assign):
+            automatic = isinstance(item.value, ast.Call) and last_name(item.value) == "auto"
+            value = len(members) + 1 if automatic else default_of(source, item.value)
+            members |= {each.id: value for each in item.targets if isinstance(each, ast.Name) and each.id[0] != "_"}
+    return members

@@ -1,0 +1,277 @@
+"""Finds imports that work in the project and would not in the standalone folder, without running the code.
+
+In the project a flow's code may import what lies beside the flow folder, through ``sys.path`` or ``PYTHONPATH``; the
+image holds the standalone folder alone. Only sources that the flow's own code reaches by imports are read.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from flowpack.errors import Location, shown_path
+from flowpack.flows.model import Flow
+from flowpack.flows.python_source import PythonSource
+from flowpack.flows.sys_path_edits import added_folders
+
+_AN_IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.M)
+_FORGIVING = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+_OF_PROMPTFLOW = {"promptflow"}
+_STANDALONE = os.sep + "standalone"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingImport:
+    module: str
+    location: Location
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: the standalone folder lacks the module '{self.module}': {self.remedy}"
+
+
+class _Import(NamedTuple):
+    module: str
+    names: tuple[str, ...]
+    location: Location
+    is_optional: bool
+
+    @property
+    def submodules(self) -> tuple[str, ...]:
+        """``from package import name``: each name may be a module."""
+        return tuple(f"{self.module}.{name}" for name in self.names)
+
+    @property
+    def modules(self) -> Iterator[str]:
+        """All that the import runs, as far as they are modules."""
+        parts = self.module.split(".")
+        yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+        yield from self.submodules
+
+
+def find_missing_imports(
+    flow: Flow, files: Mapping[str, Path], project: Path, required: Callable[[], Collection[str]]
+) -> Iterator[MissingImport]:
+    """``required`` gives the names of the flow's requirements; it is asked only where an import looks missing."""
+    search = _Search(flow, files, project)
+    waiting = search.first_sources()
+    seen = set(waiting)
+    told: set[str] = set()
+    while waiting:
+        target = waiting.pop(0)
+        for each in search.imports(target):
+            reached = [found for found in dict.fromkeys(search.reached(each)) if found not in seen]
+            seen.update(reached)
+            waiting += reached
+            missing = None if each.is_optional else search.missing(each)
+            if missing and missing.remedy not in told and not _is_required(each.module, required()):
+                told.add(missing.remedy)
+                yield missing
+
+
+def _is_required(module: str, required: Collection[str]) -> bool:
+    return re.sub(r"[-_.]+", "-", module.partition(".")[0]).lower() in required
+
+
+class _Search:
+    """Where modules are looked for: first in the standalone folder, then on this machine."""
+
+    def __init__(self, flow: Flow, files: Mapping[str, Path], project: Path) -> None:
+        self._flow = flow
+        self._files = files
+        self._prefixes = [""]
+        above = [folder for folder in flow.folder.parents if folder == project or project in folder.parents]
+        # Each folder with what makes it one that Python looks into, where the source tells.
+        self._beside: dict[Path, str] = dict.fromkeys([flow.folder, *above, project / "src"], "")
+        self._listings: dict[Path, set[str]] = {}
+
+    @cached_property
+    def _packages(self) -> Mapping[str, Path]:
+        """The standalone folder's folders with sources in or below them, each with where one of its sources is from."""
+        packages: dict[str, Path] = {}
+        for target, origin in self._files.items():
+            folder, parent = target.rpartition("/")[0], origin.parent
+            while target.endswith(".py") and folder and folder not in packages:
+                packages[folder] = parent
+                folder, parent = folder.rpartition("/")[0], parent.parent
+        return packages
+
+    def first_sources(self) -> list[str]:
+        """What promptflow loads: the nodes' sources, or the entry's module; it may lie in a folder that ``code`` names."""
+        found = []
+        for node in self._flow.nodes:
+            path = node.source.path if node.source and node.source.type == "code" else None
+            target = "/".join(part for part in (path or "").replace("\\", "/").split("/") if part not in {"", "."})
+            if target.endswith(".py") and target in self._files:
+                found.append(target)
+        module = (self._flow.entry or "").partition(":")[0]
+        entry = self._source("", module) if module else None
+        if module and entry is None:
+            ending = "/" + module.replace(".", "/") + ".py"
+            entry = next((target for target in self._files if target.endswith(ending)), None)
+            self._prefixes += [entry.removesuffix(ending) + "/"] if entry else []
+        return [*dict.fromkeys(found), entry] if entry else list(dict.fromkeys(found))
+
+    def imports(self, target: str) -> list[_Import]:
+        """The imports of a source; none where a look at its text shows that each is installed or Python's own."""
+        path = self._files[target]
+        try:
+            text = path.read_bytes()
+        except OSError:
+            return []
+        edits_path = b"sys.path" in text or b"addsitedir" in text
+        if not edits_path and not any(self._is_of_interest(top) for top in _tops(text)):
+            return []
+        source = PythonSource.read(path)
+        if source is None:
+            return []
+        if edits_path:
+            self._follow_edits(source, target)
+        return list(_imports(source, target))
+
+    def reached(self, each: _Import) -> Iterator[str]:
+        """The sources in the standalone folder that the import runs."""
+        for module in each.modules:
+            found = (self._source(prefix, module) for prefix in self._prefixes)
+            yield from filter(None, [next(filter(None, found), None)])
+
+    def missing(self, each: _Import) -> MissingImport | None:
+        top = each.module.partition(".")[0]
+        if _is_never_local(top):
+            return None
+        prefix = next((prefix for prefix in self._prefixes if self._is_there(prefix, top)), None)
+        if prefix is not None:
+            left_out = self._left_out(each, prefix)
+            if left_out or self._source(prefix, top) or self._is_there(prefix, each.module):
+                return left_out
+        folder = next((folder for folder in self._beside if self._holds(folder, each)), None)
+        return MissingImport(each.module, each.location, self._remedy(folder, top)) if folder else None
+
+    def _left_out(self, each: _Import, prefix: str) -> MissingImport | None:
+        """A package that is there may lack one of its modules, since an ignore rule leaves that out."""
+        for module in each.modules:
+            folder, _, name = (prefix + module.replace(".", "/")).rpartition("/")
+            origin = self._packages.get(folder)
+            if origin and not self._is_there(prefix, module) and _is_module(origin / name):
+                return MissingImport(module, each.location, _left_out(origin / name))
+        return None
+
+    def _remedy(self, folder: Path, top: str) -> str:
+        path = folder / f"{top}.py" if f"{top}.py" in self._listed(folder) else folder / top
+        if folder == self._flow.folder:
+            return _left_out(folder / top)
+        if path in self._flow.folder.parents:
+            return f"it is in '{shown_path(path)}', which holds the flow itself; move what the flow needs out of there"
+        written = os.path.relpath(path, self._flow.folder).replace(os.sep, "/")
+        return f"add to additional_includes: - {written}{self._beside[folder]}"
+
+    def _source(self, prefix: str, module: str) -> str | None:
+        path = prefix + module.replace(".", "/")
+        return next((each for each in (f"{path}.py", f"{path}/__init__.py") if each in self._files), None)
+
+    def _is_there(self, prefix: str, module: str) -> bool:
+        return bool(self._source(prefix, module)) or prefix + module.replace(".", "/") in self._packages
+
+    def _holds(self, folder: Path, each: _Import) -> bool:
+        """Whether the folder has the module; of a package without ``__init__`` the whole path must be there."""
+        top = each.module.partition(".")[0]
+        if not self._listed(folder) & {top, f"{top}.py"}:
+            return False
+        paths = [folder.joinpath(*module.split(".")) for module in (each.module, *each.submodules)]
+        return _is_module(folder / top) or any(_is_module(path) for path in paths)
+
+    def _listed(self, folder: Path) -> set[str]:
+        if folder not in self._listings:
+            try:
+                self._listings[folder] = set(os.listdir(folder))  # noqa: PTH208
+            except OSError:
+                self._listings[folder] = set()
+        return self._listings[folder]
+
+    def _is_of_interest(self, top: str) -> bool:
+        """Whether a module of this name is relative, in the standalone folder, or beside the flow."""
+        if not top or _is_never_local(top):
+            return not top
+        inside = any(self._is_there(prefix, top) for prefix in self._prefixes)
+        return inside or any(self._listed(folder) & {top, f"{top}.py"} for folder in self._beside)
+
+    def _follow_edits(self, source: PythonSource, target: str) -> None:
+        for _, folder in added_folders(source, f"{_STANDALONE}/{target}", _STANDALONE):
+            if folder.startswith(_STANDALONE + os.sep):
+                self._prefixes.append(folder[len(_STANDALONE) + 1 :].replace(os.sep, "/") + "/")
+        for call, folder in added_folders(source, str(self._files[target]), str(self._flow.folder)):
+            where = source.location(call)
+            self._beside.setdefault(
+                Path(folder), f" ({shown_path(where.path)}:{where.line} adds its folder to sys.path)"
+            )
+
+
+def _left_out(module: Path) -> str:
+    file = module.with_name(f"{module.name}.py")
+    return f"an ignore rule leaves out '{shown_path(file if file.is_file() else module)}'"
+
+
+def _is_module(path: Path) -> bool:
+    return path.with_name(f"{path.name}.py").is_file() or (path / "__init__.py").is_file()
+
+
+def _is_never_local(top: str) -> bool:
+    return top in sys.stdlib_module_names or top in _OF_PROMPTFLOW
+
+
+def _tops(text: bytes) -> Iterator[str]:
+    for match in _AN_IMPORT.finditer(text):
+        modules = (match[1] or match[2]).decode("utf-8", "replace")
+        yield from (part.split()[0].partition(".")[0] for part in modules.split(",") if part.split())
+
+
+def _imports(source: PythonSource, target: str) -> Iterator[_Import]:
+    """Those for type checkers alone are not among them; those that may fail (``except ImportError``) are optional."""
+    package = target.rpartition("/")[0].replace("/", ".")
+    waiting: deque[tuple[ast.AST, bool]] = deque([(source.tree, False)])
+    while waiting:
+        node, optional = waiting.popleft()
+        if isinstance(node, ast.Import):
+            yield from (_Import(alias.name, (), source.location(node), optional) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, package)
+            if module:
+                names = tuple(alias.name for alias in node.names if alias.name != "*")
+                yield _Import(module, names, source.location(node), optional)
+        elif isinstance(node, ast.Try) and any(_forgives(handler) for handler in node.handlers):
+            waiting += [(each, True) for each in (*node.body, *node.handlers)]
+            waiting += [(each, optional) for each in (*node.orelse, *node.finalbody)]
+        elif isinstance(node, ast.If) and _is_not_run(node.test):
+            waiting += [(each, optional) for each in node.orelse]
+        else:
+            waiting += [(each, optional) for each in ast.iter_child_nodes(node)]
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str | None:
+    if not node.level:
+        return node.module
+    parts = package.split(".") if package else []
+    if node.level > len(parts):  # of a source that has no package: it fails in the project as well
+        return None
+    parts = parts[: len(parts) - node.level + 1]
+    return ".".join([*parts, node.module] if node.module else parts)
+
+
+def _forgives(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(isinstance(each, ast.Name) and each.id in _FORGIVING for each in types)
+
+
+def _is_not_run(test: ast.expr) -> bool:
+    names = {each.id if isinstance(each, ast.Name) else getattr(each, "attr", "") for each in ast.walk(test)}
+    return "TYPE_CHECKING" in names or "__name__" in names

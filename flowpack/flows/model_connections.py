@@ -1,0 +1,120 @@
+"""The connections of models: in the init of a flex flow, in prompties, and in the sources that make configurations."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flowpack.errors import FlowpackError
+from flowpack.flows.connection_types import (
+    AZURE_OPEN_AI,
+    CONNECTION_TYPES,
+    MODEL_CONFIGURATIONS,
+    OPEN_AI,
+    PROMPTY_TYPES,
+    ConnectionType,
+)
+from flowpack.flows.connection_uses import Use
+from flowpack.flows.model import Flow, FlowInput, FlowKind
+from flowpack.flows.python_source import PythonSource, last_name
+from flowpack.flows.tool_sources import ConnectionKeys, keys_used
+
+
+def in_init(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
+    """A flex flow's class is given connections by name: by the sample's init, else by a default."""
+    for name, parameter in flow.init.items():
+        value = flow.sample_init.get(name, parameter.default)
+        user = f"init parameter '{name}'"
+        if (
+            parameter.type in MODEL_CONFIGURATIONS
+            and isinstance(value, dict)
+            and isinstance(value.get("connection"), str)
+        ):
+            yield Use(value["connection"], (MODEL_CONFIGURATIONS[parameter.type],), user)
+        elif parameter.type in CONNECTION_TYPES and isinstance(value, str) and value:
+            yield Use(value, (CONNECTION_TYPES[parameter.type],), user, _keys_of(flow, parameter, files))
+
+
+def in_models(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
+    """Those of prompties, and of ``AzureOpenAIModelConfiguration(connection="...")`` in a source."""
+    for target, configuration in prompty_configurations(flow, files).items():
+        name = configuration.get("connection")
+        if isinstance(name, str) and name and not name.startswith("${"):
+            yield Use(name, (_type_of(configuration),), f"'{target}'")
+    for target in files:
+        if target.endswith(".py") and b"ModelConfiguration" in files[target].read_bytes():
+            yield from _in_source(target, files[target])
+
+
+def prompty_configurations(flow: Flow, files: Mapping[str, Path]) -> dict[str, Mapping[str, Any]]:
+    """``model.configuration`` of each prompty of the folder that can be read, where the flow may use it."""
+    targets = [target for target in files if target.endswith(".prompty")]
+    if flow.kind is FlowKind.PROMPTY:
+        targets = [flow.standalone_name]
+    if not targets or not (flow.kind is FlowKind.PROMPTY or _in_some_source(b"prompty", files)):
+        return {}
+    from flowpack.flows.prompty import model_configuration, read_front_matter  # noqa: PLC0415  (few flows have one)
+
+    found = {}
+    for target in targets:
+        try:
+            found[target] = model_configuration(read_front_matter(files[target]))
+        except FlowpackError:
+            if flow.kind is FlowKind.PROMPTY:
+                raise
+    return found
+
+
+def _in_some_source(word: bytes, files: Mapping[str, Path]) -> bool:
+    return any(word in files[target].read_bytes().lower() for target in files if target.endswith(".py"))
+
+
+def _type_of(configuration: Mapping[str, Any]) -> ConnectionType:
+    """promptflow goes by the connection's own type; the file says which it was written for."""
+    if str(configuration.get("type")) in PROMPTY_TYPES:
+        return PROMPTY_TYPES[configuration["type"]]
+    return OPEN_AI if configuration.get("model") else AZURE_OPEN_AI
+
+
+def _in_source(target: str, path: Path) -> Iterator[Use]:
+    source = PythonSource.read(path)
+    for node in ast.walk(source.tree) if source else ():
+        kind = MODEL_CONFIGURATIONS.get(last_name(node)) if isinstance(node, ast.Call) else None
+        for argument in node.keywords if kind and isinstance(node, ast.Call) else ():
+            value = argument.value.value if isinstance(argument.value, ast.Constant) else None
+            if kind and argument.arg == "connection" and isinstance(value, str) and value:
+                yield Use(value, (kind,), f"'{target}'")
+
+
+def _keys_of(flow: Flow, parameter: FlowInput, files: Mapping[str, Path]) -> ConnectionKeys:
+    """What the class uses of a custom connection, also where it keeps it: ``self.service = service``."""
+    from flowpack.flows.entry import module_files  # noqa: PLC0415  (only flex flows have an entry)
+
+    module, _, name = (flow.entry or "").partition(":")
+    path = next((files[file] for file in module_files(module) if file in files), None)
+    source = PythonSource.read(path) if path and parameter.type == "CustomConnection" else None
+    owner = source.defined(name) if source else None
+    if not isinstance(owner, ast.ClassDef):
+        return ConnectionKeys()
+    kept = {
+        target.attr
+        for node in ast.walk(owner)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id == parameter.name
+        for target in node.targets
+        if isinstance(target, ast.Attribute) and last_name(target.value) == "self"
+    }
+    return keys_used(_Named(kept, parameter.name).visit(owner), parameter.name)
+
+
+class _Named(ast.NodeTransformer):
+    """Writes ``self.<kept>`` as the parameter that it was given."""
+
+    def __init__(self, kept: set[str], name: str) -> None:
+        self._kept, self._name = kept, name
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if node.attr in self._kept and last_name(node.value) == "self":
+            return ast.Name(self._name, node.ctx)
+        return self.generic_visit(node)

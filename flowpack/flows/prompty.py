@@ -1,0 +1,143 @@
+"""Reads a prompty: a front matter in YAML between lines of dashes, and below it the template of a prompt.
+
+What keeps promptflow's server from starting, or every request from being answered, is refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flowpack.errors import InputError, Location, YamlError, nearest
+from flowpack.flows.connection_types import PROMPTY_TYPES
+from flowpack.flows.fields import (
+    check_served,
+    mapping_of,
+    read_environment,
+    read_includes,
+    read_input,
+    read_output,
+    refuse_variant,
+)
+from flowpack.flows.model import Flow, FlowKind, Include
+from flowpack.flows.references import not_there, read_data, with_files
+from flowpack.flows.resolve import standalone_source
+from flowpack.flows.variants import VariantChoice
+from flowpack.yaml_documents import Document, Value, read_document, read_text
+
+SUFFIX = ".prompty"
+
+# promptflow's own: it takes all up to the last line that ends in three dashes.
+_PARTS = re.compile(r"-{3,}\r?\n(?P<front>.*)-{3,}\r?\n", re.DOTALL)
+_DASHES = re.compile(r"-{3,}\r?$", re.MULTILINE)
+_IN_MODEL = ("api", "configuration", "parameters", "response")
+_NO_VALUES_OF_A_CONNECTION = {"type", "connection", "model", "azure_deployment"}
+
+
+def read_prompty_flow(path: Path, choice: VariantChoice | None) -> Flow:
+    refuse_variant(FlowKind.PROMPTY, choice)
+    document = read_front_matter(path)
+    root = document.root.mapping("a front matter: a mapping with a model")
+    includes = read_includes(root)
+    _check_model(root, document)
+    for port in mapping_of(root, "inputs").values():
+        check_served(port)
+    return Flow(
+        kind=FlowKind.PROMPTY,
+        file=path,
+        name=path.parent.name,
+        inputs={name: read_input(name, value) for name, value in mapping_of(root, "inputs").items()},
+        outputs={name: read_output(name, value) for name, value in mapping_of(root, "outputs").items()},
+        nodes=(),
+        environment=read_environment(root),
+        environment_variables={key: value.data for key, value in mapping_of(root, "environment_variables").items()},
+        additional_includes=includes,
+        text=read_text(path),
+        sample=_sample(root, document, includes),
+    )
+
+
+def read_front_matter(path: Path) -> Document:
+    """The YAML part as a document, with the lines and columns of the file."""
+    text = read_text(path)
+    parts = _PARTS.search(text)
+    if parts is None:
+        hint = "a prompty begins with YAML between two lines of dashes:\n        ---\n        model: ...\n        ---"
+        raise InputError("the file has no front matter", location=Location(path, 1), hint=hint)
+    before = "\n" * text.count("\n", 0, parts.start("front"))
+    try:
+        return read_document(path, before + parts["front"])
+    except YamlError as error:
+        dashes = [text.count("\n", 0, match.start()) + 1 for match in _DASHES.finditer(text, parts.start("front"))]
+        if len(dashes) < 2 or error.location is None or (error.location.line or 0) < dashes[0]:
+            raise
+        raise YamlError(
+            "promptflow reads the front matter up to the last line of dashes, and the template has one",
+            location=Location(path, dashes[1]),
+            hint="write the line in the template otherwise: ***, for example",
+        ) from error
+
+
+def model_configuration(document: Document) -> Mapping[str, Any]:
+    """``model.configuration``, with the files beside the prompty that it refers to."""
+    model = document.root.mapping().get("model")
+    data = with_files(model, lambda path: standalone_source(document.path.parent, (), path)) if model else None
+    configuration = data.get("configuration") if isinstance(data, dict) else None
+    return configuration if isinstance(configuration, dict) else {}
+
+
+def _check_model(root: Mapping[str, Value], document: Document) -> None:
+    if "model" not in root or root["model"].is_null:
+        raise document.root.error("there is no model", "promptflow needs model.configuration and model.parameters")
+    if not root["model"].is_mapping:
+        return  # a reference: known once it is followed
+    model = root["model"].mapping()
+    for key, value in model.items():
+        if key not in _IN_MODEL:
+            near = nearest(key, _IN_MODEL)
+            raise value.error("promptflow knows no such key", f"did you mean '{near}'?" if near else None)
+    for key in ("configuration", "parameters"):
+        if key not in model or model[key].is_null:
+            hint = "without any of them write parameters: {}" if key == "parameters" else None
+            raise root["model"].error(f"promptflow needs model.{key}", hint)
+    if model["configuration"].is_mapping:
+        _check_configuration(model["configuration"])
+
+
+def _check_configuration(value: Value) -> None:
+    fields = value.mapping()
+    connection, kind = fields.get("connection"), fields.get("type")
+    given = [key for key, each in fields.items() if each.data and key not in _NO_VALUES_OF_A_CONNECTION]
+    if connection is not None and connection.data:
+        if given:
+            hint = f"a connection brings its own: take out {', '.join(given)}, or the connection"
+            raise connection.error("stands beside values of its own, which promptflow refuses", hint)
+    elif kind is None or kind.is_null:
+        raise value.error("has neither a type nor a connection", f"type is one of {', '.join(PROMPTY_TYPES)}")
+    elif kind.data not in PROMPTY_TYPES and not str(kind.data).startswith("${"):
+        near = nearest(str(kind.data), PROMPTY_TYPES)
+        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(PROMPTY_TYPES)}"
+        raise kind.error(f"promptflow calls no model of type '{kind.data}'", hint)
+
+
+def _sample(root: Mapping[str, Value], document: Document, includes: Iterable[Include]) -> Mapping[str, Any]:
+    """``file:sample.json`` is a way to name the file too."""
+    if "sample" not in root or root["sample"].is_null:
+        return {}
+    value = root["sample"]
+
+    def find(relative: str) -> Path | None:
+        return standalone_source(document.path.parent, includes, relative)
+
+    data = with_files(value, find)
+    if isinstance(data, str) and data.endswith(".json"):
+        named = data.removeprefix("file:")
+        path = find(named)
+        if path is None:
+            raise not_there(value, named)
+        data = read_data(path)
+    if not isinstance(data, dict):
+        raise value.error("expected a mapping of inputs, or a JSON file with one: ${file:sample.json}")
+    return data

@@ -1,0 +1,165 @@
+"""A Python file read with ``ast``: what it defines and what its names mean, without importing anything.
+
+The packages that a flow needs need not be installed where flowpack runs, and no code of the flow runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from flowpack.errors import Location
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+Definition: TypeAlias = Function | ast.ClassDef | ast.expr
+
+LOCAL = ":"
+"""Starts the full name of what the file itself defines."""
+
+
+class PythonSource:
+    def __init__(self, text: str | bytes, path: Path | None = None) -> None:
+        """``text`` as bytes keeps its own encoding, as a Python file may state one."""
+        self.path = path or Path("<text>")
+        self._text = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        with warnings.catch_warnings():  # of string escapes, which are the flow's affair
+            warnings.simplefilter("ignore")
+            self.tree = ast.parse(text)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """None where the file is no Python that this interpreter reads; running it is where that shows."""
+        try:
+            return cls(path.read_bytes(), path)
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # the parser's limits are the last two
+            return None
+
+    def location(self, node: ast.stmt | ast.expr | ast.arg) -> Location:
+        line = self._text.splitlines()[node.lineno - 1]
+        before = line.removeprefix(codecs.BOM_UTF8)[: node.col_offset]  # counted in bytes of UTF-8
+        return Location(self.path, node.lineno, len(before.decode("utf-8", "replace")) + 1)
+
+    @cached_property
+    def imported_names(self) -> Mapping[str, str]:
+        """What each imported name means: ``{"AOAI": "promptflow.connections.AzureOpenAIConnection"}``."""
+        names: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom):
+                module = "." * node.level + (node.module or "")
+                names |= {alias.asname or alias.name: f"{module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    top = alias.name.partition(".")[0]
+                    names[alias.asname or top] = alias.name if alias.asname else top
+        return names
+
+    @cached_property
+    def imported_modules(self) -> frozenset[str]:
+        """Every absolute import, in full: ``promptflow``, ``promptflow.core.tool``."""
+        modules = {name for name in self.imported_names.values() if not name.startswith(".")}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+        return frozenset(modules)
+
+    @cached_property
+    def definitions(self) -> Mapping[str, Definition]:
+        """What the module's top level gives each name: functions, classes, and the values of assignments."""
+        found: dict[str, Definition] = {}
+        for statement in top_level(self.tree.body):
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                found[statement.name] = statement
+            elif isinstance(statement, ast.Assign):
+                found |= {each.id: statement.value for each in statement.targets if isinstance(each, ast.Name)}
+            elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+                found[statement.target.id] = statement.value
+        return found
+
+    @cached_property
+    def annotations_are_text(self) -> bool:
+        return self.imported_names.get("annotations") == "__future__.annotations"
+
+    def meant(self, node: ast.expr) -> ast.expr:
+        """The expression that a name of the module stands for, else the expression itself."""
+        for _ in range(10):  # an alias of an alias ends; `a = b; b = a` need not
+            given = self.definitions.get(node.id) if isinstance(node, ast.Name) else None
+            if not isinstance(given, ast.expr):
+                break
+            node = given
+        return node
+
+    def full_name(self, node: ast.expr) -> str:
+        """``promptflow.core.tool``, ``typing.Union``, ``str``, ``:Colour`` for the file's own, or ''."""
+        attributes: list[str] = []
+        node = self.meant(node)
+        while isinstance(node, ast.Attribute):
+            attributes.append(node.attr)
+            node = self.meant(node.value)
+        if not isinstance(node, ast.Name):
+            return ""
+        name = LOCAL + node.id if node.id in self.definitions else self.imported_names.get(node.id, node.id)
+        return ".".join([name, *reversed(attributes)])
+
+    def defined(self, name: str) -> Definition | None:
+        """The function or class that a name of the module stands for, else the expression it is given."""
+        found = self.definitions.get(name)
+        meant = self.meant(found) if isinstance(found, ast.expr) else found
+        return self.definitions.get(meant.id) if isinstance(meant, ast.Name) else meant
+
+    def local_class(self, node: ast.expr) -> ast.ClassDef | None:
+        name = self.full_name(node)
+        found = self.definitions.get(name.removeprefix(LOCAL)) if name.startswith(LOCAL) else None
+        return found if isinstance(found, ast.ClassDef) else None
+
+    def lineage(self, node: ast.ClassDef) -> tuple[list[ast.ClassDef], set[str]]:
+        """The class with those of the file that it descends from, and the full names of its other ancestors."""
+        classes, others = [node], set()
+        for each in classes:
+            for base in each.bases:
+                local = self.local_class(base)
+                if local is None:
+                    others.add(self.full_name(base))
+                elif local not in classes:
+                    classes.append(local)
+        return classes, others
+
+    def method(self, owner: ast.ClassDef, name: str) -> Function | None:
+        for each in self.lineage(owner)[0]:
+            for item in each.body:
+                if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) and item.name == name:
+                    return item
+        return None
+
+
+def top_level(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that importing the module runs, those within ``if``, ``try`` and ``with`` included."""
+    for statement in statements:
+        yield statement
+        if isinstance(statement, ast.If) and not _is_main_guard(statement.test):
+            yield from top_level((*statement.body, *statement.orelse))
+        elif isinstance(statement, ast.With):
+            yield from top_level(statement.body)
+        elif isinstance(statement, ast.Try):
+            handlers = [each for handler in statement.handlers for each in handler.body]
+            # What is tried first counts, so it comes last.
+            yield from top_level((*handlers, *statement.body, *statement.orelse, *statement.finalbody))
+
+
+def _is_main_guard(test: ast.expr) -> bool:
+    return isinstance(test, ast.Compare) and isinstance(test.left, ast.Name) and test.left.id == "__name__"
+
+
+def last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Call):
+        node = node.func
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,64 @@
+"""``${env:NAME}`` and ``${file:PATH}``, as promptflow takes them in a sample and in a prompty's front matter."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from flowpack.errors import InputError, Location
+from flowpack.yaml_documents import Value, read_document
+
+_REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")
+
+
+def with_files(value: Value, find: Callable[[str], Path | None]) -> Any:
+    """The value's data with each ``${file:PATH}`` replaced by what the file holds; ``find`` looks for the path."""
+
+    def resolve(data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: resolve(each) for key, each in data.items()}
+        if isinstance(data, list):
+            return [resolve(each) for each in data]
+        match = _REFERENCE.match(data) if isinstance(data, str) else None
+        if not match or match[1] != "file":
+            return data
+        path = find(match[2])
+        if path is None:
+            raise not_there(value, match[2])
+        return read_data(path)
+
+    return resolve(value.data)
+
+
+def not_there(value: Value, path: str) -> InputError:
+    hint = "paths are relative to the flow file; a file of another folder needs an additional include"
+    return value.error(f"'{path}' is not in the standalone folder", hint)
+
+
+def read_data(path: Path) -> Any:
+    """What promptflow makes of a file by its name: JSON, YAML or text."""
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        return read_document(path).root.data
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text) if path.suffix.lower() == ".json" else text
+    except json.JSONDecodeError as error:
+        raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
+    except UnicodeDecodeError as error:
+        raise InputError("the file is not UTF-8", location=Location(path), hint="save it as UTF-8") from error
+    except RecursionError as error:
+        raise InputError("nested too deeply", location=Location(path)) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", location=Location(path)) from error
+
+
+def environment_names(data: Any) -> Iterator[str]:
+    """The variables that the data refers to."""
+    if isinstance(data, (dict, list)):
+        for each in data.values() if isinstance(data, dict) else data:
+            yield from environment_names(each)
+    elif isinstance(data, str) and (match := _REFERENCE.match(data)) and match[1] == "env":
+        yield match[2]

@@ -1,0 +1,108 @@
+"""Tools that come from packages: which package, and what its metadata says, without importing it.
+
+A package lists its tools in YAML files that a function behind its entry point ``package_tools`` reads; here they are
+read as files. Where the package is not installed beside flowpack, its name is guessed from the tool's module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowpack.errors import FlowpackError
+from flowpack.flows.connection_types import CONNECTION_TYPES
+from flowpack.flows.model import Flow
+from flowpack.flows.tool_sources import ConnectionKeys, ConnectionParameter, ToolSource
+from flowpack.yaml_documents import read_document
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+_GIVEN_BY_FLOWPACK = "promptflow.tools."
+"""The package promptflow-tools is added where a flow needs it; see ``package_needs``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageTool:
+    distribution: str
+    connection_parameters: Mapping[str, ConnectionParameter]
+
+
+def read_package_tool(tool: str) -> PackageTool | None:
+    """The tool's metadata; None where no installed package lists it."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  (few flows have such a tool)
+
+    for entry in entry_points(group="package_tools"):
+        fields = _fields_of(tool, entry.dist, entry.module.partition(".")[0]) if entry.dist else None
+        if fields is not None and entry.dist is not None:
+            return PackageTool(_normal(entry.dist.name), _connection_parameters(fields, entry.dist))
+    return None
+
+
+def tools_without_a_requirement(flow: Flow, required: Callable[[], Collection[str]]) -> Iterator[str]:
+    """What to say of each node whose tool's package no requirement names; ``required`` is asked only for such nodes."""
+    for node in flow.nodes:
+        tool = node.source.tool if node.source and node.source.type.startswith("package") else None
+        if not node.source or not tool or tool.startswith(_GIVEN_BY_FLOWPACK):
+            continue
+        known = read_package_tool(tool)
+        package = known.distribution if known else _guessed(tool)
+        # Without metadata a package may be named a little otherwise than its module.
+        if package not in required() and (known or not any(_alike(package, name) for name in required())):
+            how = "comes from" if known else "seems to come from"
+            yield (
+                f"{node.source.location}: the tool '{tool}' {how} the package '{package}', which no requirement names; "
+                f"add it to the requirements"
+            )
+
+
+def _fields_of(tool: str, distribution: Distribution, top: str) -> Mapping[str, Any] | None:
+    for file in distribution.files or ():
+        if file.suffix in {".yaml", ".yml"} and file.parts[0] == top:
+            path = Path(str(distribution.locate_file(file)))
+            with contextlib.suppress(FlowpackError, OSError, ValueError):
+                if tool in path.read_text(encoding="utf-8"):
+                    found = read_document(path).root.mapping().get(tool)
+                    if found is not None and isinstance(found.data, dict):
+                        return found.data
+    return None
+
+
+def _connection_parameters(fields: Mapping[str, Any], distribution: Distribution) -> dict[str, ConnectionParameter]:
+    inputs = fields.get("inputs")
+    found = {}
+    for name, each in inputs.items() if isinstance(inputs, dict) else ():
+        types = each.get("type") if isinstance(each, dict) else None
+        names = [str(kind) for kind in (types if isinstance(types, list) else [types]) if kind in CONNECTION_TYPES]
+        if names:
+            keys = _keys(name, fields, distribution) if "CustomConnection" in names else ConnectionKeys()
+            found[str(name)] = ConnectionParameter(str(name), tuple(names), keys)
+    return found
+
+
+def _keys(parameter: str, fields: Mapping[str, Any], distribution: Distribution) -> ConnectionKeys:
+    """The keys of a custom connection, as the tool's own source uses them."""
+    path = str(fields.get("module", "")).replace(".", "/") + ".py"
+    source = ToolSource.read(Path(str(distribution.locate_file(path))))
+    known = source.connection_parameters.get(parameter) if source else None
+    return known.keys if known else ConnectionKeys()
+
+
+def _guessed(tool: str) -> str:
+    parts = tool.split(".")
+    return _normal("-".join(parts[:2]) if parts[0] == "promptflow" else parts[0])
+
+
+def _alike(package: str, name: str) -> bool:
+    """``my-tool-package`` and ``my-tools-package``, say."""
+    from difflib import SequenceMatcher  # noqa: PLC0415  (see above)
+
+    return SequenceMatcher(None, package, name).ratio() > 0.8
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,36 @@
+"""The environment variables that a flow itself asks for, beside those of its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flowpack.flows.connection_types import AZURE_OPEN_AI, PROMPTY_TYPES
+from flowpack.flows.model import REQUIRED, Flow, FlowKind
+from flowpack.flows.model_connections import prompty_configurations
+from flowpack.flows.references import environment_names
+
+INIT_CONFIG = "PF_FLOW_INIT_CONFIG"
+"""JSON that promptflow makes a flex flow's class with."""
+
+_FOR_AZURE_OPEN_AI = ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT")
+_FOR_OPEN_AI = ("OPENAI_API_KEY",)
+
+
+def flow_variables(flow: Flow, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """What has to be set when it runs, sorted."""
+    without = [name for name, each in flow.init.items() if each.default is REQUIRED and name not in flow.sample_init]
+    found = {INIT_CONFIG} if without else set()
+    for configuration in prompty_configurations(flow, files).values():
+        found |= set(environment_names(configuration))
+        if flow.kind is FlowKind.PROMPTY:
+            found |= set(_of_an_empty_configuration(configuration))
+    return tuple(sorted(found))
+
+
+def _of_an_empty_configuration(configuration: Mapping[str, Any]) -> Iterator[str]:
+    """promptflow takes all from the environment where nothing but the model's name is stated."""
+    if not any(value for key, value in configuration.items() if key not in {"type", "model", "azure_deployment"}):
+        azure = PROMPTY_TYPES.get(configuration.get("type", "")) is AZURE_OPEN_AI
+        yield from _FOR_AZURE_OPEN_AI if azure else _FOR_OPEN_AI

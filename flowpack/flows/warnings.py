@@ -1,0 +1,22 @@
+"""What builds and serves, and should be known before it is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowpack.flows.model import Flow
+from flowpack.flows.workspace_connections import find_workspace_connections
+
+
+def warnings_of(flow: Flow) -> Iterator[str]:
+    aggregating = next((node for node in flow.nodes if node.aggregation), None)
+    if aggregating:
+        yield (
+            f"{aggregating.location}: node '{aggregating.name}' aggregates, which makes this an evaluation flow: "
+            "Azure ML does not deploy it, and served here it answers without that node"
+        )
+    for connection in find_workspace_connections(flow):
+        yield (
+            f"node '{connection.node}' reads the connection '{connection.name}' in the workspace "
+            f"'{connection.workspace}' itself: the identity that it runs as has to be let in there"
+        )

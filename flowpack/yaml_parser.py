@@ -1,0 +1,228 @@
+"""Text becomes a tree of YAML nodes that is safe to walk, by the rules that promptflow reads with.
+
+promptflow reads YAML 1.2 with ruamel.yaml: ``no``, ``on`` and ``off`` are strings and ``1:30`` is no number. PyYAML's
+parser and composer are kept (libyaml's where it is there) and the 1.1 rules for plain scalars are replaced by ruamel's
+for 1.2. A differential test compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.resolver import BaseResolver
+
+from flowpack.errors import YamlError
+from flowpack.yaml_tokens import ParserBase, Refuse, check_characters, check_tokens, tab_error
+
+MAXIMUM_NODES = 100_000
+"""Counted as written, and again with aliases followed, so that a small file cannot grow without bound."""
+MAXIMUM_DEPTH = 100
+"""promptflow's own reader gives up at about 200; a recursion of libyaml's composer would end the process."""
+
+_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")}
+_MERGE = _TAG + "merge"
+
+
+class Resolver12(BaseResolver):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+
+
+for _name, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    (
+        "float",
+        r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        "-+0123456789.",
+    ),
+    ("int", r"^(?:[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+)$", "-+0123456789"),
+    ("merge", r"^<<$", "<"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    (
+        "timestamp",
+        r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$|^[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt]|[ \t]+)[0-9][0-9]?:[0-9]{2}:[0-9]{2}"
+        r"(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9][0-9]?(?::[0-9][0-9])?))?$",
+        "0123456789",
+    ),
+    ("value", r"^=$", "="),
+):
+    Resolver12.add_implicit_resolver(_TAG + _name, re.compile(_pattern), list(_first))
+
+
+class Constructor12(SafeConstructor):
+    def construct_yaml_int(self, node: ScalarNode) -> int:
+        text = str(self.construct_scalar(node)).replace("_", "")
+        sign, text = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+        for prefix, base in (("0b", 2), ("0x", 16), ("0o", 8)):
+            if text.startswith(prefix):
+                return sign * int(text[2:], base)
+        return sign * int(text)
+
+    def construct_yaml_float(self, node: ScalarNode) -> float:
+        text = str(self.construct_scalar(node)).replace("_", "").lower()
+        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+Constructor12.add_constructor(_TAG + "int", Constructor12.construct_yaml_int)  # type: ignore[type-var]
+Constructor12.add_constructor(_TAG + "float", Constructor12.construct_yaml_float)  # type: ignore[type-var]
+
+
+class _LimitError(Exception):
+    def __init__(self, message: str, node: Node) -> None:
+        super().__init__(message)
+        self.node = node
+
+
+class _Composer(ParserBase, Resolver12):
+    """Stops at the limits while it composes: the composer tells the resolver of each node before it goes into it."""
+
+    def __init__(self, text: str) -> None:
+        ParserBase.__init__(self, text)
+        Resolver12.__init__(self)
+        self._nodes = 0
+        self._depth = 0
+
+    def descend_resolver(self, current_node: Node | None, current_index: object) -> None:  # noqa: ARG002
+        self._nodes += 1
+        self._depth += 1
+        if current_node is not None and self._nodes > MAXIMUM_NODES:
+            raise _LimitError(f"more than {MAXIMUM_NODES:,} values", current_node)
+        if current_node is not None and self._depth > MAXIMUM_DEPTH:
+            raise _LimitError("nested too deeply", current_node)
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
+
+def compose(text: str, refuse: Refuse) -> Node | None:
+    """The document's tree, None for an empty one; several documents and what could not be walked are refused."""
+    check_characters(text, refuse)
+    try:
+        node = _Composer(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise _refused(text, error, refuse) from error
+    except yaml.YAMLError as error:
+        raise refuse(f"broken YAML: {error}", 0, 0, None) from error
+    except _LimitError as limit:
+        mark = limit.node.start_mark
+        raise refuse(str(limit), mark.line, mark.column, None) from limit
+    if node is None:
+        return None
+    check_tokens(text, refuse)
+    _Check(refuse).tree(node)
+    return node
+
+
+def _refused(text: str, error: yaml.MarkedYAMLError, refuse: Refuse) -> YamlError:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return refuse(f"broken YAML: {error}", 0, 0, None)
+    if error.problem == "but found another document":
+        return refuse("another document starts here, and a flow file holds one", mark.line, mark.column, None)
+    if error.context_mark and "duplicate anchor" in (error.context or ""):
+        message = f"an anchor of this name stands on line {error.context_mark.line + 1} already"
+        return refuse(message, mark.line, mark.column, "give it another name")
+    if text[mark.index : mark.index + 1] == "\t":
+        return tab_error(mark.line, mark.column, refuse)
+    problem = " ".join(part for part in (error.problem, error.context) if part)
+    hint = None
+    if "cannot start any token" in problem:
+        hint = "a value that starts with @ or ` needs quotes"
+    return refuse(f"broken YAML: {problem}", mark.line, mark.column, hint)
+
+
+class _Check:
+    """Refuses what a tree must not hold: values without a meaning, keys twice, loops, growth through aliases."""
+
+    def __init__(self, refuse: Refuse) -> None:
+        self._refuse_at = refuse
+        self._constructor = Constructor12()
+        self._measured: dict[int, tuple[int, int]] = {}
+        self._on_the_way: set[int] = set()
+
+    def tree(self, node: Node) -> tuple[int, int]:
+        """The number of values and the levels below the node, itself included, with aliases followed."""
+        known = self._measured.get(id(node))
+        if known is not None:
+            return known
+        if id(node) in self._on_the_way:
+            raise self._refuse("an alias refers to what contains it", node)
+        self._on_the_way.add(id(node))
+        if isinstance(node, ScalarNode):
+            self._value(node)
+            size, depth = 1, 1
+        else:
+            size, depth = self._collection(node)
+        self._on_the_way.discard(id(node))
+        self._measured[id(node)] = size, depth
+        return size, depth
+
+    def _collection(self, node: Node) -> tuple[int, int]:
+        is_mapping = isinstance(node, MappingNode)
+        if node.tag != _TAG + ("map" if is_mapping else "seq"):
+            raise self._no_meaning(node)
+        if isinstance(node, MappingNode):
+            self._keys(node)
+        children = [each for pair in node.value for each in pair] if is_mapping else node.value
+        measured = [self.tree(child) for child in children]
+        size = 1 + sum(each for each, _ in measured)
+        depth = 1 + max((each for _, each in measured), default=0)
+        if size > MAXIMUM_NODES:
+            raise self._refuse(f"more than {MAXIMUM_NODES:,} values once its aliases are followed", node)
+        if depth > MAXIMUM_DEPTH:
+            raise self._refuse("nested too deeply once its aliases are followed", node)
+        return size, depth
+
+    def _keys(self, node: MappingNode) -> None:
+        first: dict[Hashable, Node] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise self._refuse("a key must be a plain value", key)
+            if key.tag == _MERGE:
+                self._measured[id(key)] = 1, 1  # as a value it would be refused
+                self._merged(value)
+            earlier = first.setdefault((_MERGE,) if key.tag == _MERGE else self._value(key), key)
+            if earlier is not key:
+                line = earlier.start_mark.line + 1
+                message = f"'{key.value}' stands twice in one mapping, first on line {line}"
+                raise self._refuse(message, key, "keep one of the two")
+
+    def _merged(self, value: Node) -> None:
+        for each in value.value if isinstance(value, SequenceNode) else [value]:
+            if not isinstance(each, MappingNode):
+                raise self._refuse("'<<' takes a mapping or a list of mappings", each)
+
+    def _value(self, node: ScalarNode) -> Hashable:
+        """The scalar's value; what is no text is made, to see that it can be."""
+        if node.tag == _TAG + "str":
+            return str(node.value)
+        if node.tag in {_MERGE, _TAG + "value"}:
+            raise self._refuse(f"'{node.value}' has a meaning of its own in YAML", node, "put it in quotes")
+        if node.tag not in _SCALAR_TAGS:
+            raise self._no_meaning(node)
+        try:
+            value: Hashable = self._constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError, KeyError, OverflowError, AttributeError) as error:
+            kind = node.tag.removeprefix(_TAG)
+            raise self._refuse(
+                f"'{shortened(node.value)}' is no {kind}", node, "put it in quotes if it is text"
+            ) from error
+        return value
+
+    def _no_meaning(self, node: Node) -> YamlError:
+        tag = "!!" + node.tag.removeprefix(_TAG) if node.tag.startswith(_TAG) else node.tag
+        return self._refuse(f"the tag {shortened(tag)} has no meaning here", node, "take it out")
+
+    def _refuse(self, message: str, node: Node, hint: str | None = None) -> YamlError:
+        return self._refuse_at(message, node.start_mark.line, node.start_mark.column, hint)
+
+
+def shortened(text: str) -> str:
+    """For a message: a value may be a whole document."""
+    return text if len(text) <= 60 else text[:60] + "…"
