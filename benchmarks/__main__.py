@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import context_and_lock
+from benchmarks import assembly, context_and_lock
 
 if __name__ == "__main__":
     context_and_lock.main()
+    assembly.main()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowpack.assembly.flow_folder import FlowFolder, assemble
+from flowpack.assembly.flow_folder import FlowFolder, Progress, assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import check_apart, check_replaceable, replace_file, staged
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
@@ -17,20 +18,30 @@ from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.errors import EngineError, LockError
 from flowpack.flows.connections import Connection, find_connections
+from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.model import Flow
 from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
 from flowpack.flows.reader import read_flow
+from flowpack.flows.variables import flow_variables
 from flowpack.flows.variants import VariantChoice
+from flowpack.flows.warnings import warnings_of
 from flowpack.images.base import Base, find_base
 from flowpack.images.context import BuildContext, build_context, required_variables
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
 
 if TYPE_CHECKING:
+    from flowpack.azureml.model_plan import ModelSource, PlannedModel
+    from flowpack.azureml.model_request import ModelRequest
+    from flowpack.azureml.registration import Registered
+    from flowpack.azureml.registry import ModelRegistry
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
     from flowpack.images.reference import ImageReference
 
 Narrate = Callable[[str], None]
+
+FLOW = "flow"
+"""The standalone folder's name in the build context."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +53,7 @@ class BuildRequest:
     output: Path | None = None
     variant: VariantChoice | None = None
     include_roots: tuple[Path, ...] = ()
+    on_conflict: str = "warn"
     resolver: str = "auto"
     locked: bool = False
     slim: bool = False
@@ -98,20 +110,23 @@ def build(
     *,
     engine: Callable[[], Engine] | None = None,
     narrate: Narrate = lambda _: None,
+    progress: Progress = lambda *_: None,
 ) -> Built:
     """From a flow folder to a build context and, where ``image`` asks for it, an image and its pushed digest."""
-    assembled = assemble_flow(request, narrate)
+    assembled = assemble_flow(request, narrate, progress)
     answering = engine() if image and engine else None  # an engine that does not answer is known before a resolver runs
     lock = lock_flow(assembled, request, narrate=narrate)
-    plan = plan_flow(assembled, request.target, lock.digest)
-    context = context_of(assembled, plan, request, lock.text)
-    with _written(context, request.output) as folder:
+    with _staging(request.output) as folder:
+        assembled.folder.write(folder / FLOW, replaces=request.output / FLOW if request.output else None)
+        plan = plan_flow(assembled, request.target, lock.digest)
+        context = context_of(assembled, plan, request, lock.text)
+        context.write(folder)
         built = Built(assembled=assembled, lock=lock, plan=plan, context=context, output=request.output)
         if image and answering:
             wanted = _image_build(folder, assembled, request, image)
             built = replace(built, image=_built_image(answering, wanted, narrate))
             if image.push:
-                built = replace(built, pushed=answering.push(image.tag, narrate))
+                built = replace(built, pushed=_pushed(answering, wanted, narrate))
     return built
 
 
@@ -123,6 +138,52 @@ def lock(request: BuildRequest, *, upgrade: bool = False, narrate: Narrate = lam
     if not path.is_file() or path.read_bytes() != lockfile.text.encode():
         replace_file(path, lockfile.text)
     return path, lockfile
+
+
+def register(
+    request: BuildRequest, model: ModelRequest, registry: ModelRegistry, narrate: Narrate = lambda _: None
+) -> Registered:
+    """From a flow folder, or from what a build wrote, to a version of a model: one that is there, or the next."""
+    # A build does without the room of models.
+    from flowpack.azureml.model_folder import model_place, write_document, write_flow  # noqa: PLC0415
+    from flowpack.azureml.registration import register_model  # noqa: PLC0415
+
+    planned = plan_registration(request, model, narrate)
+    place = model_place(planned.document, model.output)
+    folder = write_flow(planned.folder, place, planned.document.folder_name)
+    registered = register_model(registry, planned.document, folder, narrate)
+    document = write_document(planned.document.as_registered(registered.version), place)
+    return replace(registered, document=document)
+
+
+def plan_registration(request: BuildRequest, model: ModelRequest, narrate: Narrate = lambda _: None) -> PlannedModel:
+    """Everything up to the edge: no registry is asked, nothing is written."""
+    from flowpack.azureml.built_flow import is_build, read_build  # noqa: PLC0415
+    from flowpack.azureml.model_folder import check_apart_from  # noqa: PLC0415
+    from flowpack.azureml.model_plan import plan_model  # noqa: PLC0415
+
+    source = read_build(request.source) if is_build(request.source) else _model_source(request, narrate)
+    planned = plan_model(source, model)
+    if model.output:
+        check_apart_from(planned.folder.sources, model.output)
+    if source.why_no_lock:
+        narrate(f"the model gets no digest of a lock: {source.why_no_lock}")
+    return planned
+
+
+def _model_source(request: BuildRequest, narrate: Narrate) -> ModelSource:
+    from flowpack.azureml.model_plan import ModelSource  # noqa: PLC0415
+    from flowpack.images.source_labels import source_revision  # noqa: PLC0415
+
+    assembled = assemble_flow(request, narrate)
+    revision = source_revision(assembled.flow.folder)
+    source = ModelSource(flow=assembled.flow, folder=assembled.folder, revision=revision)
+    try:
+        return replace(source, lock_digest=lock_flow(assembled, request, only_fresh=True).digest)
+    except LockError as stale:
+        if request.locked:
+            raise
+        return replace(source, why_no_lock=stale.message)
 
 
 def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Planned:
@@ -141,13 +202,19 @@ def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Plan
     return Planned(assembled=assembled, dockerfile=dockerfile, lock_state=state)
 
 
-def assemble_flow(request: BuildRequest, narrate: Narrate = lambda _: None) -> Assembled:
+def assemble_flow(
+    request: BuildRequest, narrate: Narrate = lambda _: None, progress: Progress = lambda *_: None
+) -> Assembled:
     flow = read_flow(request.source, request.variant)
+    for warning in warnings_of(flow):
+        narrate(f"warning: {warning}")
     roots = IncludeRoots.of(flow.folder, request.include_roots)
-    folder = assemble(flow, roots, narrate)
+    folder = assemble(flow, roots, narrate, strict=request.on_conflict == "error", progress=progress)
     if request.output is not None:
         check_replaceable(request.output)
-        check_apart(request.output, flow.folder, iter(folder.paths.values()))
+        check_apart(request.output, flow.folder, folder.sources)
+    for warning in _missing_from(folder, roots.folders[0], request.target):
+        narrate(f"warning: {warning}")
     base = find_base(
         base_image=request.base_image,
         environment_image=flow.environment.image,
@@ -155,6 +222,21 @@ def assemble_flow(request: BuildRequest, narrate: Narrate = lambda _: None) -> A
         root=roots.folders[0],
     )
     return Assembled(flow=flow, folder=folder, connections=find_connections(flow, folder.paths), base=base)
+
+
+def _missing_from(folder: FlowFolder, project: Path, target: Target) -> Iterator[str]:
+    """What the flow's code finds on this machine and will not find in the image."""
+
+    @functools.cache
+    def required() -> frozenset[str]:
+        return _requirements(folder, target).names
+
+    for missing in find_missing_imports(folder.flow, folder.paths, project, required):
+        yield str(missing)
+    if any(node.source and node.source.tool for node in folder.flow.nodes):
+        from flowpack.flows.tool_packages import tools_without_a_requirement  # noqa: PLC0415  (few flows have one)
+
+        yield from tools_without_a_requirement(folder.flow, required)
 
 
 def lock_flow(
@@ -227,7 +309,10 @@ def plan_flow(assembled: Assembled, target: Target, lock_digest: str) -> ImagePl
         base=assembled.base,
         target=target,
         lock_digest=lock_digest,
-        variables=required_variables(assembled.connections),
+        variables=(
+            *required_variables(assembled.connections),
+            *flow_variables(assembled.flow, assembled.folder.paths),
+        ),
     )
 
 
@@ -239,19 +324,16 @@ def context_of(assembled: Assembled, plan: ImagePlan, request: BuildRequest, loc
 
 
 @contextlib.contextmanager
-def _written(context: BuildContext, output: Path | None) -> Iterator[Path]:
-    """The context as a folder: the output once all has gone well, or a passing one where no output is wanted."""
-    with staged(output) if output else _passing_folder() as folder:
-        context.write(folder)
-        yield folder
-
-
-@contextlib.contextmanager
-def _passing_folder() -> Iterator[Path]:
+def _staging(output: Path | None) -> Iterator[Path]:
+    """A folder that becomes the output once all has gone well, or a passing one where no output is wanted."""
+    if output:
+        with staged(output) as folder:
+            yield folder
+        return
     import tempfile  # noqa: PLC0415  (an output does without)
 
-    with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
-        yield Path(folder)
+    with tempfile.TemporaryDirectory(prefix="flowpack-") as name:
+        yield Path(name)
 
 
 def _built_image(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> BuiltImage:
@@ -261,6 +343,14 @@ def _built_image(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> BuiltI
         if error.location:  # in a folder that goes away now; the Dockerfile's own name is what stays
             error.location = replace(error.location, path=Path(error.location.path.name))
         raise
+
+
+def _pushed(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> ImageReference:
+    from flowpack.images.image_record import write_image_record  # noqa: PLC0415  (only a push has one)
+
+    pushed = engine.push(wanted.tag, narrate)
+    write_image_record(wanted.context, pushed, wanted.labels)
+    return pushed
 
 
 def _image_build(folder: Path, assembled: Assembled, request: BuildRequest, image: ImageRequest) -> ImageBuild:

@@ -1,3 +1,3 @@
 from __future__ import annotations
 
-pytest_plugins = ["tests.integration.real_parts"]
+pytest_plugins = ["tests.integration.real_parts", "tests.integration.azure_parts"]

@@ -28,7 +28,8 @@ def command(
 ) -> None:
     """Start a flow, what `flowpack build` wrote, or an image; score its sample; stop it.
 
-    The sample is the flow's samples.json, else the defaults of its inputs. Prints the answer on stdout.
+    The sample is the flow's samples.json, else the sample in its file, else the defaults of its inputs. Prints the
+    answer on stdout.
     """
     from flowpack.running.scoring import sample_input, score  # noqa: PLC0415
     from flowpack.running.serve import serve, served_flow  # noqa: PLC0415
@@ -41,7 +42,7 @@ def command(
     with serve(resolved, request, narrate) as served:
         narrate(f"healthy after {served.seconds:.1f} s ({served.engine})")
         with served_flow(resolved, served) as flow:
-            sample = sample_input(flow.folder, flow.inputs, given)
+            sample = sample_input(flow, given)
         scored = score(served.url, sample, request.timeout)
     narrate(f"scored in {scored.seconds:.2f} s")
     document = {

@@ -105,7 +105,7 @@ class _Search:
         return packages
 
     def first_sources(self) -> list[str]:
-        """What promptflow loads: the nodes' sources, or the entry's module; it may lie in a folder that ``code`` names."""
+        """What promptflow loads: the nodes' sources, or the entry's module, maybe in a folder that ``code`` names."""
         found = []
         for node in self._flow.nodes:
             path = node.source.path if node.source and node.source.type == "code" else None
@@ -118,7 +118,8 @@ class _Search:
             ending = "/" + module.replace(".", "/") + ".py"
             entry = next((target for target in self._files if target.endswith(ending)), None)
             self._prefixes += [entry.removesuffix(ending) + "/"] if entry else []
-        return [*dict.fromkeys(found), entry] if entry else list(dict.fromkeys(found))
+        found += [entry] if entry else []
+        return list(dict.fromkeys(found))
 
     def imports(self, target: str) -> list[_Import]:
         """The imports of a source; none where a look at its text shows that each is installed or Python's own."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Definition: TypeAlias = Function | ast.ClassDef | ast.expr
 
+MAXIMUM_BYTES = 4 * 1024 * 1024
+"""A tree takes a hundred times its text; what is larger is data rather than code."""
+
 LOCAL = ":"
 """Starts the full name of what the file itself defines."""
 
@@ -38,7 +41,7 @@ class PythonSource:
     def read(cls, path: Path) -> Self | None:
         """None where the file is no Python that this interpreter reads; running it is where that shows."""
         try:
-            return cls(path.read_bytes(), path)
+            return cls(path.read_bytes(), path) if path.stat().st_size <= MAXIMUM_BYTES else None
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # the parser's limits are the last two
             return None
 

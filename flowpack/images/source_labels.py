@@ -8,6 +8,12 @@ from flowpack import process
 from flowpack.errors import ToolError, scrub
 from flowpack.process import Run
 
+REVISION = "org.opencontainers.image.revision"
+
+
+def source_revision(folder: Path, run: Run = process.run) -> str | None:
+    return source_labels(folder, run).get(REVISION)
+
 
 def source_labels(folder: Path, run: Run = process.run) -> dict[str, str]:
     """The revision, with ``-dirty`` where the working copy differs, and the origin; nothing where git does not tell."""
@@ -22,7 +28,7 @@ def source_labels(folder: Path, run: Run = process.run) -> dict[str, str]:
     revision = git("rev-parse", "HEAD")
     if not revision:
         return {}
-    labels = {"org.opencontainers.image.revision": revision + ("-dirty" if git("status", "--porcelain", ".") else "")}
+    labels = {REVISION: revision + ("-dirty" if git("status", "--porcelain", ".") else "")}
     origin = git("config", "--get", "remote.origin.url")
     if origin:
         labels["org.opencontainers.image.source"] = scrub(origin)

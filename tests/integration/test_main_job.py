@@ -54,6 +54,10 @@ def test_a_flow_is_built_pushed_and_found_again_by_another_tool(
     assert found["Labels"]["flowpack.flow.digest"] == record["flow"]["digest"]
     assert found["Labels"]["azureml.promptflow.chat_output"] == "answer"
     assert "org.opencontainers.image.revision" in found["Labels"]
+    local = ("--registry", f"local:{tmp_path / 'registry'}")
+    tags = flowpack("register", tmp_path / "out", *local, "--json").json["tags"]
+    assert tags["flowpack.image"] == done.stdout.strip()
+    assert tags["flowpack.revision"] == found["Labels"]["org.opencontainers.image.revision"]
     again = flowpack(*arguments, env=building)
     assert again.stdout == done.stdout, "an unchanged flow is the same image"
     answer = flowpack("test", str(reference), "--input", "question=Is membership free?").json

@@ -1,0 +1,79 @@
+"""What ``flowpack build`` wrote, read back: the standalone folder as it lies there, and what the records say of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flowpack.assembly.files import FileSource
+from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.assembly.left_out import LeftOut
+from flowpack.assembly.sources import file_at
+from flowpack.assembly.staging import MARKER
+from flowpack.azureml.model_plan import ModelSource
+from flowpack.errors import InputError, Location
+from flowpack.flows.model import Flow
+from flowpack.flows.reader import read_flow
+from flowpack.images.image_record import read_image_record
+
+
+def is_build(source: Path) -> bool:
+    return (source / MARKER).is_file()
+
+
+def read_build(build: Path) -> ModelSource:
+    path = build / MARKER
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        stated = record["flow"]
+        name, file, digest, lock_digest = stated["name"], stated["file"], stated["digest"], record["lock_digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "the build's record cannot be read", location=Location(path), hint="build it again: flowpack build"
+        ) from error
+    flow = replace(read_flow(build / "flow" / file), name=name)
+    folder = standalone_folder(flow, build / "flow")
+    if folder.digest != digest:
+        raise InputError(
+            "the flow was changed after the build: it is not what the record says",
+            location=Location(build / "flow"),
+            hint="build it again, so that the model and the image hold the same flow",
+        )
+    image = read_image_record(build)
+    return ModelSource(
+        flow=flow,
+        folder=folder,
+        lock_digest=lock_digest,
+        image=image.reference if image else None,
+        revision=image.revision if image else None,
+    )
+
+
+def standalone_folder(flow: Flow, path: Path) -> FlowFolder:
+    """A folder that is a standalone folder already, so that no ignore rule is asked again."""
+    return FlowFolder(
+        flow=replace(flow, file=path / flow.standalone_name),
+        files=dict(sorted(_files(str(path)))),
+        included_by={},
+        sources=(path,),
+        left_out=LeftOut(),
+        progress=lambda *_: None,
+    )
+
+
+def _files(top: str) -> Iterator[tuple[str, FileSource]]:
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(f"{top}/{prefix}") as entries:
+            for entry in entries:
+                if entry.name == "__pycache__":
+                    continue  # running the flow from here leaves it
+                if entry.is_dir():
+                    waiting.append(f"{prefix}{entry.name}/")
+                else:
+                    yield prefix + entry.name, file_at(entry.path, entry)

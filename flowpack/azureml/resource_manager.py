@@ -1,0 +1,84 @@
+"""Reads resources of a workspace from Azure Resource Manager, without azure-ai-ml: importing that takes seconds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from flowpack import __version__
+from flowpack.azureml.clouds import RETRIES, Cloud, current_cloud
+from flowpack.azureml.service_errors import translated
+from flowpack.azureml.workspace import Workspace
+
+_API_VERSION = "2024-04-01"
+
+
+class ResourceManager:
+    """Answers are JSON as it comes; faults are AzureErrors in the service's own words."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    @cached_property
+    def _cloud(self) -> Cloud:
+        return current_cloud()
+
+    @cached_property
+    def credential(self) -> Any:
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415  (no local registry needs it)
+
+        # Each credential that is not there would be a warning; the error that follows names them all.
+        logging.getLogger("azure").addHandler(logging.NullHandler())
+        options = {"authority": self._cloud.login} if self._cloud.login else {}
+        return DefaultAzureCredential(**options)
+
+    @cached_property
+    def _client(self) -> Any:
+        from azure.core import PipelineClient  # noqa: PLC0415
+        from azure.core.pipeline.policies import ProxyPolicy, RetryPolicy, UserAgentPolicy  # noqa: PLC0415
+        from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy  # noqa: PLC0415
+
+        policies = [
+            UserAgentPolicy(f"flowpack/{__version__}"),
+            ProxyPolicy(),
+            RetryPolicy(**RETRIES),
+            ARMChallengeAuthenticationPolicy(self.credential, self._cloud.scope),
+        ]
+        return PipelineClient[Any, Any](self._cloud.resource_manager, policies=policies)
+
+    def get(self, *parts: str) -> Any | None:
+        """The resource at these parts of a path under the workspace; None where there is none."""
+        url = f"{self._cloud.resource_manager}{self._path(*parts)}?api-version={_API_VERSION}"
+        return self._answer(url, may_be_missing=bool(parts))
+
+    def listed(self, *parts: str) -> Iterator[Any]:
+        """Each of a list, through all its pages, archived ones too; none where what it belongs to is not there."""
+        url = f"{self._cloud.resource_manager}{self._path(*parts)}?api-version={_API_VERSION}&listViewType=All"
+        while url:
+            page = self._answer(url, may_be_missing=True)
+            if page is None:
+                self.get()  # a workspace that is not there is an error, not an empty list
+                return
+            yield from page["value"]
+            url = page.get("nextLink")
+
+    def _path(self, *parts: str) -> str:
+        return quote(self._workspace.path) + "".join(f"/{quote(part, safe='')}" for part in parts)
+
+    def _answer(self, url: str, *, may_be_missing: bool) -> Any | None:
+        from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415
+        from azure.core.rest import HttpRequest  # noqa: PLC0415
+        from azure.mgmt.core.exceptions import ARMErrorFormat  # noqa: PLC0415
+
+        try:
+            response = self._client.send_request(HttpRequest("GET", url))
+            if response.status_code == 404 and may_be_missing:
+                return None
+            if response.status_code != 200:
+                raise HttpResponseError(response=response, error_format=ARMErrorFormat)
+            return response.json()
+        except (AzureError, ValueError) as error:
+            raise translated(error, self._workspace) from error

@@ -1,0 +1,78 @@
+"""``flowpack models``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowpack.cli.options import answer_options
+from flowpack.cli.output import answer, narrator
+from flowpack.cli.registry_options import registry_of, registry_options
+
+if TYPE_CHECKING:
+    from flowpack.azureml.registry import ModelVersion
+
+
+@click.command("models")
+@click.argument("name", required=False)
+@registry_options
+@answer_options
+def command(name: str | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+    """List the versions of the model NAME, or of every model that holds a prompt flow, the newest first."""
+    from flowpack.azureml.listing import flow_versions  # noqa: PLC0415
+
+    registry = registry_of(options, narrator(quiet))
+    found = flow_versions(registry, name)
+    answer(
+        {"registry": str(registry), "models": [_document(each) for each in found]},
+        _table([_row(each) for each in found]) if found else "no models",
+        as_json,
+    )
+
+
+def _document(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "id": version.id,
+        "path": version.path,
+        "description": version.description,
+        "properties": dict(version.properties),
+        "tags": dict(version.tags),
+        "archived": version.archived,
+    }
+
+
+def _row(version: ModelVersion) -> tuple[str, ...]:
+    from flowpack.azureml.model_document import (  # noqa: PLC0415
+        CHAT_INPUT,
+        CHAT_OUTPUT,
+        FLOW_DIGEST,
+        IMAGE,
+        LOCK_DIGEST,
+        SOURCE_FLOW_ID,
+    )
+
+    stated, tags = version.properties, version.tags
+    chat = f"{stated[CHAT_INPUT]} → {stated.get(CHAT_OUTPUT, '')}" if CHAT_INPUT in stated else ""
+    return (
+        f"{version.name}:{version.version}" + " (archived)" * version.archived,
+        stated.get(SOURCE_FLOW_ID, ""),
+        chat,
+        _short(tags.get(FLOW_DIGEST, "")),
+        _short(tags.get(LOCK_DIGEST, "")),
+        tags.get(IMAGE, ""),
+    )
+
+
+def _short(digest: str) -> str:
+    algorithm, _, digits = digest.partition(":")
+    return f"{algorithm}:{digits[:12]}" if digits else ""
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    titled = [("MODEL", "SOURCE FLOW", "CHAT", "FLOW DIGEST", "LOCK DIGEST", "IMAGE"), *rows]
+    widths = [max(len(row[column]) for row in titled) for column in range(len(titled[0]))]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in titled)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,81 @@
+"""The registry that a command reads or writes: a workspace, or a folder of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowpack.cli.options import together
+from flowpack.errors import UsageError
+
+if TYPE_CHECKING:
+    from flowpack.azureml.registry import ModelRegistry
+    from flowpack.azureml.workspace import Workspace
+
+registry_options = together(
+    click.option(
+        "--registry",
+        metavar="azure|local[:PATH]",
+        envvar="FLOWPACK_REGISTRY",
+        help="The workspace, or a folder of this machine; by default the workspace where one is configured.",
+    ),
+    click.option("--subscription", metavar="ID", help="The workspace's subscription."),
+    click.option("--resource-group", metavar="NAME", help="The workspace's resource group."),
+    click.option("--workspace-name", metavar="NAME", help="The workspace."),
+)
+
+
+def registry_of(options: dict[str, Any], narrate: Callable[[str], None]) -> ModelRegistry:
+    """Takes its own options out of ``options``. Without a workspace the local registry is taken, and said so."""
+    registry = options.pop("registry")
+    named = {
+        "subscription": options.pop("subscription"),
+        "resource group": options.pop("resource_group"),
+        "workspace name": options.pop("workspace_name"),
+    }
+    kind, _, place = (registry or "").partition(":")
+    if kind not in {"", "azure", "local"} or (place and kind != "local"):
+        raise UsageError(f"'{registry}' is no registry", hint="--registry azure, --registry local or local:PATH")
+    if kind == "local":
+        if any(named.values()):
+            raise UsageError("a local registry has no workspace", hint="leave out one of the two")
+        return _local(Path(place).expanduser() if place else default_folder())
+    workspace = _workspace(named)
+    if workspace:
+        return _in_azure(workspace)
+    if kind == "azure":
+        raise UsageError(
+            "no workspace is configured",
+            hint="give --subscription, --resource-group and --workspace-name, or set defaults with `az configure`",
+        )
+    local = _local(default_folder())
+    narrate(f"warning: no workspace is configured: this is {local}")
+    return local
+
+
+def default_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Among the user's data, one for all projects: a registry is no part of a checkout, and no cache."""
+    shared = environ.get("XDG_DATA_HOME", "")
+    return (Path(shared) if Path(shared).is_absolute() else Path.home() / ".local" / "share") / "flowpack" / "registry"
+
+
+def _workspace(named: Mapping[str, str | None]) -> Workspace | None:
+    from flowpack.azureml.workspace import find_workspace  # noqa: PLC0415  (help does without)
+
+    return find_workspace(named)
+
+
+def _in_azure(workspace: Workspace) -> ModelRegistry:
+    from flowpack.azureml.workspace_registry import WorkspaceRegistry  # noqa: PLC0415
+
+    return WorkspaceRegistry(workspace)
+
+
+def _local(root: Path) -> ModelRegistry:
+    from flowpack.azureml.local_registry import LocalRegistry  # noqa: PLC0415
+
+    return LocalRegistry(root)

@@ -1,0 +1,42 @@
+"""The image that was pushed from a build, noted beside it: ``image.json``. The build's own record knows no image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowpack.assembly.staging import replace_file
+from flowpack.errors import InputError, Location
+from flowpack.images.reference import ImageReference
+from flowpack.images.source_labels import REVISION
+
+IMAGE_RECORD = "image.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """``reference`` names the image by its digest; ``revision`` is that of the flow's sources when it was built."""
+
+    reference: str
+    revision: str | None
+
+
+def write_image_record(folder: Path, pushed: ImageReference, labels: Mapping[str, str]) -> None:
+    assert pushed.digest is not None  # noqa: S101  (a push gives it)
+    record = {"reference": pushed.with_digest(pushed.digest), "revision": labels.get(REVISION)}
+    replace_file(folder / IMAGE_RECORD, json.dumps(record, indent=2) + "\n")
+
+
+def read_image_record(folder: Path) -> ImageRecord | None:
+    path = folder / IMAGE_RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_bytes())
+        return ImageRecord(record["reference"], record["revision"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "the image's record cannot be read", location=Location(path), hint="push the image again"
+        ) from error
