@@ -9,6 +9,7 @@ demo: $(VENV)/ready
 	scripts/demo
 
 test: $(VENV)/ready lint
+	$(BIN)/flowpack check fixtures/flows
 	scripts/with-real-parts $(BIN)/pytest
 
 lint: $(VENV)/ready

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import assembly, context_and_lock
+from benchmarks import assembly, check, context_and_lock
 
 if __name__ == "__main__":
     context_and_lock.main()
     assembly.main()
+    check.main()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.paths import ROOT
+from tests.paths import FLOWS, ROOT
 
 HEAVY = {"click", "cyclonedx", "docker", "azure", "requests", "rich", "promptflow", "piptools", "pip", "uv"}
 
@@ -18,10 +19,13 @@ HEAVY = {"click", "cyclonedx", "docker", "azure", "requests", "rich", "promptflo
 MAY_IMPORT = {
     "flows": set(),
     "assembly": {"flows", "dependencies"},
+    "ci": {"assembly", "azureml", "checks", "dependencies", "flows", "images", "running"},
+    "checks": {"assembly", "azureml", "dependencies", "flows", "images"},
     "dependencies": set(),
     "images": {"assembly", "dependencies", "flows"},
     "serving": set(),
     "running": {"images", "dependencies", "flows", "assembly"},
+    "azureml": {"images", "flows", "assembly"},
 }
 
 
@@ -43,6 +47,28 @@ def test_help_loads_click_and_nothing_heavy() -> None:
     assert "yaml" not in loaded
 
 
+@pytest.mark.parametrize("name", ["register", "models"])
+def test_help_of_what_talks_to_azure_loads_nothing_of_it(name: str) -> None:
+    loaded = loaded_by(f"from flowpack.cli.main import cli; cli.main(['{name}', '--help'], standalone_mode=False)")
+    assert loaded & HEAVY == {"click"}
+
+
+def test_a_local_registration_loads_nothing_of_azure(tmp_path: Path) -> None:
+    arguments = ["register", str(FLOWS / "python-only"), "--registry", f"local:{tmp_path}", "--quiet"]
+    loaded = loaded_by(f"from flowpack.cli.main import cli; cli.main({arguments!r}, standalone_mode=False)")
+    assert (tmp_path / "python-only" / "1" / "model.yaml").is_file()
+    assert loaded & HEAVY == {"click"}
+
+
+def test_one_module_alone_imports_azure_ai_ml() -> None:
+    importing = [
+        path.name
+        for path in (ROOT / "flowpack").rglob("*.py")
+        if re.search(r"^\s*(from|import) azure\.ai\.ml", path.read_text("utf-8"), re.M)
+    ]
+    assert importing == ["workspace_registry.py"]
+
+
 def rooms_imported_by(path: Path) -> set[str]:
     rooms = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -55,6 +81,6 @@ def rooms_imported_by(path: Path) -> set[str]:
 @pytest.mark.parametrize("room", sorted(MAY_IMPORT))
 def test_a_room_imports_what_the_picture_allows(room: str) -> None:
     allowed = MAY_IMPORT[room] | {room, "errors", "process", "yaml_documents", "caches", "uv_program"}
-    allowed |= {"pipeline"} if room == "running" else set()
-    for path in (ROOT / "flowpack" / room).glob("*.py"):
+    allowed |= {"pipeline"} if room in {"ci", "running"} else set()
+    for path in (ROOT / "flowpack" / room).rglob("*.py"):
         assert rooms_imported_by(path) <= allowed, path

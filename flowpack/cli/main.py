@@ -12,7 +12,11 @@ from flowpack.errors import FlowpackError
 
 _COMMANDS = {
     "build": "Write a flow's build context; with --tag its image, with --push its digest.",
+    "check": "Say everything about flows that can be known before a build.",
+    "ci": "What a CI job does with a repository's flows: build, test, push, register.",
     "lock": "Write or renew the lockfile beside a flow.",
+    "models": "List the versions of models, with their promptflow properties and digests.",
+    "register": "Register a flow as a version of a model.",
     "run": "Serve a flow, a build or an image on this machine.",
     "test": "Start a flow, a build or an image, score its sample, stop it.",
 }
@@ -39,7 +43,7 @@ def cli() -> None:
     """Takes a Microsoft prompt flow folder to a container image and a running endpoint.
 
     Answers go to stdout, narration to stderr. Exit codes: 0 done, 1 the flow or the input is wrong, 2 the command line
-    is wrong, 3 something outside failed (engine, registry, network).
+    is wrong, 3 something outside failed (engine, registry, network, Azure).
     """
 
 

@@ -1,0 +1,132 @@
+"""Finds what there is to check: the flows below a folder, and the Azure ML documents that belong to them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowpack.assembly.ignore import why_always_out
+from flowpack.checks.azure_documents import kind_of
+from flowpack.errors import InputError, Location, UsageError
+from flowpack.flows.resolve import FLOW_FILE_NAMES
+
+_NOT_OF_A_PROJECT = {"node_modules", "site-packages"}
+_BUILD_OUTPUT = "flowpack.json"
+_ENVIRONMENT = "pyvenv.cfg"
+_DAG = (".dag.yaml", ".dag.yml")
+_HAS_NODES = re.compile(rb"^nodes[ \t]*:", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One flow with the Azure ML documents in its folder, or documents that lie apart from any flow (``flow`` None)."""
+
+    flow: Path | None
+    documents: tuple[Path, ...] = ()
+
+
+@dataclass(slots=True)
+class _Found:
+    flows: list[Path] = field(default_factory=list)
+    prompties: list[Path] = field(default_factory=list)
+    documents: list[Path] = field(default_factory=list)
+
+
+def find_places(sources: Sequence[str]) -> tuple[Place, ...]:
+    """Sorted by path. A source that does not exist is a UsageError, one without a flow an InputError."""
+    found = _Found()
+    for source in sources:
+        before = _count(found)
+        for path in _expanded(source):
+            _look(path, found)
+        if _count(found) == before:
+            raise InputError("no flow here", location=Location(Path(source)), hint="a flow has a flow.dag.yaml, say")
+    flows = sorted(dict.fromkeys([*found.flows, *_own_flows(found)]))
+    return tuple(_with_documents(flows, sorted(set(found.documents))))
+
+
+def _count(found: _Found) -> int:
+    return len(found.flows) + len(found.prompties) + len(found.documents)
+
+
+def _expanded(source: str) -> list[Path]:
+    if Path(source).exists():
+        return [Path(source).resolve()]
+    matches = glob.glob(source, recursive=True) if glob.has_magic(source) else []  # noqa: PTH207  (absolute ones too)
+    if not matches:
+        raise UsageError(f"'{source}' does not exist")
+    return [Path(match).resolve() for match in sorted(matches)]
+
+
+def _look(path: Path, found: _Found) -> None:
+    if path.is_file():
+        _take(path, found, asked_for=True)
+        return
+    waiting = [str(path)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            here = list(entries)
+        names = {entry.name for entry in here}
+        if _ENVIRONMENT in names or _BUILD_OUTPUT in names:
+            continue
+        for entry in here:
+            if entry.is_dir(follow_symlinks=False):
+                if _is_of_the_project(entry.name):
+                    waiting.append(entry.path)
+            elif entry.name.endswith((".yaml", ".yml", ".prompty")):
+                _take(Path(entry.path), found)
+
+
+def _is_of_the_project(name: str) -> bool:
+    return not name.startswith(".") and name not in _NOT_OF_A_PROJECT and why_always_out(name) is None
+
+
+def _take(path: Path, found: _Found, *, asked_for: bool = False) -> None:
+    if path.suffix == ".prompty":
+        found.prompties.append(path)
+    elif path.name in FLOW_FILE_NAMES:
+        found.flows.append(path)
+    elif path.suffix in {".yaml", ".yml"}:
+        text = _content(path)
+        if path.name.endswith(_DAG) and _HAS_NODES.search(text):
+            found.flows.append(path)
+        elif kind_of(path.name, text):
+            found.documents.append(path)
+        elif asked_for:
+            found.flows.append(path)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it is reported where something needs the file
+        return b""
+
+
+def _own_flows(found: _Found) -> Iterator[Path]:
+    """Prompties that no flow around them uses."""
+    folders = {str(flow.parent) for flow in found.flows}
+    for path in found.prompties:
+        if not any(str(parent) in folders for parent in path.parents):
+            yield path
+
+
+def _with_documents(flows: Sequence[Path], documents: Iterable[Path]) -> Iterator[Place]:
+    """A document belongs to the nearest flow in its folder or above; others come together by their folder."""
+    by_folder: dict[Path, Path] = {}
+    for flow in flows:
+        by_folder.setdefault(flow.parent, flow)
+    of_flows: dict[Path, list[Path]] = {}
+    apart: dict[Path, list[Path]] = {}
+    for document in documents:
+        folder = next((parent for parent in document.parents if parent in by_folder), None)
+        if folder:
+            of_flows.setdefault(by_folder[folder], []).append(document)
+        else:
+            apart.setdefault(document.parent, []).append(document)
+    yield from (Place(flow, tuple(of_flows.get(flow, ()))) for flow in flows)
+    yield from (Place(None, tuple(together)) for together in apart.values())

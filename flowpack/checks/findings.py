@@ -1,0 +1,45 @@
+"""What a rule finds: a place, what is wrong there, what to do, and where it is safe the edit that mends it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowpack.errors import Location
+
+
+class Severity(enum.Enum):
+    """An error fails when the flow is built, deployed or asked; a warning may; ``--strict`` makes them alike."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``code`` is stable, ``FP`` and three digits, its hundreds the group; ``name`` is for people and pages."""
+
+    code: str
+    name: str
+    severity: Severity
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """Replaces whole lines ``first`` to ``last`` (from 1, both included) of a file; it must not change what runs."""
+
+    path: Path
+    first: int
+    last: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    rule: Rule
+    message: str
+    location: Location
+    hint: str | None = None
+    fix: Edit | None = None

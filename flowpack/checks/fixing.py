@@ -1,0 +1,34 @@
+"""Makes the edits of findings that have one, in the files themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from flowpack.assembly.staging import replace_file
+from flowpack.checks.findings import Edit, Finding
+
+
+def fix(findings: Iterable[Finding]) -> int:
+    """How many findings are mended. Of two edits of one line the second waits for the next run."""
+    by_path: dict[Path, list[Edit]] = {}
+    for finding in findings:
+        if finding.fix:
+            by_path.setdefault(finding.fix.path, []).append(finding.fix)
+    return sum(_edit(path, edits) for path, edits in by_path.items())
+
+
+def _edit(path: Path, edits: list[Edit]) -> int:
+    with path.open(encoding="utf-8", newline="") as file:  # line ends stay as they are
+        lines = file.read().splitlines(keepends=True)
+    made = 0
+    above = len(lines) + 1
+    for edit in sorted(edits, key=lambda edit: edit.first, reverse=True):
+        if edit.last >= above:
+            continue
+        end = "\r\n" if lines[edit.first - 1].endswith("\r\n") else "\n"
+        lines[edit.first - 1 : edit.last] = [line + end for line in edit.lines]
+        above = edit.first
+        made += 1
+    replace_file(path, "".join(lines))
+    return made

@@ -1,0 +1,116 @@
+"""Which distribution an import needs, where the answer is sure: a list of common packages, no guess for others."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from flowpack.errors import Location
+from flowpack.flows.model import Flow
+from flowpack.flows.tool_sources import ToolSource
+
+DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
+    "PIL": ("pillow",),
+    "azure.ai.documentintelligence": ("azure-ai-documentintelligence",),
+    "azure.ai.formrecognizer": ("azure-ai-formrecognizer",),
+    "azure.ai.inference": ("azure-ai-inference",),
+    "azure.ai.ml": ("azure-ai-ml",),
+    "azure.ai.projects": ("azure-ai-projects",),
+    "azure.cosmos": ("azure-cosmos",),
+    "azure.keyvault.secrets": ("azure-keyvault-secrets",),
+    "azure.search.documents": ("azure-search-documents",),
+    "azure.servicebus": ("azure-servicebus",),
+    "azure.storage.blob": ("azure-storage-blob",),
+    "boto3": ("boto3",),
+    "bs4": ("beautifulsoup4", "bs4"),
+    "chromadb": ("chromadb",),
+    "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "docx": ("python-docx",),
+    "dotenv": ("python-dotenv",),
+    "faiss": ("faiss-cpu", "faiss-gpu"),
+    "fitz": ("pymupdf",),
+    "langchain": ("langchain",),
+    "langchain_community": ("langchain-community",),
+    "langchain_openai": ("langchain-openai",),
+    "langgraph": ("langgraph",),
+    "llama_index": ("llama-index", "llama-index-core"),
+    "lxml": ("lxml",),
+    "matplotlib": ("matplotlib",),
+    "nltk": ("nltk",),
+    "numpy": ("numpy",),
+    "openpyxl": ("openpyxl",),
+    "pandas": ("pandas",),
+    "polars": ("polars",),
+    "psycopg2": ("psycopg2", "psycopg2-binary"),
+    "pyarrow": ("pyarrow",),
+    "pymongo": ("pymongo",),
+    "pyodbc": ("pyodbc",),
+    "pypdf": ("pypdf",),
+    "qdrant_client": ("qdrant-client",),
+    "rapidfuzz": ("rapidfuzz",),
+    "redis": ("redis",),
+    "scipy": ("scipy",),
+    "semantic_kernel": ("semantic-kernel",),
+    "sentence_transformers": ("sentence-transformers",),
+    "sklearn": ("scikit-learn",),
+    "spacy": ("spacy",),
+    "sqlalchemy": ("sqlalchemy",),
+    "tenacity": ("tenacity",),
+    "torch": ("torch",),
+    "transformers": ("transformers",),
+    "trafilatura": ("trafilatura",),
+}
+
+OFTEN_BROUGHT = frozenset(
+    {"beautifulsoup4", "lxml", "numpy", "pandas", "pillow", "python-dotenv", "scipy", "sqlalchemy", "tenacity", "torch"}
+)
+"""What other packages often require: without a lock nobody can tell whether one of the flow's requirements does."""
+
+
+def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[str, Location]]:
+    """Modules of DISTRIBUTIONS that the code imports as soon as it loads, in the sources that the flow reaches."""
+    waiting = list(_first(flow, sources))
+    seen = set(waiting)
+    while waiting:
+        source = sources[waiting.pop(0)]
+        local = {path for module in source.imported_modules for path in _files(module, sources)}
+        waiting += sorted(local - seen)
+        seen |= local
+        for statement in source.tree.body:  # not those within `try` and `if`, which may be meant to fail
+            for name in _modules(statement):
+                module = next((each for each in DISTRIBUTIONS if f"{name}.".startswith(f"{each}.")), None)
+                if module and not any(_files(name.partition(".")[0], sources)):
+                    yield module, source.location(statement)
+
+
+def mentions(modules: Sequence[str], paths: Mapping[str, Path]) -> bool:
+    """Whether any source has one of the names, be it in a text."""
+    words = re.compile("|".join(rf"\b{re.escape(module)}\b" for module in modules).encode())
+    return any(words.search(paths[target].read_bytes()) for target in paths if target.endswith(".py"))
+
+
+def _first(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[str]:
+    for node in flow.nodes:
+        path = (node.source.path if node.source else None) or ""
+        target = "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
+        if target in sources:
+            yield target
+    if flow.entry:
+        yield from _files(flow.entry.partition(":")[0], sources)
+
+
+def _files(module: str, sources: Mapping[str, ToolSource]) -> Iterator[str]:
+    """The flow's own files that may be what a name in an import means: the module, or the module that has it."""
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        path = "/".join(parts[:end])
+        yield from (each for each in (f"{path}.py", f"{path}/__init__.py") if each in sources)
+
+
+def _modules(statement: ast.stmt) -> Iterator[str]:
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+    elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+        yield from (f"{statement.module}.{alias.name}" for alias in statement.names)

@@ -1,0 +1,66 @@
+"""Findings as files outside this machine name them: paths from the root, lines by their text, fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from flowpack.checks.findings import Finding
+from flowpack.errors import Location
+
+
+def relative_path(path: Path, root: Path) -> str:
+    """From ``root``, with slashes. What lies outside it keeps its ``..``."""
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()
+
+
+def line_of(location: Location) -> str | None:
+    """The line's text; None where the whole file is meant, or there is no such line."""
+    lines = file_lines(location.path)
+    if location.line is None or not 0 < location.line <= len(lines):
+        return None
+    return lines[location.line - 1]
+
+
+def file_lines(path: Path) -> tuple[str, ...]:
+    """No lines where there is no file to read."""
+    try:
+        status = path.stat()
+        return _lines(path, status.st_mtime_ns, status.st_size)
+    except OSError:  # missing, or a folder
+        return ()
+
+
+@lru_cache(maxsize=64)
+def _lines(path: Path, _modified: int, _size: int) -> tuple[str, ...]:
+    """Kept, since findings ask for the same few files again and again; a fix writes them anew in between."""
+    return tuple(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"))
+
+
+def mark_of(finding: Finding, root: Path) -> str:
+    """Stays while lines move and their indentation changes; goes when the line's text or the file's name does.
+
+    A digest, since the line may be the one that holds a secret. A whole file's finding goes by its message.
+    """
+    line = line_of(finding.location)
+    text = finding.message if line is None else " ".join(line.split())
+    parts = (finding.rule.code, relative_path(finding.location.path, root), text)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def fingerprints(findings: Sequence[Finding], root: Path) -> list[str]:
+    """One for each finding, no two alike: equal ones are numbered as they come."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for finding in findings:
+        mark = mark_of(finding, root)
+        seen[mark] += 1
+        numbered.append(f"{mark}-{seen[mark]}")
+    return numbered

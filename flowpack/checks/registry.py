@@ -1,0 +1,73 @@
+"""The rules by code. A rule is a generator of problems; the decorator makes findings of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from flowpack.checks.findings import Edit, Finding, Rule, Severity
+from flowpack.errors import FlowpackError, Location
+
+if TYPE_CHECKING:
+    from flowpack.checks.subject import Subject
+
+_MODULES = ("flow", "templates", "files", "requirements", "connections", "azureml", "deployments")
+
+
+class Problem(NamedTuple):
+    message: str
+    location: Location
+    hint: str | None = None
+    fix: Edit | None = None
+
+    @classmethod
+    def of(cls, error: FlowpackError, otherwise: Location) -> Problem:
+        return cls(error.message, error.location or otherwise, error.hint)
+
+
+Look = Callable[["Subject"], Iterator[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    rule: Rule
+    look: Look
+
+    def findings(self, subject: Subject) -> Iterator[Finding]:
+        """A rule that cannot go on says why, as a finding of its own; the others are not held up by it."""
+        try:
+            for each in self.look(subject):
+                yield Finding(
+                    rule=self.rule, message=each.message, location=each.location, hint=each.hint, fix=each.fix
+                )
+        except FlowpackError as error:
+            told = Problem.of(error, subject.location)
+            yield Finding(rule=self.rule, message=told.message, location=told.location, hint=told.hint)
+        except OSError as error:
+            message = f"'{error.filename}' cannot be read: {error.strerror}"
+            yield Finding(rule=self.rule, message=message, location=subject.location)
+
+
+_checks: list[Check] = []
+
+
+def rule(code: str, name: str, severity: Severity, summary: str) -> Callable[[Look], Look]:
+    def register(look: Look) -> Look:
+        _checks.append(Check(Rule(code, name, severity, summary), look))
+        return look
+
+    return register
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    for name in _MODULES:
+        import_module(f"flowpack.checks.rules.{name}")
+    return tuple(sorted(_checks, key=lambda check: check.rule.code))
+
+
+def all_rules() -> tuple[Rule, ...]:
+    return tuple(check.rule for check in all_checks())

@@ -1,0 +1,196 @@
+"""What was found at a place the last time, for as long as all that was looked at has the same content.
+
+A record names what its findings follow from: the trees and files that were read, and the folders in which modules were
+looked for. Its key sums up their content, not their times, with flowpack's own sources: a new clone in the same folder
+finds the records of the one before. A place whose answer follows from more than that (installed packages, folders that
+code adds to its path, an include that is yet to be made) has no record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import flowpack
+from flowpack.assembly.ignore import why_always_out
+from flowpack.assembly.staging import replace_file
+from flowpack.caches import cache_folder
+from flowpack.checks.discovery import Place
+from flowpack.checks.findings import Edit, Finding
+from flowpack.checks.registry import all_rules
+from flowpack.checks.secrets import LOOKED_AT
+from flowpack.checks.subject import Subject
+from flowpack.checks.values import text_of
+from flowpack.dependencies.target import Platform
+from flowpack.errors import Location
+from flowpack.images.base import BASE_FILE
+
+
+class Records:
+    """The records of one run, which looks at each tree and folder once."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = roots
+        self._seen: dict[tuple[str, str], str] = {}
+
+    def recall(self, place: Place) -> list[Finding] | None:
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            record = json.loads(self._file(place).read_bytes())
+            if record["key"] == self._key(record["looked at"]):
+                return [_finding(each) for each in record["findings"]]
+        return None
+
+    def remember(self, place: Place, subject: Subject, findings: Sequence[Finding]) -> None:
+        if not _follows_from_files(subject):
+            return
+        looked_at = list(_looked_at(place, subject))
+        record = {
+            "key": self._key(looked_at),
+            "looked at": looked_at,
+            "findings": [_document(each) for each in findings],
+        }
+        with contextlib.suppress(OSError):  # a check goes on without a record
+            replace_file(self._file(place), json.dumps(record))
+
+    def _file(self, place: Place) -> Path:
+        """Messages are written from the working directory, so it is part of the name."""
+        named = (place.flow, *place.documents, *self._roots, Path.cwd())
+        return cache_folder("checks") / (hashlib.sha256("\n".join(map(str, named)).encode()).hexdigest() + ".json")
+
+    def _key(self, looked_at: Sequence[Sequence[str]]) -> str:
+        digest = hashlib.sha256(_own_sources().encode())
+        for how, path in looked_at:
+            if (how, path) not in self._seen:
+                self._seen[how, path] = _LOOKS[how](path)
+            digest.update(self._seen[how, path].encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+
+def _follows_from_files(subject: Subject) -> bool:
+    if subject.includes.refused or (subject.file is not None and subject.folder is None):
+        return False  # what is wrong or missing may be put right anywhere
+    if any(node.source and node.source.tool for node in (subject.flow.nodes if subject.flow else ())):
+        return False
+    sources = (subject.paths[target] for target in subject.paths if target.endswith(".py"))
+    return not any(b"sys.path" in text or b"addsitedir" in text for text in (path.read_bytes() for path in sources))
+
+
+def _looked_at(place: Place, subject: Subject) -> Iterator[tuple[str, str]]:
+    """Pairs of how a path was looked at, and the path."""
+    sources = subject.folder.sources if subject.folder else (place.flow.parent,) if place.flow else ()
+    for path in sources:
+        yield ("tree" if path.is_dir() else "file"), str(path)
+    if place.flow:
+        project = subject.roots.folders[0]
+        above = [each for each in place.flow.parent.parents if each == project or project in each.parents]
+        for each in above:
+            yield "listing", str(each)
+            yield "file", str(each / BASE_FILE)
+        yield "listing", str(project / "src")
+    for document in subject.documents:
+        yield "file", str(document.path)
+        yield "listing", str(document.path.parent)
+        model = text_of(document.model_path)
+        if model:
+            yield "file", str(document.path.parent / model)
+
+
+@cache
+def _own_sources() -> str:
+    """The rules, the Python that parses sources, and the platform that a lock is for."""
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {Platform.of_this_machine()}".encode())
+    folder = Path(flowpack.__file__).parent
+    for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.txt"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _tree(folder: str) -> str:
+    """All that may be in a standalone folder: names, modes and content, with the ignore files that rule over it."""
+    digest = hashlib.sha256()
+    waiting, seen = [folder], set()
+    while waiting:
+        for entry in _entries(waiting.pop()):
+            always_out = why_always_out(entry.name)
+            if entry.is_dir():
+                real = os.path.realpath(entry.path)  # links are followed, as assembling follows them
+                if always_out is None and real not in seen:
+                    seen.add(real)
+                    waiting.append(entry.path)
+                digest.update(f"{entry.path}/\n".encode(errors="surrogateescape"))
+            elif always_out is None or always_out == "ignore file" or entry.name.startswith(".env"):
+                digest.update(f"{entry.path} {_content(entry.path)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _content(path: str) -> str:
+    """Of a file that is larger than any rule reads its size and what a rule might read; of a folder its names."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  (one of thousands)
+        with open(path, "rb") as file:  # noqa: PTH123  (one of thousands)
+            head = file.read(LOOKED_AT + 1)
+    except IsADirectoryError:
+        return _listing(path)
+    except OSError as error:
+        return f"{error.errno}"
+    return f"{found.st_size} {found.st_mode:o} {hashlib.sha256(head).hexdigest()}"
+
+
+def _listing(folder: str) -> str:
+    """The names in a folder and in the folders in it: what says whether a module lies there."""
+    return "\n".join(_names(folder, depth=2))
+
+
+def _names(folder: str, depth: int) -> Iterator[str]:
+    try:
+        entries = _entries(folder)
+    except OSError:
+        return
+    for entry in entries:
+        if why_always_out(entry.name) is None:
+            yield entry.path
+            if depth > 1 and entry.is_dir():
+                yield from _names(entry.path, depth - 1)
+
+
+_LOOKS = {"tree": _tree, "file": _content, "listing": _listing}
+
+
+def _document(finding: Finding) -> dict[str, Any]:
+    where, edit = finding.location, finding.fix
+    return {
+        "code": finding.rule.code,
+        "message": finding.message,
+        "where": [str(where.path), where.line, where.column],
+        "hint": finding.hint,
+        "fix": edit and [str(edit.path), edit.first, edit.last, list(edit.lines)],
+    }
+
+
+def _finding(document: dict[str, Any]) -> Finding:
+    path, line, column = document["where"]
+    edit = document["fix"]
+    return Finding(
+        rule=_rules()[document["code"]],
+        message=document["message"],
+        location=Location(Path(path), line, column),
+        hint=document["hint"],
+        fix=edit and Edit(path=Path(edit[0]), first=edit[1], last=edit[2], lines=tuple(edit[3])),
+    )
+
+
+@cache
+def _rules() -> dict[str, Any]:
+    return {rule.code: rule for rule in all_rules()}

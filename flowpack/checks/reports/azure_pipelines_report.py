@@ -1,0 +1,33 @@
+"""Logging commands: Azure Pipelines lists each finding among the run's issues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowpack.checks.findings import Finding
+from flowpack.checks.places import relative_path
+
+
+def render(findings: Sequence[Finding], *, root: Path) -> str:
+    return "\n".join(_command(finding, root) for finding in findings)
+
+
+def _command(finding: Finding, root: Path) -> str:
+    rule, where = finding.rule, finding.location
+    properties: dict[str, object] = {"type": rule.severity.value, "sourcepath": relative_path(where.path, root)}
+    if where.line is not None:
+        properties["linenumber"] = where.line
+        properties |= {"columnnumber": where.column} if where.column is not None else {}
+    properties["code"] = rule.code
+    written = ";".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    text = f"{rule.name}: {finding.message}" + (f"\nhint: {finding.hint}" if finding.hint else "")
+    return f"##vso[task.logissue {written};]{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%AZP25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace("]", "%5D").replace(";", "%3B")

@@ -1,0 +1,33 @@
+"""Workflow commands: GitHub shows each finding at its line in the pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowpack.checks.findings import Finding
+from flowpack.checks.places import relative_path
+
+
+def render(findings: Sequence[Finding], *, root: Path) -> str:
+    return "\n".join(_command(finding, root) for finding in findings)
+
+
+def _command(finding: Finding, root: Path) -> str:
+    rule, where = finding.rule, finding.location
+    properties: dict[str, object] = {"file": relative_path(where.path, root)}
+    if where.line is not None:
+        properties["line"] = where.line
+        properties |= {"col": where.column} if where.column is not None else {}
+    properties["title"] = f"{rule.code} {rule.name}"
+    written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    text = finding.message + (f"\nhint: {finding.hint}" if finding.hint else "")
+    return f"::{rule.severity.value} {written}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

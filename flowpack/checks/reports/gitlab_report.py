@@ -1,0 +1,29 @@
+"""GitLab's code quality report: a merge request shows what it adds and what it mends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.places import fingerprints, relative_path
+
+_SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor"}
+
+
+def render(findings: Sequence[Finding], *, root: Path) -> str:
+    issues = [
+        {
+            "description": finding.message + (f" (hint: {finding.hint})" if finding.hint else ""),
+            "check_name": finding.rule.code,
+            "fingerprint": mark,
+            "severity": _SEVERITIES[finding.rule.severity],
+            "location": {
+                "path": relative_path(finding.location.path, root),
+                "lines": {"begin": finding.location.line or 1},
+            },
+        }
+        for finding, mark in zip(findings, fingerprints(findings, root), strict=True)
+    ]
+    return json.dumps(issues, indent=2, ensure_ascii=False)

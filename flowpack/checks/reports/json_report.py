@@ -1,0 +1,38 @@
+"""For a program of the user's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.places import fingerprints, relative_path
+
+
+def render(findings: Sequence[Finding], *, root: Path) -> str:
+    marks = fingerprints(findings, root)
+    document = {
+        **{f"{each.value}s": sum(finding.rule.severity is each for finding in findings) for each in Severity},
+        "findings": [_finding(*each, root) for each in zip(findings, marks, strict=True)],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _finding(finding: Finding, mark: str, root: Path) -> dict[str, Any]:
+    rule, where, fix = finding.rule, finding.location, finding.fix
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "message": finding.message,
+        "file": relative_path(where.path, root),
+        "line": where.line,
+        "column": where.column,
+        "hint": finding.hint,
+        "fix": {"file": relative_path(fix.path, root), "first": fix.first, "last": fix.last, "lines": list(fix.lines)}
+        if fix
+        else None,
+        "fingerprint": mark,
+    }

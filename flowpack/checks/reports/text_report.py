@@ -1,0 +1,68 @@
+"""For a person: each finding's place, what is wrong there, the line with a mark below it, and the hint."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.places import line_of, relative_path
+
+_WIDEST = 160
+"""Columns of a line that are shown: a flow file may hold a whole document in one."""
+
+
+def render(findings: Sequence[Finding], *, root: Path) -> str:
+    lines = [line for finding in findings for line in _lines(finding, root)]
+    return "\n".join([*lines, summary(findings)] if findings else [])
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    counts = Counter(finding.rule.severity for finding in findings)
+    parts = [_counted(counts[severity], severity.value) for severity in Severity if counts[severity]]
+    files = len({finding.location.path for finding in findings})
+    text = f"{' and '.join(parts)} in {_counted(files, 'file')}" if parts else "nothing found"
+    mended = sum(finding.fix is not None for finding in findings)
+    return text + (f"; --fix mends {mended} of them" if mended else "")
+
+
+def _lines(finding: Finding, root: Path) -> Iterator[str]:
+    rule, where = finding.rule, finding.location
+    first, *rest = (_visible(line) for line in finding.message.splitlines() or [""])
+    yield f"{_place(finding, root)}: {rule.severity.value} {rule.code} {rule.name}: {first}"
+    yield from (f"    {line}" for line in rest)
+    line = line_of(where)
+    if line is not None and line.strip():
+        number = str(where.line)
+        yield f"  {number} | {_cut(line)}"
+        if where.column is not None and where.column <= min(len(line) + 1, _WIDEST):
+            yield f"  {' ' * len(number)} | {_blank(line[: where.column - 1])}^"
+    if finding.hint:
+        yield f"  hint: {_visible(finding.hint)}"
+    yield ""
+
+
+def _place(finding: Finding, root: Path) -> str:
+    where = finding.location
+    numbers = (str(number) for number in (where.line, where.column) if number is not None)
+    return ":".join((relative_path(where.path, root), *numbers))
+
+
+def _cut(line: str) -> str:
+    line = _visible(line.rstrip())
+    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
+
+
+def _visible(text: str) -> str:
+    """A file must not steer the terminal that shows it."""
+    return "".join(character if character.isprintable() or character == "\t" else "�" for character in text)
+
+
+def _blank(before: str) -> str:
+    """As wide as what stands there: a tab stays a tab."""
+    return "".join("\t" if character == "\t" else " " for character in before)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

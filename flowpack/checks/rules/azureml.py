@@ -1,0 +1,132 @@
+"""FP501 to FP506: Azure ML's model and endpoint documents, and what azure-ai-ml lets through of them.
+
+The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from flowpack.checks.azure_documents import AzureDocument, Kind
+from flowpack.checks.findings import Severity
+from flowpack.checks.registry import Problem, rule
+from flowpack.checks.subject import Subject
+from flowpack.checks.values import at, fields_of, number_of, text_of
+from flowpack.errors import nearest
+from flowpack.yaml_documents import Value
+
+_NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
+_MODEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
+_PREFIX = "azureml.promptflow."
+_SOURCE = f"{_PREFIX}source_flow_id"
+_CHAT = ("mode", "chat_input", "chat_output")
+_REMOTE = re.compile(r"^(?:azureml|https?|wasbs?|abfss?|runs|mlflow-model):", re.I)
+
+
+@rule("FP501", "azure-document", Severity.ERROR, "A model, endpoint or deployment document cannot be read.")
+def azure_document(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents:
+        if document.error:
+            yield Problem.of(document.error, document.location)
+
+
+@rule("FP502", "endpoint-name", Severity.ERROR, "Azure ML refuses the name of an endpoint or a deployment.")
+def endpoint_name(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.ENDPOINT, Kind.DEPLOYMENT):
+        for key in ("name", "endpoint_name"):
+            value = document.get(key)
+            text = text_of(value)
+            if value is None or text is None or _is_filled_in(text):
+                continue
+            if not _NAME.fullmatch(text) or not 3 <= len(text) <= 32:
+                meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:32].rstrip("-")
+                message = f"'{text}' is no name here: 3 to 32 letters, digits and '-', the first a letter"
+                hint = f"{meant}, for example" if _NAME.fullmatch(meant) and len(meant) > 2 else None
+                yield Problem(message, value.location, hint)
+        yield from _kubernetes_names(document)
+
+
+def _kubernetes_names(document: AzureDocument) -> Iterator[Problem]:
+    name, endpoint = document.name, text_of(document.get("endpoint_name"))
+    if document.is_kubernetes and name and endpoint and len(name + endpoint) > 62:
+        value = document.fields["name"]
+        yield Problem(
+            "on Kubernetes the endpoint's and the deployment's name have 62 characters together", value.location
+        )
+
+
+def _is_filled_in(text: str) -> bool:
+    """A pipeline puts the value there before the document is used."""
+    return any(mark in text for mark in ("${", "{{", "$(", "<", "#{", "__"))
+
+
+@rule("FP503", "traffic", Severity.ERROR, "Traffic sums to more than 100 %, or mirrors too much.")
+def traffic(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.ENDPOINT):
+        for key, most in (("traffic", 100), ("mirror_traffic", 50)):
+            value = document.get(key)
+            shares = [number_of(each) or 0 for each in fields_of(value).values()]
+            if value is None or not shares:
+                continue
+            if sum(shares) > most or min(shares) < 0:
+                yield Problem(f"{key} sums to {sum(shares)} %, and at most {most} % are there", value.location)
+            if key == "mirror_traffic" and len([each for each in shares if each]) > 1:
+                yield Problem("mirrored traffic goes to one deployment", value.location)
+
+
+@rule("FP504", "model-name", Severity.ERROR, "Azure ML refuses the name of a model.")
+def model_name(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.MODEL):
+        value = document.get("name")
+        text = text_of(value)
+        if value is not None and text is not None and not _is_filled_in(text) and not _MODEL_NAME.fullmatch(text):
+            meant = re.sub(r"[^a-zA-Z0-9_]+", "-", text).strip("-_")[:255]
+            message = f"'{text}' is no name for a model: 1 to 255 letters, digits, '-' and '_'"
+            yield Problem(message, value.location, f"{meant}, for example" if meant else None)
+
+
+@rule("FP505", "model-path", Severity.ERROR, "A model's path is missing, or there is nothing at it.")
+def model_path(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.MODEL):
+        if "path" not in document.fields:
+            yield Problem("the model has no path", document.location, "name the standalone flow folder: path: flow")
+    for document in subject.documents_of(Kind.MODEL, Kind.DEPLOYMENT):
+        value = document.model_path
+        text = text_of(value)
+        if value is None or not text or _REMOTE.match(text) or _is_filled_in(text):
+            continue
+        if not (document.path.parent / text).exists():
+            near = nearest(text.rpartition("/")[2], (each.name for each in document.path.parent.iterdir()))
+            hint = f"did you mean '{near}'?" if near else "paths are relative to the document"
+            yield Problem(f"there is nothing at '{text}'", value.location, hint)
+
+
+@rule("FP506", "promptflow-properties", Severity.WARNING, "A flow's model lacks the properties that make it one.")
+def promptflow_properties(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.MODEL):
+        stated = fields_of(document.get("properties"))
+        if not any(key.startswith(_PREFIX) for key in stated) and subject.flow is None:
+            continue  # a model of another kind
+        value = document.get("properties")
+        where = value.location if value else document.location
+        if _SOURCE not in stated:
+            hint = f"{_SOURCE}: {subject.flow.name if subject.flow else '<name of the flow>'}"
+            yield Problem(f"without {_SOURCE} the studio sees no flow, and a request ends after 180 s", where, hint)
+        given = [key for key in _CHAT if _PREFIX + key in stated]
+        if given and len(given) < len(_CHAT):
+            missing = ", ".join(_PREFIX + key for key in _CHAT if key not in given)
+            yield Problem(f"a chat flow has all three properties: {missing} is missing", where)
+        yield from _names(subject, stated)
+
+
+def _names(subject: Subject, stated: dict[str, Value]) -> Iterator[Problem]:
+    if subject.flow is None:
+        return
+    for key, known in (("chat_input", subject.flow.inputs), ("chat_output", subject.flow.outputs)):
+        value = stated.get(_PREFIX + key)
+        name = text_of(at(value)) if value is not None else None
+        if value is not None and name and known and name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean '{near}'?" if near else f"it has: {', '.join(known)}"
+            yield Problem(f"the flow has no {key.removeprefix('chat_')} '{name}'", value.location, hint)

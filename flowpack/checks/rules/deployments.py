@@ -1,0 +1,178 @@
+"""FP521 to FP529: Azure ML's deployment documents, and what azure-ai-ml lets through of them.
+
+The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from flowpack.azureml.model_document import SOURCE_FLOW_ID
+from flowpack.checks.azure_documents import AzureDocument, Kind
+from flowpack.checks.findings import Edit, Severity
+from flowpack.checks.registry import Problem, rule
+from flowpack.checks.subject import Subject
+from flowpack.checks.values import at, number_of, text_of
+from flowpack.yaml_documents import Value
+
+_LONGEST = 300_000
+_LONGEST_OF_OTHERS = 180_000
+_MOST_INSTANCES = 50
+_WORKER_NUMBERS = ("PROMPTFLOW_WORKER_NUM", "PROMPTFLOW_WORKER_THREADS")
+_OF_A_WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
+_ROUTES = {"liveness_route": "/health", "readiness_route": "/health", "scoring_route": "/score"}
+_PORT = 8080
+
+
+def _deployments(subject: Subject) -> Iterator[AzureDocument]:
+    yield from subject.documents_of(Kind.DEPLOYMENT)
+
+
+@rule("FP521", "request-timeout", Severity.ERROR, "A deployment's request timeout is longer than Azure ML allows.")
+def request_timeout(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        value = document.get("request_settings", "request_timeout_ms")
+        number = number_of(value)
+        if value is None or number is None:
+            continue
+        if not 0 < number <= _LONGEST:
+            yield Problem(f"{number} ms is no timeout: it is 1 to {_LONGEST} ms", value.location)
+        elif number > _LONGEST_OF_OTHERS and not document.is_kubernetes and _model_is_no_flow(subject, document):
+            hint = f"add the property {SOURCE_FLOW_ID} to the model: with it {_LONGEST} ms are allowed"
+            yield Problem(f"a model without it waits at most {_LONGEST_OF_OTHERS} ms", value.location, hint)
+
+
+def _model_is_no_flow(subject: Subject, document: AzureDocument) -> bool:
+    """Whether the model that is deployed can be seen here, and does not say which flow it is."""
+    name = (text_of(document.get("model")) or "").removeprefix("azureml:").partition(":")[0].partition("@")[0]
+    seen = [each.properties for each in subject.documents_of(Kind.MODEL) if each.name == name]
+    if document.model_path:
+        seen.append(document.properties)
+    return bool(seen) and not any(SOURCE_FLOW_ID in properties for properties in seen)
+
+
+@rule("FP522", "instance-count", Severity.ERROR, "A deployment has no instances, or more than Azure ML allows.")
+def instance_count(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        value = document.get("instance_count")
+        number = number_of(value)
+        if value is None:
+            yield Problem(
+                "the deployment does not say how many instances it has", document.location, "instance_count: 3"
+            )
+        elif number is not None and number < 1:
+            yield Problem(f"{number} instances serve nothing", value.location, "at least 1; 3 for high availability")
+        elif number is not None and number > _MOST_INSTANCES and not document.is_kubernetes:
+            yield Problem(f"a managed deployment has at most {_MOST_INSTANCES} instances", value.location)
+
+
+@rule("FP523", "variable-not-text", Severity.ERROR, "The value of an environment variable is no string.")
+def variable_not_text(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        for name, value in document.variables.items():
+            if not isinstance(value.data, str):
+                message = f"'{name}' is {value.kind}, and Azure ML takes strings alone"
+                yield Problem(message, value.location, "quote it", _quoted(value))
+
+
+def _quoted(value: Value) -> Edit | None:
+    """The line with quotes around the value, where the line has nothing else that could be meant."""
+    mark, end = value.node.start_mark, value.node.end_mark
+    if mark.line != end.line or value.node.tag.rpartition(":")[2] not in {"int", "float", "bool"}:
+        return None
+    path, line = value.document.path, value.document.text.splitlines()[mark.line]
+    quoted = f'{line[: mark.column]}"{line[mark.column : end.column]}"{line[end.column :]}'
+    return Edit(path=path, first=mark.line + 1, last=mark.line + 1, lines=(quoted,))
+
+
+@rule("FP524", "workers", Severity.ERROR, "The number of workers or threads is none.")
+def workers(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        for name in _WORKER_NUMBERS:
+            value = document.variables.get(name)
+            if value is not None and not re.fullmatch(r"0*[1-9]\d*", str(value.data)):
+                yield Problem(f"{name} is a whole number from 1 on, not '{value.data}'", value.location)
+
+
+@rule("FP525", "prt-config-override", Severity.ERROR, "PRT_CONFIG_OVERRIDE does not say where the deployment is.")
+def prt_config_override(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        value = document.variables.get("PRT_CONFIG_OVERRIDE")
+        text = text_of(value)
+        if value is None or text is None:
+            continue
+        settings = (part.partition("=") for part in text.split(","))
+        pairs = {key.strip(): given.strip() for key, _, given in settings}
+        missing = [f"deployment.{key}" for key in _OF_A_WORKSPACE if not pairs.get(f"deployment.{key}")]
+        if missing:
+            hint = "write deployment.<key>=<value>, with commas between"
+            yield Problem(f"promptflow finds no {', '.join(missing)} here", value.location, hint)
+        for key in ("endpoint_name", "deployment_name"):
+            stated = text_of(document.get("endpoint_name" if key == "endpoint_name" else "name"))
+            given = pairs.get(f"deployment.{key}")
+            if stated and given and _plain(stated) and _plain(given) and given != stated:
+                yield Problem(f"deployment.{key} is '{given}', and the deployment says '{stated}'", value.location)
+
+
+def _plain(text: str) -> bool:
+    return re.fullmatch(r"[\w-]+", text) is not None
+
+
+@rule("FP526", "routes", Severity.ERROR, "The routes of the image are not those that a flow is served at.")
+def routes(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        config = document.get("environment", "inference_config")
+        if config is None or not (document.serves_a_flow or subject.flow):
+            continue
+        for name, path in _ROUTES.items():
+            stated, port = at(config, name, "path"), at(config, name, "port")
+            if stated is not None and stated.data != path:
+                yield Problem(f"a flow answers this at {path}, not at '{stated.data}'", stated.location)
+            if port is not None and port.data != _PORT:
+                yield Problem(f"flowpack's images listen at {_PORT}, not at {port.data}", port.location)
+
+
+@rule("FP527", "evaluation-flow", Severity.ERROR, "An evaluation flow is deployed, which Azure ML does not do.")
+def evaluation_flow(subject: Subject) -> Iterator[Problem]:
+    node = next((node for node in subject.nodes if node.aggregates), None)
+    if node:
+        for document in _deployments(subject):
+            message = f"the flow beside it is an evaluation flow: node '{node.name}' aggregates"
+            yield Problem(message, document.location, "deploy the flow that it evaluates")
+
+
+@rule("FP528", "concurrency", Severity.WARNING, "How many requests an instance takes at a time is left to a default.")
+def concurrency(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        value = document.get("request_settings", "max_concurrent_requests_per_instance")
+        if value is None and (document.serves_a_flow or subject.flow):
+            where = document.get("request_settings")
+            yield Problem(
+                "Microsoft's documents disagree on the default of max_concurrent_requests_per_instance: 1 or 10",
+                where.location if where else document.location,
+                "write it: workers × threads for requests longer than 200 ms",
+            )
+
+
+@rule(
+    "FP529", "response-fields", Severity.ERROR, "PROMPTFLOW_RESPONSE_INCLUDED_FIELDS is no list of the flow's outputs."
+)
+def response_fields(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        value = document.variables.get("PROMPTFLOW_RESPONSE_INCLUDED_FIELDS")
+        text = text_of(value)
+        if value is None or not text:
+            continue
+        try:
+            fields = json.loads(text)
+        except ValueError:
+            fields = None
+        if not isinstance(fields, list):
+            yield Problem(f"'{text}' is no JSON list", value.location, """write '["answer"]', with quotes around it""")
+            continue
+        outputs = subject.flow.outputs if subject.flow else {}
+        unknown = [each for each in fields if outputs and each not in outputs]
+        if unknown:
+            yield Problem(f"the flow has no output '{unknown[0]}'", value.location, f"it has: {', '.join(outputs)}")

@@ -1,0 +1,154 @@
+"""FP201 to FP210: what the standalone folder is made of, and what should not be in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from flowpack.azureml.rules import MAXIMUM_FILES
+from flowpack.checks.findings import Edit, Severity
+from flowpack.checks.registry import Problem, rule
+from flowpack.checks.secrets import secrets_in_file
+from flowpack.checks.subject import Subject
+from flowpack.errors import Location
+from flowpack.flows.local_imports import find_missing_imports
+from flowpack.flows.model import Include
+
+_TOLD = re.compile(r"warning: (?:(?P<path>[^:\n]+):(?P<line>\d+):(?P<column>\d+): )?(?P<text>.*)", re.DOTALL)
+_CLASHES = re.compile(r"' comes from '|are one file on Windows and macOS")
+_BIG = 100 * 1024**2
+_BIG_DATA = 10 * 1024**2
+_DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".sqlite", ".db")
+_FOLDERS = {"node_modules", "site-packages", "bower_components", "wandb", "mlruns"}
+_FILES = (".ipynb", ".log", ".whl", ".bak", ".swp")
+
+
+@rule("FP201", "broken-include", Severity.ERROR, "An additional include names nothing that can be included.")
+def broken_include(subject: Subject) -> Iterator[Problem]:
+    for include, error in subject.includes.refused:
+        if not _is_outside(subject, include.path):
+            yield Problem.of(error, include.location)
+
+
+@rule("FP202", "include-outside-root", Severity.ERROR, "An additional include lies outside the project.")
+def include_outside_root(subject: Subject) -> Iterator[Problem]:
+    for include, error in subject.includes.refused:
+        if _is_outside(subject, include.path):
+            yield Problem.of(error, include.location)
+
+
+def _is_outside(subject: Subject, written: str) -> bool:
+    path = _resolved(subject, written)
+    return path.exists() and not subject.roots.allow(path)
+
+
+def _resolved(subject: Subject, written: str) -> Path:
+    assert subject.file is not None  # noqa: S101  (a flow's include)
+    path = subject.file.parent / written
+    return (path if path.exists() or path.suffix != ".zip" else path.with_suffix("")).resolve()
+
+
+@rule("FP203", "unusable-folder", Severity.ERROR, "The standalone folder cannot be assembled from its sources.")
+def unusable_folder(subject: Subject) -> Iterator[Problem]:
+    if subject.assembled.error:
+        yield Problem.of(subject.assembled.error, subject.location)
+
+
+@rule("FP204", "clashing-files", Severity.WARNING, "Two different files have one place in the standalone folder.")
+def clashing_files(subject: Subject) -> Iterator[Problem]:
+    for line in subject.assembled.told:
+        match = _TOLD.match(line)
+        if match and _CLASHES.search(match["text"]):
+            # Paths in what assembling tells are as shown to a person here.
+            where = Path(match["path"] or "").resolve()
+            location = Location(where, int(match["line"]), int(match["column"])) if match["path"] else subject.location
+            yield Problem(match["text"], location, "rename one of the two")
+
+
+@rule("FP205", "include-twice", Severity.WARNING, "An additional include is named twice.")
+def include_twice(subject: Subject) -> Iterator[Problem]:
+    seen: dict[str, int | None] = {}
+    for include in subject.flow.additional_includes if subject.flow else ():
+        line = include.location.line
+        first = seen.setdefault(include.path, line)
+        if first != line and line is not None:
+            yield Problem(f"'{include.path}' is in line {first} already", include.location, fix=_without(include, line))
+
+
+def _without(include: Include, line: int) -> Edit | None:
+    path = include.location.path
+    text = path.read_text(encoding="utf-8").splitlines()[line - 1]
+    is_an_item_alone = re.fullmatch(rf"\s*-\s+(['\"]?){re.escape(include.path)}\1\s*(?:#.*)?", text)
+    return Edit(path=path, first=line, last=line, lines=()) if is_an_item_alone else None
+
+
+@rule("FP206", "missing-import", Severity.ERROR, "The flow's code imports a module that the standalone folder lacks.")
+def missing_import(subject: Subject) -> Iterator[Problem]:
+    flow = subject.flow
+    if flow is None or subject.folder is None:
+        return
+
+    def required() -> frozenset[str]:
+        return subject.requirements.names if subject.requirements else frozenset()
+
+    for missing in find_missing_imports(flow, subject.paths, subject.roots.folders[0], required):
+        yield Problem(f"the standalone folder lacks the module '{missing.module}'", missing.location, missing.remedy)
+
+
+@rule("FP207", "too-many-files", Severity.ERROR, "A model version has at most 1,500 files.")
+def too_many_files(subject: Subject) -> Iterator[Problem]:
+    if subject.folder and len(subject.folder.files) > MAXIMUM_FILES:
+        below = Counter(path.partition("/")[0] + "/" for path in subject.folder.files if "/" in path)
+        most = ", ".join(f"{name} with {count:,}" for name, count in below.most_common(3))
+        yield Problem(
+            f"the standalone folder has {len(subject.folder.files):,} files, and a model version at most "
+            f"{MAXIMUM_FILES:,}",
+            subject.location,
+            f"most are in {most}: name what is not needed in .flowpackignore",
+        )
+
+
+@rule("FP208", "big-file", Severity.WARNING, "A file of more than 100 MB ships with the flow.")
+def big_file(subject: Subject) -> Iterator[Problem]:
+    for target, source in subject.folder.files.items() if subject.folder else ():
+        if source.size > _BIG:
+            yield Problem(
+                f"'{target}' has {source.size // 2**20:,} MB, in each image and in each model version",
+                subject.where(target),
+                "keep it in a datastore, or name it in .flowpackignore",
+            )
+
+
+@rule("FP209", "secret-in-folder", Severity.ERROR, "A file that ships with the flow holds a secret.")
+def secret_in_folder(subject: Subject) -> Iterator[Problem]:
+    for target in subject.paths:
+        if subject.folder and target == subject.folder.flow.standalone_name:
+            continue  # FP402's
+        if target.rpartition("/")[2].startswith(".env"):
+            hint = "take it out of additional_includes; variables are set where the flow runs"
+            yield Problem(f"'{target}' ships with the flow", subject.where(target), hint)
+            continue
+        for secret in secrets_in_file(subject.paths[target]):
+            hint = "revoke it, take it out, and let a connection or a variable bring it"
+            yield Problem(f"this looks like {secret.kind}", secret.location, hint)
+
+
+@rule("FP210", "should-not-ship", Severity.WARNING, "Data or leftovers that serving does not need ship with the flow.")
+def should_not_ship(subject: Subject) -> Iterator[Problem]:
+    found: dict[str, list[str]] = {}
+    for target, source in subject.folder.files.items() if subject.folder else ():
+        parts = target.split("/")
+        folder = next((part for part in parts[:-1] if part in _FOLDERS or part.endswith(".dist-info")), None)
+        if folder:
+            found.setdefault(f"{folder}/", []).append(target)
+        elif target.endswith(_FILES):
+            found.setdefault(f"*{target[target.rindex('.') :]}", []).append(target)
+        elif target.endswith(_DATA) and source.size > _BIG_DATA:
+            found.setdefault(target, []).append(target)
+    for pattern, targets in found.items():
+        first = targets[0]
+        more = f" and {len(targets) - 1:,} more like it" if len(targets) > 1 else ""
+        message = f"'{first}'{more} ships with the flow, which is served without it"
+        yield Problem(message, subject.where(first), f"name '{pattern}' in .flowpackignore")

@@ -1,0 +1,273 @@
+"""FP101 to FP115: the flow file, its references, and the sources of its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from flowpack.assembly.flow_folder import check_sources
+from flowpack.checks.findings import Severity
+from flowpack.checks.nodes import NodeView, Reference
+from flowpack.checks.registry import Problem, rule
+from flowpack.checks.subject import Subject
+from flowpack.checks.values import at, fields_of, text_of
+from flowpack.errors import FlowpackError, Location, YamlError, nearest
+from flowpack.flows.model import REQUIRED, FlowKind
+from flowpack.flows.python_source import PythonSource
+from flowpack.flows.signatures import read_tools
+from flowpack.flows.tool_sources import ToolSource
+
+
+def _reader_refuses(subject: Subject, kind: FlowKind) -> Iterator[Problem]:
+    error = subject.attempt.error
+    if error and not isinstance(error, YamlError) and _kind(subject) is kind:
+        yield Problem.of(error, subject.location)
+
+
+def _kind(subject: Subject) -> FlowKind:
+    assert subject.file is not None  # noqa: S101  (only a flow's file is refused)
+    if subject.file.suffix == ".prompty":
+        return FlowKind.PROMPTY
+    is_flex = "entry" in subject.root or subject.file.name.startswith("flow.flex.")
+    return FlowKind.FLEX if is_flex else FlowKind.DAG
+
+
+@rule("FP101", "unreadable-flow", Severity.ERROR, "The flow file is no YAML that promptflow reads.")
+def unreadable_flow(subject: Subject) -> Iterator[Problem]:
+    error = subject.attempt.error
+    if isinstance(error, YamlError):
+        yield Problem.of(error, subject.location)
+
+
+@rule("FP102", "flow-structure", Severity.ERROR, "A field of the flow is missing or of another kind.")
+def flow_structure(subject: Subject) -> Iterator[Problem]:
+    yield from _reader_refuses(subject, FlowKind.DAG)
+
+
+@rule(
+    "FP103", "dangling-reference", Severity.ERROR, "A reference names a node or an input that the flow does not have."
+)
+def dangling_reference(subject: Subject) -> Iterator[Problem]:
+    if _is_not_a_dag(subject):
+        return
+    inputs = list(fields_of(subject.root.get("inputs")))
+    nodes = list(dict.fromkeys(node.name for node in subject.nodes))
+    for reference in _references(subject):
+        if reference.input is not None and reference.input not in inputs:
+            yield _dangling(reference, f"the flow has no input '{reference.input}'", reference.input, inputs)
+        elif reference.node is not None and reference.node not in nodes:
+            yield _dangling(reference, f"the flow has no node '{reference.node}'", reference.node, nodes)
+        elif reference.node is not None and reference.section != "output":
+            message = f"a reference to a node reads its output, not its '{reference.section}'"
+            yield Problem(message, reference.value.location, f"write ${{{reference.node}.output}}")
+
+
+def _references(subject: Subject) -> Iterator[Reference]:
+    for node in subject.nodes:
+        yield from node.references()
+    for output in fields_of(subject.root.get("outputs")).values():
+        yield from filter(None, [Reference.read(at(output, "reference"))])
+
+
+def _dangling(reference: Reference, message: str, name: str, known: list[str]) -> Problem:
+    near = nearest(name, known) or (name.partition(".")[0] if name.partition(".")[0] in known else None)
+    hint = f"did you mean '{near}'?" if near else f"it has: {', '.join(known)}" if known else None
+    return Problem(message, reference.value.location, hint)
+
+
+def _is_not_a_dag(subject: Subject) -> bool:
+    return subject.file is None or _kind(subject) is not FlowKind.DAG
+
+
+@rule("FP104", "cycle", Severity.ERROR, "Nodes wait for one another.")
+def cycle(subject: Subject) -> Iterator[Problem]:
+    chosen = {node.name: node for node in subject.nodes if node.chosen}
+    waits_for = {name: _nodes_read(node, chosen) for name, node in chosen.items()}
+    done: set[str] = set()
+    for start in chosen:
+        path = _way_back(start, waits_for, done)
+        if path:
+            done.update(path)
+            way = " → ".join([*path, path[0]])
+            yield Problem(f"each of these nodes waits for the next: {way}", chosen[path[0]].location)
+
+
+def _nodes_read(node: NodeView, known: Mapping[str, NodeView]) -> list[str]:
+    return list(dict.fromkeys(each.node for each in node.references() if each.node is not None and each.node in known))
+
+
+def _way_back(start: str, waits_for: Mapping[str, list[str]], done: set[str]) -> list[str]:
+    """The nodes from ``start`` back to it, none of them done; empty where there is no such way."""
+    waiting = [[start]]
+    seen = {start}
+    while waiting:
+        path = waiting.pop()
+        for name in waits_for[path[-1]]:
+            if name == start and start not in done:
+                return path
+            if name not in seen and name not in done:
+                seen.add(name)
+                waiting.append([*path, name])
+    return []
+
+
+@rule("FP105", "unused-node", Severity.WARNING, "A node runs and nothing reads its output.")
+def unused_node(subject: Subject) -> Iterator[Problem]:
+    outputs = fields_of(subject.root.get("outputs"))
+    wanted = {each.node for each in _references(subject)}
+    known = {None, *(node.name for node in subject.nodes)}
+    if not outputs or not wanted <= known or not all(at(output, "reference") for output in outputs.values()):
+        return  # a reference that is to be mended may be the one that is missing here
+    for node in subject.nodes:
+        if node.chosen and node.name not in wanted and not node.aggregates:
+            yield Problem(
+                f"nothing reads the output of node '{node.name}', which runs for each request",
+                node.location,
+                "take it out, or let an output or another node refer to it",
+            )
+
+
+@rule("FP106", "missing-source", Severity.ERROR, "A node's source is not in the standalone folder.")
+def missing_source(subject: Subject) -> Iterator[Problem]:
+    if subject.flow is None or subject.folder is None:
+        return
+    for node in subject.flow.nodes:
+        try:
+            check_sources((node,), subject.folder)
+        except FlowpackError as error:
+            yield Problem.of(error, node.location)
+
+
+@rule("FP107", "broken-python", Severity.ERROR, "A source that the flow runs cannot be parsed.")
+def broken_python(subject: Subject) -> Iterator[Problem]:
+    for target in dict.fromkeys(filter(None, (_target(node) for node in subject.nodes))):
+        if target.endswith(".py") and target in subject.paths and target not in subject.sources:
+            yield from _syntax_error(subject, target)
+
+
+def _syntax_error(subject: Subject, target: str) -> Iterator[Problem]:
+    path = subject.paths[target]
+    try:
+        PythonSource(path.read_bytes(), path)
+    except SyntaxError as error:
+        yield Problem(f"Python cannot parse this: {error.msg}", Location(path, error.lineno, error.offset))
+    except (ValueError, OSError, RecursionError, MemoryError) as error:
+        yield Problem(f"Python cannot parse this: {error}", Location(path))
+
+
+def _target(node: NodeView) -> str | None:
+    """The node's source as the standalone folder's listing has it."""
+    path = text_of(node.path)
+    return "/".join(part for part in (path or "").replace("\\", "/").split("/") if part not in {"", "."}) or None
+
+
+def _tools_of_nodes(subject: Subject) -> Iterator[tuple[NodeView, str, ToolSource]]:
+    for node in subject.nodes:
+        target = _target(node)
+        if node.type == "python" and target and target in subject.sources:
+            yield node, target, subject.sources[target]
+
+
+@rule("FP108", "tool-count", Severity.ERROR, "A node's source has no function with @tool, or several.")
+def tool_count(subject: Subject) -> Iterator[Problem]:
+    for node, target, source in _tools_of_nodes(subject):
+        tools = read_tools(source)
+        location = node.path.location if node.path else node.location
+        if not tools:
+            yield Problem(f"'{target}' has no function with @tool", location, "from promptflow.core import tool")
+        elif len(tools) > 1:
+            names = ", ".join(tool.name for tool in tools)
+            yield Problem(f"'{target}' has several tools: {names}", location, "one file, one function with @tool")
+
+
+@rule("FP109", "tool-signature", Severity.ERROR, "A node's inputs do not fit the parameters of its tool.")
+def tool_signature(subject: Subject) -> Iterator[Problem]:
+    for node, target, source in _tools_of_nodes(subject):
+        tools = read_tools(source)
+        if len(tools) != 1:
+            continue
+        parameters = tools[0].inputs
+        takes_more = source.tools[0][1].args.kwarg is not None
+        for name, value in node.inputs.items():
+            if name not in parameters and not takes_more:
+                near = nearest(name, [each for each in parameters if each not in node.inputs])
+                known = f"it takes: {', '.join(parameters)}" if parameters else "it takes none"
+                hint = f"did you mean '{near}'?" if near else known
+                yield Problem(f"'{tools[0].name}' in '{target}' has no parameter '{name}'", value.location, hint)
+        required = [name for name, each in parameters.items() if each.default is REQUIRED and name not in node.inputs]
+        # `*args` and `**kwargs` of a tool class's constructor are among the parameters, and nothing asks for them.
+        missing = [name for name in required if name not in {"args", "kwargs"}]
+        if missing:
+            names = ", ".join(f"'{name}'" for name in missing)
+            yield Problem(f"node '{node.name}' gives '{tools[0].name}' in '{target}' no {names}", node.location)
+
+
+@rule(
+    "FP110", "chat-interface", Severity.WARNING, "The chat interface is declared in part: Azure ML sees no chat flow."
+)
+def chat_interface(subject: Subject) -> Iterator[Problem]:
+    flow = subject.flow
+    if flow is None or flow.chat is not None:
+        return
+    inputs = [name for name, each in flow.inputs.items() if each.is_chat_input]
+    outputs = [name for name, each in flow.outputs.items() if each.is_chat_output]
+    if not inputs and not outputs:
+        return
+    missing = [f"{len(inputs) or 'no'} inputs with is_chat_input"] if len(inputs) != 1 else []
+    missing += [f"{len(outputs) or 'no'} outputs with is_chat_output"] if len(outputs) != 1 else []
+    histories = [name for name, each in flow.inputs.items() if each.is_chat_history]
+    named = flow.inputs.get("chat_history")
+    if not histories and not (named and named.is_chat_history is not False):
+        missing.append("no input with is_chat_history")
+    key = "inputs" if inputs else "outputs"
+    value = at(subject.document.root if subject.document else None, key, (inputs or outputs)[0])
+    yield Problem(
+        f"the chat interface is not whole: the flow has {' and '.join(missing)}",
+        value.location if value else subject.location,
+        "a chat flow has one chat input, one chat output and a chat history",
+    )
+
+
+@rule("FP111", "flex-flow", Severity.ERROR, "promptflow does not serve the flex flow as its file and entry state it.")
+def flex_flow(subject: Subject) -> Iterator[Problem]:
+    if subject.attempt.error:
+        yield from _reader_refuses(subject, FlowKind.FLEX)
+
+
+@rule("FP112", "prompty", Severity.ERROR, "promptflow does not serve the prompty as its front matter states it.")
+def prompty(subject: Subject) -> Iterator[Problem]:
+    if subject.attempt.error:
+        yield from _reader_refuses(subject, FlowKind.PROMPTY)
+
+
+@rule("FP113", "node-twice", Severity.ERROR, "Two nodes have one name.")
+def node_twice(subject: Subject) -> Iterator[Problem]:
+    seen: dict[str, Location] = {}
+    for node in subject.nodes:
+        if not node.chosen:
+            continue
+        first = seen.setdefault(node.name, node.location)
+        if first is not node.location:
+            yield Problem(f"there is a node '{node.name}' already, in line {first.line}", node.location, "rename one")
+
+
+@rule("FP114", "aggregation-read", Severity.ERROR, "A node for each request reads one that runs after all of them.")
+def aggregation_read(subject: Subject) -> Iterator[Problem]:
+    aggregating = {node.name for node in subject.nodes if node.aggregates}
+    for node in subject.nodes:
+        for reference in node.references() if not node.aggregates else ():
+            if reference.node in aggregating:
+                yield Problem(
+                    f"node '{node.name}' reads '{reference.node}', which aggregates and runs after it",
+                    reference.value.location,
+                    "set aggregation: true here too, or take it from the other",
+                )
+
+
+@rule("FP115", "output-without-reference", Severity.ERROR, "An output of a DAG flow refers to nothing.")
+def output_without_reference(subject: Subject) -> Iterator[Problem]:
+    if _is_not_a_dag(subject):
+        return
+    for name, output in fields_of(subject.root.get("outputs")).items():
+        # A text that refers to nothing is the output's value, and promptflow takes it so.
+        if output.is_mapping and at(output, "reference") is None:
+            yield Problem(f"the output '{name}' has no reference", output.location, "write reference: ${node.output}")

@@ -1,0 +1,225 @@
+"""FP301 to FP310: the flow's requirements, its lock, and the image that it asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from flowpack.assembly.flow_folder import check_environment
+from flowpack.checks.azure_documents import Kind
+from flowpack.checks.findings import Severity
+from flowpack.checks.import_names import DISTRIBUTIONS, OFTEN_BROUGHT, imports_of, mentions
+from flowpack.checks.registry import Problem, rule
+from flowpack.checks.subject import Subject
+from flowpack.checks.values import text_of
+from flowpack.dependencies.lock_format import LOCK_NAME
+from flowpack.dependencies.lockfile import lock_dependencies
+from flowpack.dependencies.requirement_lines import RequirementLine
+from flowpack.dependencies.serving_needs import ServingNeeds, serving_requirements
+from flowpack.dependencies.slim import MARK
+from flowpack.errors import FlowpackError, Location, LockError, shown_path
+from flowpack.flows.package_needs import needs_sdk, needs_tools
+from flowpack.flows.tool_packages import tools_without_a_requirement
+from flowpack.images.base import BASE_FILE
+
+_RETIRED = re.compile(r"\bpromptflow-(?:runtime-stable|runtime|python)\b")
+_FULL_SDK = {"promptflow", "promptflow-tools", "promptflow-devkit", "promptflow-azure"}
+
+# Seen to break promptflow 1.18.5: what the requirement must leave room for, and why.
+_INCOMPATIBLE = {
+    "opentelemetry-sdk": ("<1.39", "promptflow-tracing imports what opentelemetry-sdk took out in 1.39"),
+    "opentelemetry-api": ("<1.39", "opentelemetry-sdk below 1.39, which promptflow-tracing needs, asks for it"),
+}
+
+
+@rule("FP301", "broken-requirements", Severity.ERROR, "The requirements cannot be read, or cannot be locked.")
+def broken_requirements(subject: Subject) -> Iterator[Problem]:
+    if subject.flow is None or subject.folder is None:
+        return
+    try:
+        check_environment(subject.flow.environment, subject.folder)
+        requirements = subject.read_requirements()
+        if requirements:
+            serving_requirements(ServingNeeds(), requirements)
+    except FlowpackError as error:
+        yield Problem.of(error, subject.location)
+
+
+@rule("FP302", "unpinned", Severity.WARNING, "A requirement leaves its version open, and there is no lock.")
+def unpinned(subject: Subject) -> Iterator[Problem]:
+    if subject.requirements is None or subject.lock_file:
+        return
+    loose = [line for line in subject.requirements.lines if line.pinned is None and not line.public_url]
+    if loose:
+        more = f" (as {len(loose) - 1} more do not)" if len(loose) > 1 else ""
+        yield Problem(
+            f"'{loose[0].text}' does not say which version{more}: each build may get another",
+            loose[0].location,
+            f"`flowpack lock {_source(subject)}` writes {LOCK_NAME}",
+        )
+
+
+@rule("FP303", "stale-lock", Severity.WARNING, "The lock is of other requirements than the flow has now.")
+def stale_lock(subject: Subject) -> Iterator[Problem]:
+    if subject.flow is None or subject.requirements is None or subject.lock is None:
+        return
+    added = subject.lock.sections.get("added for serving", ())
+    needs = ServingNeeds(
+        tools=needs_tools(subject.flow, subject.paths),
+        sdk=needs_sdk(subject.paths),
+        slim=MARK in added,
+        azureml=any("[azureml-serving]" in line for line in added),
+    )
+    try:
+        lock_dependencies(
+            subject.requirements,
+            needs=needs,
+            target=subject.target,
+            existing=subject.lock_file,
+            locked=True,
+            source=_source(subject),
+        )
+    except LockError as error:
+        yield Problem.of(error, subject.location)
+
+
+@rule("FP304", "broken-lock", Severity.ERROR, "The lock was changed by hand, or by a merge.")
+def broken_lock(subject: Subject) -> Iterator[Problem]:
+    if subject.lock_file and subject.lock is None:
+        from flowpack.dependencies.lock_format import parse_lock  # noqa: PLC0415  (a lock is seldom broken)
+
+        hint = f"`flowpack lock {_source(subject)}` makes it again"
+        try:
+            parse_lock(subject.lock_file.read_text(encoding="utf-8"), subject.lock_file)
+        except LockError as error:
+            yield Problem(error.message, error.location or Location(subject.lock_file), hint)
+        except (OSError, UnicodeDecodeError):
+            yield Problem("the lock is no text that can be read", Location(subject.lock_file), hint)
+
+
+def _source(subject: Subject) -> str:
+    assert subject.file is not None  # noqa: S101  (asked for by rules of a flow)
+    return shown_path(subject.file.parent)
+
+
+@rule("FP305", "not-required", Severity.WARNING, "A source imports a package that no requirement names.")
+def not_required(subject: Subject) -> Iterator[Problem]:
+    requirements = subject.requirements
+    if subject.flow is None or requirements is None or requirements.names & _FULL_SDK:
+        return  # the full SDK brings many packages along
+    if needs_tools(subject.flow, subject.paths) or needs_sdk(subject.paths):
+        return
+    if subject.flow.environment.image or subject.flow.environment.setup_sh:
+        return  # which may bring it
+    there = requirements.names | {pin.name for pin in subject.lock.pins} if subject.lock else requirements.names
+    if requirements.lines and not subject.lock:
+        there |= OFTEN_BROUGHT
+    told = set()
+    for module, location in imports_of(subject.flow, subject.sources):
+        wanted = DISTRIBUTIONS[module]
+        if not there & {*wanted} and module not in told:
+            told.add(module)
+            message = f"'{module}' is of the package '{wanted[0]}', which no requirement names"
+            yield Problem(message, location, f"add it to {requirements.name or 'requirements.txt'}")
+
+
+@rule("FP306", "not-used", Severity.WARNING, "A requirement names a package that no source imports.")
+def not_used(subject: Subject) -> Iterator[Problem]:
+    if subject.flow is None or subject.requirements is None:
+        return
+    if any(node.source and node.source.tool for node in subject.flow.nodes):
+        return  # a package's tool may want what it does not require
+    modules: dict[str, list[str]] = {}
+    for module, names in DISTRIBUTIONS.items():
+        for name in names:
+            modules.setdefault(name, []).append(module)
+    for line in subject.requirements.lines:
+        if line.name in modules and not _bounds_another(line) and not mentions(modules[line.name], subject.paths):
+            hint = "take it out: each image pays for it"
+            yield Problem(f"no source of the flow imports '{line.name}'", line.location, hint)
+
+
+def _bounds_another(line: RequirementLine) -> bool:
+    """Whether the line seems to hold back a package that another one brings."""
+    return "<" in line.text or "!=" in line.text or line.marker is not None
+
+
+@rule("FP307", "tools-not-required", Severity.WARNING, "LLM nodes need promptflow-tools, and no requirement names it.")
+def tools_not_required(subject: Subject) -> Iterator[Problem]:
+    requirements = subject.requirements
+    if subject.flow is None or requirements is None or not requirements.name:
+        return
+    if needs_tools(subject.flow, subject.paths) and "promptflow-tools" not in requirements.names:
+        yield Problem(
+            f"'{requirements.name}' does not name promptflow-tools, which the flow's LLM and prompt nodes need",
+            requirements.location or subject.location,
+            "flowpack adds it at a version of its choice, pf and Azure ML's runtime do not",
+        )
+
+
+@rule("FP308", "retired-image", Severity.WARNING, "The flow starts from a prompt flow image that Microsoft retired.")
+def retired_image(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.DEPLOYMENT):
+        value = document.get("environment", "image")
+        if value is not None:
+            yield from _retired(text_of(value) or "", value.location, "name the one that flowpack pushed")
+    flow = subject.flow
+    if flow is None:
+        return
+    instead = "leave it out: flowpack starts from python:<version>-slim, and installs what the flow requires"
+    if flow.environment.image:
+        where = flow.environment.locations.get("image", subject.location)
+        yield from _retired(flow.environment.image, where, instead)
+    base = _base_file(flow.folder, subject.roots.folders[0])
+    lines = base.read_text(encoding="utf-8", errors="replace").splitlines() if base else []
+    for number, line in enumerate(lines, start=1):
+        if base and not line.lstrip().startswith("#"):
+            yield from _retired(line, Location(base, number), instead)
+
+
+def _retired(text: str, where: Location, hint: str) -> Iterator[Problem]:
+    match = _RETIRED.search(text)
+    if match:
+        yield Problem(f"the image {match[0]} gets no updates, and goes away on 2027-04-20", where, hint)
+
+
+def _base_file(folder: Path, root: Path) -> Path | None:
+    """The one that a build of the flow would take."""
+    for each in (folder, *folder.parents):
+        if (each / BASE_FILE).is_file():
+            return each / BASE_FILE
+        if each == root:
+            break
+    return None
+
+
+@rule("FP309", "incompatible-version", Severity.ERROR, "A requirement asks for a version that promptflow fails with.")
+def incompatible_version(subject: Subject) -> Iterator[Problem]:
+    for line in subject.requirements.lines if subject.requirements else ():
+        room, why = _INCOMPATIBLE.get(line.name or "", (None, ""))
+        if room and line.pinned and not _contains(room, line.pinned):
+            yield Problem(f"'{line.text}' breaks promptflow 1.18.5: {why}", line.location, f"{line.name}{room}")
+
+
+def _contains(specifier: str, version: str) -> bool:
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+@rule(
+    "FP310", "tool-package-not-required", Severity.WARNING, "A node's tool is of a package that no requirement names."
+)
+def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
+    requirements = subject.requirements
+    if subject.flow is None or requirements is None:
+        return
+    for node in subject.flow.nodes:
+        where = node.source.location if node.source else node.location
+        for line in tools_without_a_requirement(replace(subject.flow, nodes=(node,)), lambda: requirements.names):
+            yield Problem(line.removeprefix(f"{where}: "), where)

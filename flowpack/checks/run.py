@@ -1,0 +1,95 @@
+"""All places, each with all rules: what has not changed is recalled, many are shared among processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowpack.checks.discovery import Place, find_places
+from flowpack.checks.findings import Finding
+from flowpack.checks.registry import all_checks
+from flowpack.checks.subject import Subject
+
+if TYPE_CHECKING:
+    from flowpack.checks.remembered import Records
+
+_FEW = 24
+"""Places that one process has looked at before others have started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """``findings`` by file and place, each once however many flows share the file; ``recalled`` counts places."""
+
+    places: tuple[Place, ...]
+    findings: tuple[Finding, ...]
+    recalled: int
+
+    @property
+    def flows(self) -> int:
+        return sum(place.flow is not None for place in self.places)
+
+
+def check(
+    sources: Sequence[str], include_roots: Sequence[Path] = (), *, use_cache: bool = True, processes: int | None = None
+) -> Checked:
+    places = find_places(sources)
+    roots = tuple(root.resolve() for root in include_roots)
+    records = _records(roots) if use_cache else None
+    found: list[Finding] = []
+    left: list[Place] = []
+    for place in places:
+        known = records.recall(place) if records else None
+        if known is None:
+            left.append(place)
+        else:
+            found += known
+    found += _look_at(left, roots, records, processes or _processors())
+    unique = dict.fromkeys(found)
+    return Checked(places, tuple(sorted(unique, key=_order)), len(places) - len(left))
+
+
+def look(place: Place, roots: tuple[Path, ...], records: Records | None = None) -> list[Finding]:
+    """What the rules find at one place."""
+    subject = Subject(place, roots)
+    found = [finding for each in all_checks() for finding in each.findings(subject)]
+    if records:
+        records.remember(place, subject, found)
+    return found
+
+
+def _records(roots: tuple[Path, ...]) -> Records:
+    from flowpack.checks.remembered import Records  # noqa: PLC0415  (not where nothing is to be recalled)
+
+    return Records(roots)
+
+
+def _look_at(
+    places: Sequence[Place], roots: tuple[Path, ...], records: Records | None, processes: int
+) -> Iterable[Finding]:
+    if len(places) <= _FEW or processes == 1:
+        return _look_at_batch((places, roots, records))
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  (few flows do without)
+
+    all_checks()  # loaded once, before the processes part
+    with ProcessPoolExecutor(processes) as pool:
+        some = -(-len(places) // (processes * 4))
+        batches = [(places[start : start + some], roots, records) for start in range(0, len(places), some)]
+        return [finding for batch in pool.map(_look_at_batch, batches) for finding in batch]
+
+
+def _look_at_batch(batch: tuple[Sequence[Place], tuple[Path, ...], Records | None]) -> list[Finding]:
+    places, roots, records = batch
+    return [finding for place in places for finding in look(place, roots, records)]
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str, str]:
+    where = finding.location
+    return str(where.path), where.line or 0, where.column or 0, finding.rule.code, finding.message

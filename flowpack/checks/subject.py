@@ -1,0 +1,211 @@
+"""What the rules of one flow see: each part is made when a rule first asks for it, and None where it cannot be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from flowpack.assembly.flow_folder import FlowFolder, merged
+from flowpack.assembly.includes import IncludedSource, included_sources
+from flowpack.assembly.left_out import LeftOut
+from flowpack.assembly.roots import IncludeRoots
+from flowpack.checks.azure_documents import AzureDocument, Kind
+from flowpack.checks.discovery import Place
+from flowpack.checks.nodes import NodeView, nodes_of
+from flowpack.checks.values import fields_of
+from flowpack.dependencies.lock_format import LOCK_NAME, ParsedLock, parse_lock
+from flowpack.dependencies.requirements import Requirements, read_requirements
+from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
+from flowpack.errors import FlowpackError, Location
+from flowpack.flows.connections import Connection, find_connections
+from flowpack.flows.model import Flow, Include
+from flowpack.flows.reader import read_flow
+from flowpack.flows.tool_sources import ToolSource
+from flowpack.yaml_documents import Document, Value, read_document
+
+_TARGET = re.compile(r"Python (\S+) on (\S+)")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of reading a flow: itself, or why not."""
+
+    flow: Flow | None
+    error: FlowpackError | None
+
+
+@dataclass(frozen=True)
+class Includes:
+    """The sources of the includes that are there, and what is wrong with the others."""
+
+    sources: tuple[IncludedSource, ...]
+    refused: tuple[tuple[Include, FlowpackError], ...]
+
+
+@dataclass(frozen=True)
+class Assembled:
+    folder: FlowFolder | None
+    told: tuple[str, ...]
+    error: FlowpackError | None
+
+
+class Subject:
+    def __init__(self, place: Place, include_roots: tuple[Path, ...] = ()) -> None:
+        self.file = place.flow
+        self.roots = IncludeRoots.of((place.flow or place.documents[0]).parent, include_roots)
+        self.location = Location(place.flow or place.documents[0])
+        self._documents = place.documents
+
+    @cached_property
+    def attempt(self) -> Attempt:
+        if self.file is None:
+            return Attempt(None, None)
+        try:
+            return Attempt(read_flow(self.file), None)
+        except FlowpackError as error:
+            return Attempt(None, error)
+
+    @property
+    def flow(self) -> Flow | None:
+        return self.attempt.flow
+
+    @cached_property
+    def document(self) -> Document | None:
+        """The flow's YAML, a prompty's front matter."""
+        if self.file is None:
+            return None
+        try:
+            if self.file.suffix == ".prompty":
+                from flowpack.flows.prompty import read_front_matter  # noqa: PLC0415  (few flows are one)
+
+                return read_front_matter(self.file)
+            return read_document(self.file)
+        except FlowpackError:
+            return None
+
+    @cached_property
+    def root(self) -> Mapping[str, Value]:
+        return fields_of(self.document.root) if self.document else {}
+
+    @cached_property
+    def nodes(self) -> tuple[NodeView, ...]:
+        return tuple(nodes_of(self.root))
+
+    @cached_property
+    def includes(self) -> Includes:
+        flow = self.flow
+        if flow is None:
+            return Includes((), ())
+        sources: list[IncludedSource] = []
+        refused = []
+        for include in flow.additional_includes:
+            try:
+                sources += included_sources(replace(flow, additional_includes=(include,)), self.roots)
+            except FlowpackError as error:
+                refused.append((include, error))
+        return Includes(tuple(sources), tuple(refused))
+
+    @cached_property
+    def assembled(self) -> Assembled:
+        """The standalone folder as far as the includes allow, with what assembling it had to say."""
+        flow = self.flow
+        if flow is None:
+            return Assembled(None, (), None)
+        told: list[str] = []
+        left_out = LeftOut()
+        sources = self.includes.sources
+        try:
+            merge = merged(flow, sources, self.roots, left_out, told.append)
+            merge.check_names()
+        except FlowpackError as error:
+            return Assembled(None, tuple(told), error)
+        folder = FlowFolder(
+            flow=flow,
+            files=dict(sorted(merge.files.items())),
+            included_by=merge.included_by,
+            sources=(flow.folder, *(source.path for source in sources)),
+            left_out=left_out,
+            progress=lambda *_: None,
+        )
+        return Assembled(folder, tuple(told), None)
+
+    @property
+    def folder(self) -> FlowFolder | None:
+        return self.assembled.folder
+
+    @cached_property
+    def paths(self) -> Mapping[str, Path]:
+        return self.folder.paths if self.folder else {}
+
+    def where(self, target: str) -> Location:
+        """Where a message about a file of the standalone folder points to: the include that brings it, or the file."""
+        include = self.folder.included_by.get(target) if self.folder else None
+        return include.location if include else Location(self.paths[target])
+
+    @cached_property
+    def sources(self) -> Mapping[str, ToolSource]:
+        """The folder's Python files that can be parsed."""
+        read = {target: ToolSource.read(self.paths[target]) for target in self.paths if target.endswith(".py")}
+        return {target: source for target, source in read.items() if source}
+
+    @property
+    def lock_file(self) -> Path | None:
+        path = self.file.parent / LOCK_NAME if self.file else None
+        return path if path and path.is_file() else None
+
+    @cached_property
+    def lock(self) -> ParsedLock | None:
+        """None where there is none, or where it is broken."""
+        if self.lock_file is None:
+            return None
+        try:
+            return parse_lock(self.lock_file.read_text(encoding="utf-8"), self.lock_file)
+        except (FlowpackError, OSError, UnicodeDecodeError):
+            return None
+
+    @cached_property
+    def target(self) -> Target:
+        """What the lock is for, else what a build makes without being asked."""
+        stated = _TARGET.fullmatch(self.lock.target or "") if self.lock else None
+        try:
+            return Target.parse(stated[1], stated[2]) if stated else _default_target()
+        except FlowpackError:
+            return _default_target()
+
+    def read_requirements(self) -> Requirements | None:
+        """Raises what is wrong with them."""
+        folder = self.folder
+        if folder is None:
+            return None
+        named = folder.requirements if folder.requirements in folder.files else None
+        requirements = read_requirements(named, folder.paths)
+        if folder.conda_file is None or folder.conda_file not in folder.files:
+            return requirements
+        from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
+
+        return with_conda_file(requirements, folder.conda_file, folder.paths, self.target)
+
+    @cached_property
+    def requirements(self) -> Requirements | None:
+        try:
+            return self.read_requirements()
+        except FlowpackError:
+            return None
+
+    @cached_property
+    def connections(self) -> tuple[Connection, ...]:
+        return find_connections(self.flow, self.paths) if self.flow and self.folder else ()
+
+    @cached_property
+    def documents(self) -> tuple[AzureDocument, ...]:
+        return tuple(map(AzureDocument.read, self._documents))
+
+    def documents_of(self, *kinds: Kind) -> tuple[AzureDocument, ...]:
+        return tuple(each for each in self.documents if each.kind in kinds and each.root)
+
+
+def _default_target() -> Target:
+    return Target.parse(DEFAULT_PYTHON, str(Platform.of_this_machine()))

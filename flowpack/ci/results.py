@@ -1,0 +1,85 @@
+"""What a CI run did with each flow, for the people who look at it and for the jobs that follow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowResult:
+    """``state`` is done, failed or unchanged. Of a flow that failed what was reached before is there.
+
+    ``image`` is the image's name in the engine, ``reference`` names the pushed one by its digest; ``layers`` and
+    ``layers_reused`` are those of the push, ``exit_code`` is that of the error.
+    """
+
+    flow: str
+    source: str
+    state: str = "done"
+    flow_digest: str | None = None
+    image: str | None = None
+    image_id: str | None = None
+    reference: str | None = None
+    size: int | None = None
+    layers: int | None = None
+    layers_reused: int | None = None
+    test: str | None = None
+    model: str | None = None
+    error: str | None = None
+    exit_code: int = 0
+
+
+def outputs(results: Sequence[FlowResult]) -> dict[str, str]:
+    """For the next job: JSON on one line each, as every CI service takes it."""
+    return {
+        "flows": _line([asdict(result) for result in results]),
+        "images": _line({result.flow: result.reference for result in results if result.reference}),
+        "models": _line({result.flow: result.model for result in results if result.model}),
+    }
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def summary(results: Sequence[FlowResult]) -> str:
+    """Markdown: a table of the flows, and below it what failed in its own words."""
+    taken = [result for result in results if result.state != "unchanged"]
+    lines = [f"## flowpack: {_headline(results)}", ""]
+    if taken:
+        lines += ["| Flow | State | Image | Size | Layers reused | Test | Model |", "|---|---|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(map(_cell, _row(result)))} |" for result in taken]
+        lines.append("")
+    for result in taken:
+        if result.error:
+            lines += [f"### {_cell(result.flow)}", "", *(f"    {line}" for line in result.error.splitlines()), ""]
+    return "\n".join(lines)
+
+
+def _headline(results: Sequence[FlowResult]) -> str:
+    states = [result.state for result in results]
+    told = [f"{states.count(state)} {state}" for state in ("done", "failed", "unchanged") if state in states]
+    return f"{len(results)} flow{'' if len(results) == 1 else 's'}, {', '.join(told)}"
+
+
+def _row(result: FlowResult) -> Iterator[str | None]:
+    yield result.flow
+    yield result.state
+    yield result.reference or (f"{result.image} {result.image_id}" if result.image else None)
+    yield f"{result.size / _MEGABYTE:.0f} MB" if result.size else None
+    yield f"{result.layers_reused} of {result.layers}" if result.layers is not None else None
+    yield result.test
+    yield result.model
+
+
+def _cell(text: str | None) -> str:
+    """One line that ends no cell and starts no markup."""
+    if not text:
+        return "–"
+    escaped = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{character}" if character in "\\|`*_[]" else character for character in escaped)

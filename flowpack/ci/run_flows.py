@@ -1,0 +1,220 @@
+"""What CI does with a repository's flows: each is built, tested and, where that is asked for, pushed and registered.
+
+A flow that fails does not keep the others from being looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowpack.azureml.model_request import ModelRequest
+from flowpack.azureml.registry import ModelRegistry
+from flowpack.checks.discovery import find_places
+from flowpack.ci.changed import Changes, changes_since
+from flowpack.ci.results import FlowResult
+from flowpack.errors import FlowpackError, InputError, UsageError, shown_path
+from flowpack.flows.reader import read_flow
+from flowpack.images.engine import Engine
+from flowpack.images.image_record import write_image_record
+from flowpack.images.source_labels import REVISION, source_labels
+from flowpack.pipeline import BuildRequest, Built, ImageRequest, Narrate, assemble_flow, build, register
+from flowpack.running.scoring import sample_input, score
+from flowpack.running.serve import ServeRequest, serve
+from flowpack.running.variables import server_environment
+
+_REVISION_LENGTH = 12
+_PUSHED = re.compile(r"pushed .*: (?P<layers>\d+) layers?, (?P<new>\d+) of them new")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CiRequest:
+    """``build`` says how a flow is built, ``image`` how the image of that name is; ``pattern`` gives the name, with
+    ``{flow}`` and ``{revision}`` to fill in.
+
+    ``registry`` is None where nothing is to be registered; ``output`` keeps the builds, one a flow.
+    """
+
+    sources: Sequence[str]
+    build: Callable[[Path], BuildRequest]
+    image: Callable[[str], ImageRequest]
+    pattern: str = "{flow}:{revision}"
+    changed_since: str | None = None
+    test: bool = True
+    push: bool = False
+    registry: ModelRegistry | None = None
+    output: Path | None = None
+    timeout: float = 120.0
+
+
+def run_flows(request: CiRequest, engine: Callable[[], Engine], narrate: Narrate) -> tuple[FlowResult, ...]:
+    flows = [place.flow for place in find_places(request.sources) if place.flow]
+    names = {flow: _name(flow) for flow in flows}
+    _check_apart(names)
+    changes = _changes(request, narrate)
+    results = []
+    for number, flow in enumerate(flows, 1):
+        narrate(f"── {names[flow]} ({number} of {len(flows)}): {shown_path(flow)}")
+        blank = FlowResult(flow=names[flow], source=shown_path(flow))
+        if changes and not _touched(request.build(flow), changes, narrate):
+            results.append(replace(blank, state="unchanged"))
+            continue
+        results.append(_FlowRun(request, engine, narrate, blank).result(flow))
+    return tuple(results)
+
+
+class _FlowRun:
+    """One flow's way through the steps. Each step adds to the result, which is there when a later one fails."""
+
+    def __init__(self, request: CiRequest, engine: Callable[[], Engine], narrate: Narrate, blank: FlowResult) -> None:
+        self._request = request
+        self._engine = engine
+        self._narrate = narrate
+        self._result = blank
+
+    def result(self, flow: Path) -> FlowResult:
+        try:
+            with _output(self._request.output, self._result.flow) as output:
+                self._steps(flow, output)
+        except FlowpackError as error:
+            self._narrate(f"error: {error}")
+            self._result = replace(self._result, state="failed", error=str(error), exit_code=error.exit_code)
+        return self._result
+
+    def _steps(self, flow: Path, output: Path) -> None:
+        built = self._build(flow, output)
+        if self._request.test:
+            self._result = replace(self._result, test=self._test(built, output))
+        pushed = self._push(built, output) if self._request.push else None
+        if self._request.registry:
+            self._register(flow, output, pushed, self._request.registry)
+
+    def _build(self, flow: Path, output: Path) -> Built:
+        request = self._request
+        wanted = request.image(_image_name(request.pattern, self._result.flow, flow.parent))
+        asked = replace(request.build(flow), output=output)
+        built = build(asked, wanted, engine=self._engine, narrate=self._narrate)
+        assert built.image is not None  # noqa: S101  (an image was asked for)
+        self._result = replace(
+            self._result,
+            flow_digest=built.assembled.folder.digest,
+            image=str(built.image.reference),
+            image_id=built.image.id,
+            size=built.image.size,
+        )
+        return built
+
+    def _test(self, built: Built, output: Path) -> str:
+        """What is missing on this machine is no error of the flow: it is told, and nothing is tested."""
+        environment = server_environment(output)
+        without = [name for name in built.plan.variables if not os.environ.get(name)]
+        if without:
+            return f"not tested: {', '.join(without)} not set"
+        try:
+            sample = sample_input(built.assembled.flow)
+        except InputError as error:
+            if error.location:  # a broken sample, not a missing one
+                raise
+            return f"not tested: {error.message}"
+        assert built.image is not None  # noqa: S101  (an image was asked for)
+        asked = ServeRequest(environment=environment, timeout=self._request.timeout)
+        with serve(built.image.reference, asked, self._narrate) as served:
+            scored = score(served.url, sample, self._request.timeout)
+        told = f"passed in {scored.seconds:.2f} s, healthy after {served.seconds:.1f} s"
+        self._narrate(f"test {told}")
+        return told
+
+    def _push(self, built: Built, output: Path) -> str:
+        assert built.image is not None  # noqa: S101  (an image was asked for)
+        counted = _LayerCount(self._narrate)
+        pushed = self._engine().push(built.image.reference, counted)
+        assert pushed.digest is not None  # noqa: S101  (a push gives it)
+        write_image_record(output, pushed, source_labels(built.assembled.flow.folder))
+        reference = pushed.with_digest(pushed.digest)
+        self._result = replace(self._result, reference=reference, layers=counted.layers, layers_reused=counted.reused)
+        return reference
+
+    def _register(self, flow: Path, output: Path, pushed: str | None, registry: ModelRegistry) -> None:
+        """From the build, so that the model holds what the image holds."""
+        asked = replace(self._request.build(flow), source=output)
+        version = register(asked, ModelRequest(image=pushed), registry, self._narrate).version
+        self._result = replace(self._result, model=f"{version.name}:{version.version}")
+
+
+class _LayerCount:
+    """Passes the narration on, and takes the layers from the push's own last word."""
+
+    layers: int | None = None
+    reused: int | None = None
+
+    def __init__(self, narrate: Narrate) -> None:
+        self._narrate = narrate
+
+    def __call__(self, line: str) -> None:
+        said = _PUSHED.fullmatch(line)
+        if said:
+            self.layers = int(said["layers"])
+            self.reused = self.layers - int(said["new"])
+        self._narrate(line)
+
+
+def _changes(request: CiRequest, narrate: Narrate) -> Changes | None:
+    if not request.changed_since:
+        return None
+    changes = changes_since(request.changed_since, Path.cwd())
+    if changes is None:
+        narrate(f"warning: git has no revision '{request.changed_since}' here: every flow is taken")
+    return changes
+
+
+def _touched(request: BuildRequest, changes: Changes, narrate: Narrate) -> bool:
+    try:
+        path = changes.touch(assemble_flow(request).folder)
+    except FlowpackError:  # the build will tell
+        return True
+    narrate(f"changed: {shown_path(path)}" if path else "unchanged")
+    return path is not None
+
+
+def _name(flow: Path) -> str:
+    try:
+        return read_flow(flow).name
+    except FlowpackError:  # the build will tell
+        return flow.parent.name
+
+
+def _check_apart(names: Mapping[Path, str]) -> None:
+    """Two flows of one name would be versions of one model and tags of one image, in turns."""
+    by_name: dict[str, Path] = {}
+    for flow, name in names.items():
+        other = by_name.setdefault(_repository(name), flow)
+        if other is not flow:
+            raise UsageError(
+                f"two flows are named '{name}': {shown_path(other)} and {shown_path(flow)}",
+                hint="a flow has its folder's name: rename one, or run flowpack ci for each",
+            )
+
+
+def _image_name(pattern: str, name: str, folder: Path) -> str:
+    revision, dash, dirty = source_labels(folder).get(REVISION, "latest").partition("-")
+    tag = revision[:_REVISION_LENGTH] + dash + dirty
+    return pattern.replace("{flow}", _repository(name)).replace("{revision}", tag)
+
+
+def _repository(name: str) -> str:
+    """The flow's name as an image's may be."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "flow"
+
+
+@contextlib.contextmanager
+def _output(kept: Path | None, name: str) -> Iterator[Path]:
+    if kept:
+        yield kept / _repository(name)
+        return
+    with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
+        yield Path(folder) / "build"

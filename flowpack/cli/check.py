@@ -1,0 +1,108 @@
+"""``flowpack check``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flowpack.checks.reports import FORMATS, render
+from flowpack.cli.output import narrator
+from flowpack.errors import UsageError
+
+if TYPE_CHECKING:
+    from flowpack.checks.findings import Finding
+    from flowpack.checks.run import Checked
+
+_BASELINE = Path("flowpack-baseline.json")
+
+
+@click.command("check")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="The report.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--select", multiple=True, metavar="CODES", help="These rules alone: FP103, or FP1 for a group.")
+@click.option("--ignore", multiple=True, metavar="CODES", help="All rules but these.")
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--fix", is_flag=True, help="Mend what can be mended without changing what runs.")
+@click.option(
+    "--baseline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Report only what this file, which --write-baseline wrote, does not have.",
+)
+@click.option("--write-baseline", is_flag=True, help=f"Write the baseline, by default {_BASELINE}, and report nothing.")
+@click.option(
+    "--include-root",
+    "include_roots",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Allow additional includes from this folder too; the project's root is always allowed. Repeatable.",
+)
+@click.option("--no-cache", is_flag=True, help="Look at everything anew.")
+@click.option("--quiet", "-q", is_flag=True, help="No narration on stderr.")
+def command(
+    sources: tuple[str, ...],
+    *,
+    format_: str,
+    as_json: bool,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    strict: bool,
+    fix: bool,
+    baseline: Path | None,
+    write_baseline: bool,
+    include_roots: tuple[Path, ...],
+    no_cache: bool,
+    quiet: bool,
+) -> None:
+    """Say everything about the flows at each SOURCE that can be known before a build.
+
+    SOURCE is a flow, a folder with flows in it (a whole repository), a glob, or an Azure ML document. Exit code 1 where
+    there are errors. The rules: docs/reference/rules.
+    """
+    from flowpack.checks.baseline import Baseline  # noqa: PLC0415  (not for help)
+    from flowpack.checks.findings import Severity  # noqa: PLC0415
+    from flowpack.checks.run import check  # noqa: PLC0415
+
+    if as_json and format_ not in {"text", "json"}:
+        raise UsageError(f"--json and --format {format_} ask for two reports")
+    if fix and write_baseline:
+        raise UsageError("--fix and --write-baseline do not go together", hint="mend first, then write what is left")
+    narrate = narrator(quiet)
+    root = Path.cwd()
+    checked = check(sources, include_roots, use_cache=not no_cache)
+    findings = _wanted(checked, select, ignore)
+    if fix:
+        from flowpack.checks.fixing import fix as mend  # noqa: PLC0415  (seldom asked for)
+
+        narrate(f"mended: {mend(findings)}")
+        checked = check(sources, include_roots, use_cache=not no_cache)
+        findings = _wanted(checked, select, ignore)
+    if write_baseline:
+        path = baseline or _BASELINE
+        path.write_text(Baseline.of(findings, root).text(), encoding="utf-8")
+        narrate(f"known from now on: {len(findings)}")
+        click.echo(path)
+        return
+    if baseline:
+        compared = Baseline.read(baseline).compare(findings, root)
+        findings = compared.new
+        narrate(f"known before: {compared.known}; gone since: {compared.gone}")
+    narrate(f"checked: {checked.flows} flow{'s' * (checked.flows != 1)}")
+    report = render("json" if as_json else format_, findings, root=root)
+    if report:
+        click.echo(report)
+    if any(strict or finding.rule.severity is Severity.ERROR for finding in findings):
+        sys.exit(1)
+
+
+def _wanted(checked: Checked, select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Finding]:
+    from flowpack.checks.registry import all_rules  # noqa: PLC0415  (not for help)
+    from flowpack.checks.selection import Selection  # noqa: PLC0415
+    from flowpack.checks.suppressions import unsuppressed  # noqa: PLC0415
+
+    selection = Selection.parse(select, ignore, [rule.code for rule in all_rules()])
+    return unsuppressed(finding for finding in checked.findings if selection.takes(finding.rule.code))

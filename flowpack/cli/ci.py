@@ -1,0 +1,125 @@
+"""``flowpack ci``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowpack.cli.options import (
+    answer_options,
+    base_options,
+    build_request,
+    engine_options,
+    flow_options,
+    image_request,
+)
+from flowpack.cli.output import answer, narrator
+from flowpack.cli.registry_options import registry_of, registry_options
+from flowpack.errors import UsageError
+
+if TYPE_CHECKING:
+    from flowpack.images.engine import Engine
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("ci")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--changed-since", metavar="REV", help="Take only flows whose files or lock changed since this revision.")
+@click.option(
+    "--image",
+    "image_pattern",
+    metavar="PATTERN",
+    default="{flow}:{revision}",
+    show_default=True,
+    envvar="FLOWPACK_IMAGE",
+    help="Each image's name: REGISTRY/TEAM/{flow}:{revision}.",
+)
+@click.option("--push", is_flag=True, help="Push each image.")
+@click.option("--register", is_flag=True, help="Register each flow as a version of a model.")
+@click.option("--no-test", is_flag=True, help="Do not start the images.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Keep the builds in this folder, one a flow.")
+@click.option("--summary", "summary_file", type=_FILE, help="Append a summary in Markdown to this file.")
+@click.option("--outputs", "outputs_file", type=_FILE, help="Append NAME=VALUE lines for the next job to this file.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an image's start may take, and its answer.",
+)
+@registry_options
+@flow_options
+@base_options
+@engine_options
+@answer_options
+def command(
+    sources: tuple[str, ...],
+    *,
+    changed_since: str | None,
+    image_pattern: str,
+    push: bool,
+    register: bool,
+    no_test: bool,
+    output: Path | None,
+    summary_file: Path | None,
+    outputs_file: Path | None,
+    timeout: float,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """What a CI job does with the flows below each SOURCE: build the image, test it, push it, register the flow.
+
+    A flow that needs variables which are not set, or has no sample, is not tested, and the summary says so. Where one
+    flow fails the others go on; the exit code is the worst of theirs. Prints a line a flow on stdout.
+    """
+    from flowpack.ci.results import outputs, summary  # noqa: PLC0415  (help does without)
+    from flowpack.ci.run_flows import CiRequest, run_flows  # noqa: PLC0415
+
+    if "{flow}" not in image_pattern:
+        raise UsageError(f"--image '{image_pattern}' has no {{flow}}", hint="--image REGISTRY/TEAM/{flow}:{revision}")
+    narrate = narrator(quiet)
+    engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
+    place = {name: options.pop(name) for name in ("registry", "subscription", "resource_group", "workspace_name")}
+    request = CiRequest(
+        sources=sources,
+        build=lambda source: build_request(source, **options),
+        image=lambda tag: image_request(tag, push=False, **engine),
+        pattern=image_pattern,
+        changed_since=changed_since,
+        test=not no_test,
+        push=push,
+        registry=registry_of(place, narrate) if register else None,
+        output=output,
+        timeout=timeout,
+    )
+    results = run_flows(request, _engine, narrate)
+    _append(summary_file, summary(results) + "\n")
+    _append(outputs_file, "".join(f"{name}={value}\n" for name, value in outputs(results).items()))
+    text = "\n".join(
+        "\t".join(part or "-" for part in (r.flow, r.state, r.reference or r.image, r.model)) for r in results
+    )
+    answer({"flows": [asdict(result) for result in results]}, text, as_json)
+    sys.exit(max((result.exit_code for result in results), default=0))
+
+
+@cache
+def _engine() -> Engine:
+    """One for all flows: what the clients can do is asked once."""
+    from flowpack.images.engine import find_engine  # noqa: PLC0415
+
+    return find_engine()
+
+
+def _append(path: Path | None, text: str) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)

@@ -1,0 +1,198 @@
+"""Each rule finds what its failing fixture shows, leaves its passing one alone, and has its place in the reference."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flowpack.checks.findings import Finding, Rule, Severity
+from flowpack.checks.registry import all_rules
+from flowpack.checks.reports import render
+from flowpack.checks.run import check
+from flowpack.dependencies import resolver_choice
+from flowpack.dependencies.lockfile import lock_dependencies
+from flowpack.dependencies.requirements import read_requirements
+from flowpack.dependencies.resolvers import Pin, Question
+from flowpack.dependencies.serving_needs import ServingNeeds
+from flowpack.dependencies.target import Platform, Target
+from tests.checks.rule_projects import CHECKS, project
+from tests.paths import FLOWS, ROOT, write_tree
+
+PAGES = ROOT / "docs" / "reference" / "rules"
+RULES = pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: f"{rule.code}-{rule.name}")
+
+
+def found(folder: Path) -> tuple[Finding, ...]:
+    return check([str(folder)], use_cache=False).findings
+
+
+def codes(folder: Path) -> set[str]:
+    return {finding.rule.code for finding in found(folder)}
+
+
+@RULES
+def test_its_failing_fixture_is_reported_as_expected(
+    rule: Rule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(rule.name, "fails", tmp_path)
+    monkeypatch.chdir(folder)
+    mine = [finding for finding in found(folder) if finding.rule == rule]
+    report = render("text", mine, root=folder).replace(str(folder), "<project>")
+    assert report + "\n" == (CHECKS / rule.name / "expected.txt").read_text()
+
+
+@RULES
+def test_its_passing_fixture_has_neither_it_nor_an_error(rule: Rule, tmp_path: Path) -> None:
+    findings = found(project(rule.name, "passes", tmp_path))
+    assert [each for each in findings if each.rule == rule or each.rule.severity is Severity.ERROR] == []
+
+
+@RULES
+def test_its_page_says_what_why_and_how_to_mend(rule: Rule) -> None:
+    page = next(PAGES.glob(f"{rule.code[:3]}-*.md")).read_text()
+    section = re.search(rf"^## {rule.code} {rule.name}\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+    assert section, "the page has no such heading"
+    for part in ("What", "Why", "Mend"):
+        assert re.search(rf"^\*\*{part}\.\*\* \S", section[1], re.M), part
+
+
+def test_codes_and_names_are_unique_and_well_formed() -> None:
+    rules = all_rules()
+    assert len({rule.code for rule in rules}) == len({rule.name for rule in rules}) == len(rules)
+    assert all(re.fullmatch(r"FP[1-9]\d\d", rule.code) for rule in rules)
+    assert {path.name for path in CHECKS.iterdir()} == {rule.name for rule in rules}
+
+
+def test_no_page_has_a_rule_that_is_not_there() -> None:
+    written = [
+        line[3:] for page in sorted(PAGES.glob("FP*.md")) for line in page.read_text().split("\n") if line[:3] == "## "
+    ]
+    assert written == [f"{rule.code} {rule.name}" for rule in all_rules()]
+
+
+def test_flows_that_build_and_run_have_no_errors() -> None:
+    findings = found(FLOWS)
+    assert [finding for finding in findings if finding.rule.severity is Severity.ERROR] == []
+
+
+@pytest.mark.parametrize("rule", ["dangling-reference", "literal-secret", "variable-not-text"])
+def test_a_flow_that_cannot_be_read_does_not_hide_the_others(rule: str, tmp_path: Path) -> None:
+    folder = project(rule, "fails", tmp_path)
+    before = codes(folder)
+    write_tree(folder / "another", {"flow.dag.yaml": "nodes: [\n"})
+    assert codes(folder) == before | {"FP101"}
+
+
+def test_the_rest_of_a_flow_is_looked_at_where_one_include_is_missing(tmp_path: Path) -> None:
+    folder = project("broken-include", "fails", tmp_path)
+    (folder / "flow" / "count.py").write_text("def count(text): ...\n")
+    assert codes(folder) == {"FP201", "FP108"}
+
+
+def test_every_missing_source_and_include_is_named(tmp_path: Path) -> None:
+    flow = "additional_includes: [../a, ../b]\nnodes:\n"
+    flow += "".join(f"- {{name: {name}, type: python, source: {{path: {name}.py}}}}\n" for name in ("one", "two"))
+    findings = found(write_tree(tmp_path, {"flow/flow.dag.yaml": flow}))
+    assert [finding.rule.code for finding in findings] == ["FP201", "FP201", "FP106", "FP106"]
+
+
+def test_a_variant_that_is_not_the_default_is_looked_at_too(tmp_path: Path) -> None:
+    body = "node: {type: llm, source: {path: ask.jinja2}, connection: c, inputs: {q: '${inputs.%s}'}}"
+    variants = f"{{one: {{{body % 'q'}}}, two: {{{body % 'typo'}}}}}"
+    flow = f"""\
+inputs: {{q: {{type: string}}}}
+outputs: {{a: {{type: string, reference: '${{ask.output}}'}}}}
+nodes: [{{name: ask, use_variants: true}}]
+node_variants: {{ask: {{default_variant_id: one, variants: {variants}}}}}
+"""
+    findings = found(write_tree(tmp_path, {"flow.dag.yaml": flow, "ask.jinja2": "{{q}}"}))
+    assert [(finding.rule.code, finding.location.line) for finding in findings] == [("FP103", 4)]
+
+
+def test_a_fresh_lock_is_not_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ones:
+        name = "ones 1"
+
+        def resolve(self, question: Question) -> tuple[Pin, ...]:
+            names = [str(line.name) for line in question.requirements.lines] + [each.name for each in question.serving]
+            return tuple(Pin(name, "1", (f"sha256:{'0' * 64}",), ("-r requirements.txt",)) for name in names)
+
+    monkeypatch.setattr(resolver_choice, "choose_resolver", lambda *_: Ones())
+    folder = project("unpinned", "fails", tmp_path)
+    requirements = read_requirements("requirements.txt", {"requirements.txt": folder / "requirements.txt"})
+    target = Target("3.12", Platform("linux", "arm64"))
+    lock = lock_dependencies(requirements, needs=ServingNeeds(azureml=True), target=target)
+    (folder / "requirements.lock").write_text(lock.text)
+    assert codes(folder) == set()
+    (folder / "requirements.txt").write_text("flask>=2\n")
+    assert codes(folder) == {"FP303"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ghp_" + "a1B2" * 9, "a GitHub token"),
+        ("sk-proj-" + "Ab1_" * 6 + "T3BlbkFJ" + "Cd2-" * 6, "an OpenAI key"),
+        ("DefaultEndpointsProtocol=https;AccountKey=" + "Ab1+" * 21 + "Zz==", "a key of an Azure storage account"),
+        ("aB1" + "8Q~" + "x1Y2" * 8, "a secret of an Entra application"),
+        ("AKIA" + "Q1W2E3R4T5Y6U7I8", "an AWS access key"),
+    ],
+)
+def test_a_secret_is_named_and_not_shown(text: str, kind: str, tmp_path: Path) -> None:
+    flow = (CHECKS / "tool-count" / "passes").as_posix()
+    subprocess.run(["cp", "-r", flow, str(tmp_path / "flow")], check=True)
+    (tmp_path / "flow" / "settings.ini").write_text(f"[one]\nkey = {text}\n")
+    (finding,) = found(tmp_path)
+    assert (finding.rule.code, finding.location.line) == ("FP209", 2)
+    assert kind in finding.message
+    assert text not in finding.message + str(finding.hint)
+
+
+@pytest.mark.parametrize("text", ["AKIAIOSFODNN7EXAMPLE", "sk-" + "x" * 40, "ghp_" + "x" * 36, "hf_" + "0" * 34])
+def test_a_documented_example_is_no_secret(text: str, tmp_path: Path) -> None:
+    flow = project("tool-count", "passes", tmp_path)
+    (flow / "notes.md").write_text(text)
+    assert codes(flow) == set()
+
+
+def test_documents_of_other_models_are_let_be(tmp_path: Path) -> None:
+    model = "$schema: https://azuremlschemas.azureedge.net/latest/model.schema.json\nname: churn\npath: .\n"
+    deployment = """\
+$schema: https://azuremlschemas.azureedge.net/latest/managedOnlineDeployment.schema.json
+name: blue
+endpoint_name: churn
+instance_count: 1
+environment:
+  inference_config:
+    scoring_route: {path: /predict, port: 5001}
+"""
+    assert codes(write_tree(tmp_path, {"model.yml": model, "deployment.yml": deployment})) == set()
+
+
+def test_names_that_a_pipeline_fills_in_are_let_be(tmp_path: Path) -> None:
+    folder = project("endpoint-name", "passes", tmp_path)
+    path = folder / "deployment.yaml"
+    path.write_text(path.read_text().replace("name: blue", "name: ${{DEPLOYMENT_NAME}}"))
+    assert codes(folder) == set()
+
+
+def test_messages_do_not_depend_on_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        folder = project("dangling-reference", "fails", tmp_path / name)
+        monkeypatch.chdir(folder)
+        reports.append(render("json", found(folder), root=folder))
+    assert reports[0] == reports[1]
+    assert str(tmp_path) not in reports[0]
+    assert os.sep in str(tmp_path)
+
+
+def test_the_table_of_rules_is_fresh() -> None:
+    rows = [f"| {each.code} | {each.name} | {each.severity.value} | {each.summary} |" for each in all_rules()]
+    written = [line for line in (PAGES / "README.md").read_text().splitlines() if line.startswith("| FP")]
+    assert written == rows

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+
+from flowpack.ci.results import FlowResult, outputs, summary
+from flowpack.ci.run_flows import _LayerCount
+from flowpack.images.push import PushProgress
+
+DONE = FlowResult(
+    flow="chat",
+    source="flows/chat",
+    reference="localhost:5000/chat@sha256:1",
+    size=123_400_000,
+    layers=9,
+    layers_reused=7,
+    test="passed in 0.10 s",
+    model="chat:3",
+)
+FAILED = FlowResult(
+    flow="a|b <i>", source="flows/a", state="failed", error="flow.dag.yaml:1: broken\nhint: mend it", exit_code=1
+)
+UNCHANGED = FlowResult(flow="c", source="flows/c", state="unchanged")
+
+
+def test_the_summary_shows_what_was_done() -> None:
+    lines = summary([DONE, FAILED, UNCHANGED]).splitlines()
+    assert lines[0] == "## flowpack: 3 flows, 1 done, 1 failed, 1 unchanged"
+    assert lines[4:6] == [
+        "| chat | done | localhost:5000/chat@sha256:1 | 123 MB | 7 of 9 | passed in 0.10 s | chat:3 |",
+        "| a\\|b &lt;i> | failed | – | – | – | – | – |",
+    ]
+    assert "    hint: mend it" in lines
+
+
+def test_a_summary_of_nothing_but_unchanged_flows_has_no_table() -> None:
+    assert summary([UNCHANGED]) == "## flowpack: 1 flow, 1 unchanged\n"
+
+
+def test_each_output_is_one_line_of_json() -> None:
+    told = outputs([DONE, FAILED])
+    assert all("\n" not in value for value in told.values())
+    assert json.loads(told["images"]) == {"chat": "localhost:5000/chat@sha256:1"}
+    assert json.loads(told["models"]) == {"chat": "chat:3"}
+    assert [flow["state"] for flow in json.loads(told["flows"])] == ["done", "failed"]
+
+
+def test_layers_are_counted_from_the_words_of_a_push() -> None:
+    progress, told = PushProgress(), list[str]()
+    for layer, state in [("a" * 12, "Pushed"), ("b" * 12, "Layer already exists"), ("c" * 12, "Layer already exists")]:
+        progress.line(f"{layer}: {state}", 0.0)
+    count = _LayerCount(told.append)
+    count(f"pushed localhost:5000/team/chat:1: {progress}")
+    assert (count.layers, count.reused) == (3, 2)
+    assert told

@@ -1,0 +1,147 @@
+"""The files for CI services: valid by the services' own schemas, and their shell scripts parse.
+
+No package on the index carries actionlint for every machine; check-jsonschema carries the schemas.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.paths import ROOT, write_tree
+
+PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def examples(start: str) -> list[str]:
+    found = [example for example in EXAMPLES if example.startswith(start)]
+    assert found
+    return found
+
+
+def check_by_schema(schema: str, *paths: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--regex-variant", "python"]
+    command += ["--builtin-schema", f"vendor.{schema}", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ("github-actions", "action.yml"),
+        ("azure-pipelines", "ci/azure-pipelines.yml"),
+        ("gitlab-ci", "ci/gitlab.yml"),
+    ],
+)
+def test_each_file_is_valid_by_its_schema(schema: str, path: str) -> None:
+    check_by_schema(schema, ROOT / path)
+
+
+@pytest.mark.parametrize(
+    ("schema", "start"), [("github-workflows", "name: "), ("azure-pipelines", "trigger:"), ("gitlab-ci", "include:")]
+)
+def test_the_examples_of_the_page_are_valid(schema: str, start: str, tmp_path: Path) -> None:
+    texts = examples(start)
+    write_tree(tmp_path, {f"{number}.yml": text for number, text in enumerate(texts)})
+    check_by_schema(schema, *sorted(tmp_path.iterdir()))
+
+
+def test_the_examples_give_inputs_that_there_are() -> None:
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
+    workflow = yaml.safe_load(examples("name: flows")[0])
+    given = next(step for step in workflow["jobs"]["flows"]["steps"] if step.get("uses") == "./")["with"]
+    assert set(given) <= set(inputs)
+    assert {name for name, each in inputs.items() if each.get("required")} <= set(given)
+    parameters = yaml.safe_load((ROOT / "ci" / "azure-pipelines.yml").read_text())["parameters"]
+    template = yaml.safe_load(examples("trigger:")[0])["steps"][-1]
+    assert set(template["parameters"]) <= {each["name"] for each in parameters}
+    variables = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text())["variables"]
+    assert set(yaml.safe_load(examples("include:")[0])["variables"]) <= set(variables)
+
+
+def scripts() -> dict[str, str]:
+    action = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    azure = yaml.safe_load((ROOT / "ci" / "azure-pipelines.yml").read_text())["steps"]
+    gitlab = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text())
+    found = {f"action.yml: {step['name']}": step["run"] for step in action if "run" in step}
+    found |= {f"azure-pipelines.yml: {step['displayName']}": step["bash"] for step in azure if "bash" in step}
+    return found | {f"gitlab.yml: {name}": job["script"][0] for name, job in gitlab.items() if "script" in job}
+
+
+@pytest.mark.parametrize("name", scripts())
+def test_each_script_parses_and_takes_values_as_variables_alone(name: str) -> None:
+    """An expression that a service writes into a script is a way in for whoever names a branch."""
+    script = scripts()[name]
+    assert "${{" not in script
+    assert "$(" not in script
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash")
+    done = subprocess.run(("bash", "-n"), input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_hook_names_a_command_and_what_it_looks_at() -> None:
+    hooks: list[dict[str, Any]] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert [hook["id"] for hook in hooks] == ["flowpack-check"]
+    (hook,) = hooks
+    assert {"name", "entry", "language"} <= set(hook)
+    assert hook["entry"] == "flowpack check"
+    for path in ("flows/a/flow.dag.yaml", "flows/a/ask.py", "flows/a/ask.jinja2", "a.prompty", "requirements.txt"):
+        assert re.search(hook["files"], path)
+    assert f"id: {hook['id']}" in PAGE
+
+
+@pytest.mark.parametrize("publishes", [False, True], ids=["a branch", "main"])
+@pytest.mark.parametrize("service", ["azure", "gitlab"])
+def test_the_step_that_builds_hands_on_what_it_can_and_keeps_the_exit_code(
+    service: str, publishes: bool, tmp_path: Path
+) -> None:
+    """On a flow that cannot be read, so that no engine is needed; action.yml runs in tests/integration."""
+    write_tree(tmp_path, {"flows/my chat/flow.dag.yaml": "nodes: [\n"})
+    branch = "main" if publishes else "feature"
+    if service == "azure":
+        script = scripts()["azure-pipelines.yml: Build and test; on the main branch push and register"]
+        variables = {"SOURCES": "flows/my chat\n", "OPTIONS": "--no-test", "MAIN_BRANCH": "main", "REGISTER": "true"}
+        variables |= {"BUILD_SOURCEBRANCH": f"refs/heads/{branch}", "AGENT_TEMPDIRECTORY": str(tmp_path)}
+    else:
+        script = scripts()["gitlab.yml: flowpack-build"]
+        variables = {"FLOWPACK_SOURCES": "flows/my chat", "FLOWPACK_CI_OPTIONS": "--no-test"}
+        variables |= {"FLOWPACK_MAIN_BRANCH": "main", "CI_COMMIT_BRANCH": branch, "FLOWPACK_REGISTER": "true"}
+    write_tree(tmp_path, {"bin/docker": '#!/bin/sh\necho docker "$@"\n', "bin/flowpack": _FLOWPACK})
+    for program in (tmp_path / "bin").iterdir():
+        program.chmod(0o755)
+    variables |= {"FLOWPACK_REGISTRY": f"local:{tmp_path}/models", "CHANGED_SINCE": "", "PYTHON": sys.executable}
+    done = subprocess.run(
+        ("bash", "-c", script),
+        cwd=tmp_path,
+        env={**os.environ, **variables, "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert ("ci flows/my chat" in done.stderr, "--push --register" in done.stderr) == (True, publishes)
+    assert "1 failed" in (tmp_path / "flowpack.md").read_text()
+    if service == "azure":
+        assert f"##vso[task.uploadsummary]{tmp_path}/flowpack.md\n" in done.stdout
+        assert "##vso[task.setvariable variable=images;isOutput=true]{}\n" in done.stdout
+    else:
+        assert "images={}\n" in (tmp_path / "flowpack.env").read_text()
+        assert ("docker login" in done.stdout) is publishes
+
+
+_FLOWPACK = """\
+#!/bin/sh
+echo "$@" >&2
+exec "$PYTHON" -m flowpack "$@"
+"""
