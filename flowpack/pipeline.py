@@ -1,4 +1,4 @@
-"""The story: a flow folder becomes a standalone folder, a lock, a build context, an image, a pushed reference."""
+"""The story: a flow folder becomes a standalone folder, a lock, a build context, a pushed image, a model version."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flowpack.azureml.registration import Registered
     from flowpack.azureml.registry import ModelRegistry
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
+    from flowpack.images.push import PushedImage
     from flowpack.images.reference import ImageReference
 
 Narrate = Callable[[str], None]
@@ -92,7 +93,7 @@ class Built:
     context: BuildContext
     output: Path | None
     image: BuiltImage | None = None
-    pushed: ImageReference | None = None
+    pushed: PushedImage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +346,7 @@ def _built_image(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> BuiltI
         raise
 
 
-def _pushed(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> ImageReference:
+def _pushed(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> PushedImage:
     from flowpack.images.image_record import write_image_record  # noqa: PLC0415  (only a push has one)
 
     pushed = engine.push(wanted.tag, narrate)

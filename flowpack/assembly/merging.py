@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flowpack.assembly.files import FileSource, digest_of
 from flowpack.assembly.names import case_clashes, unfit_names
 from flowpack.errors import InputError, Location, shown_path
 from flowpack.flows.model import Flow, Include
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two different files for one target, of which the last won."""
+
+    message: str
+    location: Location
 
 
 class Merge:
@@ -16,6 +25,7 @@ class Merge:
     def __init__(self, flow: Flow, narrate: Callable[[str], None], *, strict: bool) -> None:
         self.files: dict[str, FileSource] = {}
         self.included_by: dict[str, Include] = {}
+        self.conflicts: list[Conflict] = []
         self._folders: dict[str, str] = {}  # each folder, with one file below it
         self._flow_file = flow.file
         self._standalone_name = flow.standalone_name
@@ -64,6 +74,7 @@ class Merge:
     def _conflict(self, text: str, location: Location) -> None:
         if self._strict:
             raise InputError(text, location=location, hint="rename one of the two, or leave --on-conflict error out")
+        self.conflicts.append(Conflict(text, location))
         self._narrate(f"warning: {location}: {text}")
 
     def _location(self, include: Include | None) -> Location:

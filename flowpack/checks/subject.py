@@ -11,6 +11,7 @@ from pathlib import Path
 from flowpack.assembly.flow_folder import FlowFolder, merged
 from flowpack.assembly.includes import IncludedSource, included_sources
 from flowpack.assembly.left_out import LeftOut
+from flowpack.assembly.merging import Conflict
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.checks.azure_documents import AzureDocument, Kind
 from flowpack.checks.discovery import Place
@@ -47,9 +48,11 @@ class Includes:
 
 @dataclass(frozen=True)
 class Assembled:
+    """The standalone folder with what its sources disagree on, or why there is none."""
+
     folder: FlowFolder | None
-    told: tuple[str, ...]
-    error: FlowpackError | None
+    conflicts: tuple[Conflict, ...] = ()
+    error: FlowpackError | None = None
 
 
 class Subject:
@@ -110,18 +113,17 @@ class Subject:
 
     @cached_property
     def assembled(self) -> Assembled:
-        """The standalone folder as far as the includes allow, with what assembling it had to say."""
+        """As far as the includes allow."""
         flow = self.flow
         if flow is None:
-            return Assembled(None, (), None)
-        told: list[str] = []
+            return Assembled(None)
         left_out = LeftOut()
         sources = self.includes.sources
         try:
-            merge = merged(flow, sources, self.roots, left_out, told.append)
+            merge = merged(flow, sources, self.roots, left_out)
             merge.check_names()
         except FlowpackError as error:
-            return Assembled(None, tuple(told), error)
+            return Assembled(None, error=error)
         folder = FlowFolder(
             flow=flow,
             files=dict(sorted(merge.files.items())),
@@ -130,7 +132,7 @@ class Subject:
             left_out=left_out,
             progress=lambda *_: None,
         )
-        return Assembled(folder, tuple(told), None)
+        return Assembled(folder, tuple(merge.conflicts))
 
     @property
     def folder(self) -> FlowFolder | None:

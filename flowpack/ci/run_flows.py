@@ -29,7 +29,6 @@ from flowpack.running.serve import ServeRequest, serve
 from flowpack.running.variables import server_environment
 
 _REVISION_LENGTH = 12
-_PUSHED = re.compile(r"pushed .*: (?P<layers>\d+) layers?, (?P<new>\d+) of them new")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,36 +130,21 @@ class _FlowRun:
 
     def _push(self, built: Built, output: Path) -> str:
         assert built.image is not None  # noqa: S101  (an image was asked for)
-        counted = _LayerCount(self._narrate)
-        pushed = self._engine().push(built.image.reference, counted)
-        assert pushed.digest is not None  # noqa: S101  (a push gives it)
+        pushed = self._engine().push(built.image.reference, self._narrate)
         write_image_record(output, pushed, source_labels(built.assembled.flow.folder))
-        reference = pushed.with_digest(pushed.digest)
-        self._result = replace(self._result, reference=reference, layers=counted.layers, layers_reused=counted.reused)
-        return reference
+        self._result = replace(
+            self._result,
+            reference=str(pushed),
+            layers=pushed.layers,
+            layers_reused=pushed.layers - pushed.new_layers,
+        )
+        return str(pushed)
 
     def _register(self, flow: Path, output: Path, pushed: str | None, registry: ModelRegistry) -> None:
         """From the build, so that the model holds what the image holds."""
         asked = replace(self._request.build(flow), source=output)
         version = register(asked, ModelRequest(image=pushed), registry, self._narrate).version
         self._result = replace(self._result, model=f"{version.name}:{version.version}")
-
-
-class _LayerCount:
-    """Passes the narration on, and takes the layers from the push's own last word."""
-
-    layers: int | None = None
-    reused: int | None = None
-
-    def __init__(self, narrate: Narrate) -> None:
-        self._narrate = narrate
-
-    def __call__(self, line: str) -> None:
-        said = _PUSHED.fullmatch(line)
-        if said:
-            self.layers = int(said["layers"])
-            self.reused = self.layers - int(said["new"])
-        self._narrate(line)
 
 
 def _changes(request: CiRequest, narrate: Narrate) -> Changes | None:

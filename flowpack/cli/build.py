@@ -25,7 +25,6 @@ from flowpack.pipeline import BuildRequest, Built, Narrate, build
 
 if TYPE_CHECKING:
     from flowpack.assembly.left_out import Count
-    from flowpack.images.reference import ImageReference
 
 
 @click.command("build")
@@ -129,7 +128,7 @@ def _summary(built: Built) -> str:
 
 def _text(built: Built) -> str:
     if built.pushed:
-        return _pushed(built.pushed)
+        return str(built.pushed)
     return built.image.id if built.image else str(built.output)
 
 
@@ -150,11 +149,5 @@ def _document(built: Built, counts: Sequence[Count]) -> dict[str, Any]:
         "image": {"id": built.image.id, "tag": str(built.image.reference), "size": built.image.size}
         if built.image
         else None,
-        "pushed": _pushed(built.pushed) if built.pushed else None,
+        "pushed": str(built.pushed) if built.pushed else None,
     }
-
-
-def _pushed(reference: ImageReference) -> str:
-    """``registry/repository@sha256:…``: what names the image whatever its tag says later."""
-    assert reference.digest is not None  # noqa: S101  (a push gives it)
-    return reference.with_digest(reference.digest)

@@ -22,7 +22,7 @@ from flowpack.images.build_failure import build_error
 from flowpack.images.build_progress import BuildKitProgress, BuildProgress, ClassicProgress
 from flowpack.images.docker_clients import Builder, DockerClient, classic_builder, find_builder, find_clients
 from flowpack.images.narration import Narrate, narrated
-from flowpack.images.push import push_image
+from flowpack.images.push import PushedImage, push_image
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
 
@@ -58,8 +58,8 @@ class Engine(Protocol):
     def inspect(self, reference: ImageReference) -> BuiltImage | None:
         """The image as the engine has it; None where it has none of that name."""
 
-    def push(self, reference: ImageReference, narrate: Narrate) -> ImageReference:
-        """Sends the image to its registry and gives the reference with the digest that the registry holds it under."""
+    def push(self, reference: ImageReference, narrate: Narrate) -> PushedImage:
+        """Sends the image to its registry and gives the digest that the registry holds it under."""
 
 
 def find_engine(run: Run = process.run) -> DockerEngine:
@@ -103,7 +103,7 @@ class DockerEngine:
     def inspect(self, reference: ImageReference) -> BuiltImage | None:
         return self._inspect(str(reference), reference)
 
-    def push(self, reference: ImageReference, narrate: Narrate = lambda _: None) -> ImageReference:
+    def push(self, reference: ImageReference, narrate: Narrate = lambda _: None) -> PushedImage:
         return push_image(self._run, self.client.program, reference, narrate, sleep=self._sleep)
 
     def _builder_for(self, build: ImageBuild) -> Builder:

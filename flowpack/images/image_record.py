@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowpack.assembly.staging import replace_file
 from flowpack.errors import InputError, Location
-from flowpack.images.reference import ImageReference
+from flowpack.images.push import PushedImage
 from flowpack.images.source_labels import REVISION
 
 IMAGE_RECORD = "image.json"
@@ -23,9 +23,8 @@ class ImageRecord:
     revision: str | None
 
 
-def write_image_record(folder: Path, pushed: ImageReference, labels: Mapping[str, str]) -> None:
-    assert pushed.digest is not None  # noqa: S101  (a push gives it)
-    record = {"reference": pushed.with_digest(pushed.digest), "revision": labels.get(REVISION)}
+def write_image_record(folder: Path, pushed: PushedImage, labels: Mapping[str, str]) -> None:
+    record = {"reference": str(pushed), "revision": labels.get(REVISION)}
     replace_file(folder / IMAGE_RECORD, json.dumps(record, indent=2) + "\n")
 
 

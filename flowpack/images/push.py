@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 
 from flowpack.errors import EngineError, FlowpackError, RegistryError, UsageError
 from flowpack.images.narration import Narrate, narrated
@@ -47,6 +47,20 @@ _PASSING = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PushedImage:
+    """An image in its registry; of its ``layers`` the registry did not have ``new_layers`` before."""
+
+    tag: ImageReference
+    digest: Digest
+    layers: int
+    new_layers: int
+
+    def __str__(self) -> str:
+        """``registry/repository@sha256:…``: what names the image whatever its tag says later."""
+        return self.tag.with_digest(self.digest)
+
+
 def push_image(
     run: Run,
     program: str,
@@ -55,8 +69,8 @@ def push_image(
     *,
     sleep: Callable[[float], None] = time.sleep,
     attempts: int = ATTEMPTS,
-) -> ImageReference:
-    """Gives the reference with its digest; RegistryError in the registry's own words where it refuses or stays away."""
+) -> PushedImage:
+    """RegistryError in the registry's own words where it refuses or stays away."""
     if reference.digest:
         raise UsageError(f"'{reference}' names a digest, and a push needs a tag", hint=f"push {reference.name}:TAG")
     reference = reference.tagged()
@@ -67,7 +81,8 @@ def push_image(
             done = run((program, "push", str(reference)), on_line=on_line)
         if done.returncode == 0:
             narrate(f"pushed {reference}: {layers}")
-            return replace(reference, digest=layers.digest or _digest_in_engine(run, program, reference))
+            digest = layers.digest or _digest_in_engine(run, program, reference)
+            return PushedImage(reference, digest, layers.count, layers.new)
         words = layers.words or done.stderr.strip() or f"the client ended with status {done.returncode}"
         wait = _wait(words, attempt)
         if wait is None:
@@ -127,10 +142,16 @@ class PushProgress:
     def _settled(self) -> int:
         return sum(state.startswith(("Pushed", "Layer already exists", "Mounted")) for state in self._states.values())
 
+    @property
+    def count(self) -> int:
+        return len(self._states)
+
+    @property
+    def new(self) -> int:
+        return sum(state == "Pushed" for state in self._states.values())
+
     def __str__(self) -> str:
-        new = sum(state == "Pushed" for state in self._states.values())
-        layers = "layer" if len(self._states) == 1 else "layers"
-        return f"{len(self._states)} {layers}, {new} of them new"
+        return f"{self.count} layer{'' if self.count == 1 else 's'}, {self.new} of them new"
 
 
 def _wait(words: str, attempt: int) -> float | None:

@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 
 from flowpack.ci.results import FlowResult, outputs, summary
-from flowpack.ci.run_flows import _LayerCount
-from flowpack.images.push import PushProgress
 
 DONE = FlowResult(
     flow="chat",
@@ -42,13 +40,3 @@ def test_each_output_is_one_line_of_json() -> None:
     assert json.loads(told["images"]) == {"chat": "localhost:5000/chat@sha256:1"}
     assert json.loads(told["models"]) == {"chat": "chat:3"}
     assert [flow["state"] for flow in json.loads(told["flows"])] == ["done", "failed"]
-
-
-def test_layers_are_counted_from_the_words_of_a_push() -> None:
-    progress, told = PushProgress(), list[str]()
-    for layer, state in [("a" * 12, "Pushed"), ("b" * 12, "Layer already exists"), ("c" * 12, "Layer already exists")]:
-        progress.line(f"{layer}: {state}", 0.0)
-    count = _LayerCount(told.append)
-    count(f"pushed localhost:5000/team/chat:1: {progress}")
-    assert (count.layers, count.reused) == (3, 2)
-    assert told

@@ -19,7 +19,7 @@ def test_errors_fail_and_the_report_is_all_of_stdout(tmp_path: Path) -> None:
     done = run(project("dangling-reference", "fails", tmp_path), ".", expect=1)
     assert done.stdout.startswith("flow.dag.yaml:7:16: error FP103 dangling-reference: the flow has no node 'cuont'\n")
     assert done.stdout.endswith("2 errors in 1 file\n")
-    assert done.stderr == "1 flows checked\n"
+    assert done.stderr == "checked: 1 flow\n"
 
 
 def test_nothing_found_prints_nothing(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_what_can_be_mended_is(tmp_path: Path) -> None:
     folder = project("variable-not-text", "fails", tmp_path)
     run(folder, ".", expect=1)
     done = run(folder, ".", "--fix")
-    assert (done.stdout, done.stderr) == ("", "mended: 1\n1 flows checked\n")
+    assert (done.stdout, done.stderr) == ("", "mended: 1\nchecked: 1 flow\n")
     assert 'NUM: "4"   # one a core' in (folder / "deployment.yaml").read_text()
 
 

@@ -6,14 +6,16 @@ import pytest
 
 from flowpack.errors import InputError
 from flowpack.images.image_record import ImageRecord, read_image_record, write_image_record
-from flowpack.images.reference import ImageReference
+from flowpack.images.push import PushedImage
+from flowpack.images.reference import Digest, ImageReference
 
-PUSHED = "registry.example/team/chat:1@sha256:" + "a" * 64
+DIGEST = "sha256:" + "a" * 64
 
 
 def test_a_pushed_image_is_found_again_by_its_digest(tmp_path: Path) -> None:
-    write_image_record(tmp_path, ImageReference.parse(PUSHED), {"org.opencontainers.image.revision": "abc"})
-    assert read_image_record(tmp_path) == ImageRecord("registry.example/team/chat@sha256:" + "a" * 64, "abc")
+    pushed = PushedImage(ImageReference.parse("registry.example/team/chat:1"), Digest.parse(DIGEST), 4, 1)
+    write_image_record(tmp_path, pushed, {"org.opencontainers.image.revision": "abc"})
+    assert read_image_record(tmp_path) == ImageRecord(f"registry.example/team/chat@{DIGEST}", "abc")
 
 
 def test_a_build_without_a_push_has_none(tmp_path: Path) -> None:

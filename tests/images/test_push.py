@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowpack.errors import EngineError, FlowpackError, RegistryError
-from flowpack.images.push import PushProgress, push_image
+from flowpack.images.push import PushedImage, PushProgress, push_image
 from flowpack.images.reference import ImageReference
 from flowpack.process import Completed
 
@@ -40,7 +40,7 @@ class Client:
         return Completed(tuple(args), 0 if "sha256:" in output or "[]" in output else 1, output, "")
 
 
-def push(*outputs: str) -> tuple[ImageReference | FlowpackError, list[float]]:
+def push(*outputs: str) -> tuple[PushedImage | FlowpackError, list[float]]:
     waits: list[float] = []
     try:
         return push_image(Client(*outputs), "docker", REFERENCE, sleep=waits.append), waits
@@ -69,8 +69,8 @@ DONE = f"The push refers to repository [registry.example/team/flow]\n1: digest: 
 )
 def test_what_passes_is_tried_again(words: str) -> None:
     pushed, waits = push(words, words, DONE)
-    assert isinstance(pushed, ImageReference)
-    assert str(pushed.digest) == DIGEST
+    assert isinstance(pushed, PushedImage)
+    assert str(pushed) == f"registry.example/team/flow@{DIGEST}"
     assert waits == [1.0, 2.0]
 
 

@@ -12,12 +12,9 @@ from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.secrets import secrets_in_file
 from flowpack.checks.subject import Subject
-from flowpack.errors import Location
 from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.model import Include
 
-_TOLD = re.compile(r"warning: (?:(?P<path>[^:\n]+):(?P<line>\d+):(?P<column>\d+): )?(?P<text>.*)", re.DOTALL)
-_CLASHES = re.compile(r"' comes from '|are one file on Windows and macOS")
 _BIG = 100 * 1024**2
 _BIG_DATA = 10 * 1024**2
 _DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".sqlite", ".db")
@@ -58,13 +55,8 @@ def unusable_folder(subject: Subject) -> Iterator[Problem]:
 
 @rule("FP204", "clashing-files", Severity.WARNING, "Two different files have one place in the standalone folder.")
 def clashing_files(subject: Subject) -> Iterator[Problem]:
-    for line in subject.assembled.told:
-        match = _TOLD.match(line)
-        if match and _CLASHES.search(match["text"]):
-            # Paths in what assembling tells are as shown to a person here.
-            where = Path(match["path"] or "").resolve()
-            location = Location(where, int(match["line"]), int(match["column"])) if match["path"] else subject.location
-            yield Problem(match["text"], location, "rename one of the two")
+    for conflict in subject.assembled.conflicts:
+        yield Problem(conflict.message, conflict.location, "rename one of the two")
 
 
 @rule("FP205", "include-twice", Severity.WARNING, "An additional include is named twice.")
