@@ -1,4 +1,4 @@
-"""FP501 to FP506: Azure ML's model and endpoint documents, and what azure-ai-ml lets through of them.
+"""FP501 to FP508: Azure ML's model and endpoint documents, and what azure-ai-ml lets through of them.
 
 The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
 """
@@ -130,3 +130,31 @@ def _names(subject: Subject, stated: dict[str, Value]) -> Iterator[Problem]:
             near = nearest(name, known)
             hint = f"did you mean '{near}'?" if near else f"it has: {', '.join(known)}"
             yield Problem(f"the flow has no {key.removeprefix('chat_')} '{name}'", value.location, hint)
+
+
+@rule("FP507", "kubernetes-compute", Severity.ERROR, "A Kubernetes endpoint names no compute.")
+def kubernetes_compute(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.ENDPOINT):
+        if document.is_kubernetes and not text_of(document.get("compute")):
+            message = "without compute, azure-ai-ml makes a managed endpoint of this Kubernetes endpoint"
+            yield Problem(message, document.location, "compute: azureml:<attached cluster>")
+
+
+@rule("FP508", "identity", Severity.ERROR, "A user-assigned identity is not the one that the deployment signs in with.")
+def identity(subject: Subject) -> Iterator[Problem]:
+    for endpoint in subject.documents_of(Kind.ENDPOINT):
+        value = endpoint.get("identity")
+        if value is None or text_of(endpoint.get("identity", "type")) != "user_assigned":
+            continue
+        assigned = endpoint.get("identity", "user_assigned_identities")
+        if assigned is not None and isinstance(assigned.data, list) and len(assigned.data) > 1:
+            yield Problem("an endpoint has at most one user-assigned identity", assigned.location)
+        for deployment in subject.documents_of(Kind.DEPLOYMENT):
+            of_it = text_of(deployment.get("endpoint_name")) == endpoint.name
+            if of_it and deployment.serves_a_flow and not deployment.variables.get("AZURE_CLIENT_ID"):
+                where = deployment.get("environment_variables")
+                yield Problem(
+                    f"promptflow does not find the identity of endpoint '{endpoint.name}' by itself",
+                    where.location if where else deployment.location,
+                    "AZURE_CLIENT_ID: <client id of the identity>",
+                )
