@@ -21,14 +21,20 @@ SHARED = {
 }
 
 
+@pytest.fixture(autouse=True)
+def in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is shown as one would write it from the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 def missing(project: Path, source: str, *, left_out: Collection[str] = (), required: Collection[str] = ()) -> list[str]:
-    """What is said of a flow at ``flows/chat`` whose tool has this source, each without the name of the project."""
+    """What is said of a flow at ``flows/chat`` whose tool has this source."""
     write_tree(project, {"flows/chat/flow.dag.yaml": FLOW, "flows/chat/t.py": source, **SHARED})
     folder = project / "flows" / "chat"
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     kept = {target: path for target, path in files.items() if target not in left_out}
     found = find_missing_imports(read_flow(folder), kept, project, lambda: required)
-    return [str(each).replace(f"{project}/", "") for each in found]
+    return [str(each) for each in found]
 
 
 @pytest.mark.parametrize(

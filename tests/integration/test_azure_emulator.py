@@ -406,7 +406,8 @@ def test_a_fault_that_is_none(azure: AzureEmulator) -> None:
 
 def test_no_other_host_is_reached(azure: AzureEmulator, azure_environment: dict[str, str]) -> None:
     with pytest.raises(urllib.error.URLError, match="403"):
-        urllib.request.urlopen("https://example.com", timeout=30)
+        # urlopen keeps the proxies of its first use in this process.
+        urllib.request.build_opener().open("https://example.com", timeout=30)
     assert [(one.method, one.url, one.status) for one in azure.journal] == [("CONNECT", "https://example.com", 403)]
 
 

@@ -136,6 +136,7 @@ def test_a_flex_class(
         monkeypatch.setitem(pf.environment, name, value)
     kind = Kind("flex-class-with-init", tmp_path, stub, given)
     probes = [*scores({"question": "Who wrote it?", "chat_history": []}, {"chat_history": 7}), *routes()]
+    stub.requests.clear()
     with pf.serve(kind.flow, serving_engine) as theirs, kind.serve(chat_image, serving_engine) as ours:
         expected, asked = answers(theirs, probes), taken(stub)
         assert answers(ours, probes) == expected
