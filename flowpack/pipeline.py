@@ -153,7 +153,7 @@ def register(
     place = model_place(planned.document, model.output)
     folder = write_flow(planned.folder, place, planned.document.folder_name)
     registered = register_model(registry, planned.document, folder, narrate)
-    document = write_document(planned.document.as_registered(registered.version), place)
+    document = write_document(registered.version.as_held(planned.document), place)
     return replace(registered, document=document)
 
 

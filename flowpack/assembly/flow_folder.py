@@ -139,8 +139,21 @@ def assemble(
     left_out = LeftOut()
     sources = included_sources(flow, roots)
     merge = merged(flow, sources, roots, left_out, narrate, strict=strict)
+    folder = folder_of(flow, merge, sources, left_out, progress)
+    check_sources(flow.nodes, folder)
+    check_environment(flow.environment, folder)
+    return folder
+
+
+def folder_of(
+    flow: Flow,
+    merge: Merge,
+    sources: Sequence[IncludedSource],
+    left_out: LeftOut,
+    progress: Progress = lambda *_: None,
+) -> FlowFolder:
     merge.check_names()
-    folder = FlowFolder(
+    return FlowFolder(
         flow=flow,
         files=dict(sorted(merge.files.items())),
         included_by=merge.included_by,
@@ -148,9 +161,6 @@ def assemble(
         left_out=left_out,
         progress=progress,
     )
-    check_sources(flow.nodes, folder)
-    check_environment(flow.environment, folder)
-    return folder
 
 
 def merged(

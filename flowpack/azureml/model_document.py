@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from flowpack.yaml_documents import dump
-
-if TYPE_CHECKING:
-    from flowpack.azureml.registry import ModelVersion
 
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/model.schema.json"
 MODEL_FILE = "model.yaml"
@@ -52,10 +49,6 @@ class ModelDocument:
         """
         stated = "".join(f"{name}={value}\n" for name, value in sorted(self.properties.items()))
         return "flow-" + hashlib.sha256(f"{self.flow_digest}\n{stated}".encode()).hexdigest()[:16]
-
-    def as_registered(self, version: ModelVersion) -> ModelDocument:
-        """As the registry holds it, so that azure-ai-ml with this document changes nothing of the version."""
-        return replace(self, version=version.version, tags=version.tags, description=version.description)
 
     def to_dict(self) -> dict[str, Any]:
         fields = {

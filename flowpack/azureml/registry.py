@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,10 @@ class ModelVersion:
     @property
     def promptflow_properties(self) -> dict[str, str]:
         return {name: value for name, value in self.properties.items() if name.startswith(PROMPTFLOW)}
+
+    def as_held(self, document: ModelDocument) -> ModelDocument:
+        """The document as the registry holds it, so that azure-ai-ml with it changes nothing of the version."""
+        return replace(document, version=self.version, tags=self.tags, description=self.description)
 
     def holds(self, document: ModelDocument) -> bool:
         """Whether it is what the document asks for: the same content, and the same properties.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from flowpack.assembly.flow_folder import FlowFolder, merged
+from flowpack.assembly.flow_folder import FlowFolder, folder_of, merged
 from flowpack.assembly.includes import IncludedSource, included_sources
 from flowpack.assembly.left_out import LeftOut
 from flowpack.assembly.merging import Conflict
@@ -121,17 +121,9 @@ class Subject:
         sources = self.includes.sources
         try:
             merge = merged(flow, sources, self.roots, left_out)
-            merge.check_names()
+            folder = folder_of(flow, merge, sources, left_out)
         except FlowpackError as error:
             return Assembled(None, error=error)
-        folder = FlowFolder(
-            flow=flow,
-            files=dict(sorted(merge.files.items())),
-            included_by=merge.included_by,
-            sources=(flow.folder, *(source.path for source in sources)),
-            left_out=left_out,
-            progress=lambda *_: None,
-        )
         return Assembled(folder, tuple(merge.conflicts))
 
     @property
