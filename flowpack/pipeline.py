@@ -31,10 +31,10 @@ from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
 
 if TYPE_CHECKING:
-    from flowpack.azureml.model_plan import ModelSource, PlannedModel
-    from flowpack.azureml.model_request import ModelRequest
-    from flowpack.azureml.registration import Registered
-    from flowpack.azureml.registry import ModelRegistry
+    from flowpack.azureml.models.plan import ModelSource, PlannedModel
+    from flowpack.azureml.models.registration import Registered
+    from flowpack.azureml.models.registry import ModelRegistry
+    from flowpack.azureml.models.request import ModelRequest
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
     from flowpack.images.push import PushedImage
     from flowpack.images.reference import ImageReference
@@ -146,8 +146,8 @@ def register(
 ) -> Registered:
     """From a flow folder, or from what a build wrote, to a version of a model: one that is there, or the next."""
     # A build does without the room of models.
-    from flowpack.azureml.model_folder import model_place, write_document, write_flow  # noqa: PLC0415
-    from flowpack.azureml.registration import register_model  # noqa: PLC0415
+    from flowpack.azureml.models.folder import model_place, write_document, write_flow  # noqa: PLC0415
+    from flowpack.azureml.models.registration import register_model  # noqa: PLC0415
 
     planned = plan_registration(request, model, narrate)
     place = model_place(planned.document, model.output)
@@ -160,8 +160,8 @@ def register(
 def plan_registration(request: BuildRequest, model: ModelRequest, narrate: Narrate = lambda _: None) -> PlannedModel:
     """Everything up to the edge: no registry is asked, nothing is written."""
     from flowpack.azureml.built_flow import is_build, read_build  # noqa: PLC0415
-    from flowpack.azureml.model_folder import check_apart_from  # noqa: PLC0415
-    from flowpack.azureml.model_plan import plan_model  # noqa: PLC0415
+    from flowpack.azureml.models.folder import check_apart_from  # noqa: PLC0415
+    from flowpack.azureml.models.plan import plan_model  # noqa: PLC0415
 
     source = read_build(request.source) if is_build(request.source) else _model_source(request, narrate)
     planned = plan_model(source, model)
@@ -173,7 +173,7 @@ def plan_registration(request: BuildRequest, model: ModelRequest, narrate: Narra
 
 
 def _model_source(request: BuildRequest, narrate: Narrate) -> ModelSource:
-    from flowpack.azureml.model_plan import ModelSource  # noqa: PLC0415
+    from flowpack.azureml.models.plan import ModelSource  # noqa: PLC0415
     from flowpack.images.source_labels import source_revision  # noqa: PLC0415
 
     assembled = assemble_flow(request, narrate)

@@ -14,7 +14,7 @@ from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.left_out import LeftOut
 from flowpack.assembly.sources import file_at
 from flowpack.assembly.staging import MARKER
-from flowpack.azureml.model_plan import ModelSource
+from flowpack.azureml.models.plan import ModelSource
 from flowpack.errors import InputError, Location
 from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow

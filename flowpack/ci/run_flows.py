@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowpack.azureml.model_request import ModelRequest
-from flowpack.azureml.registry import ModelRegistry
+from flowpack.azureml.models.registry import ModelRegistry
+from flowpack.azureml.models.request import ModelRequest
 from flowpack.checks.discovery import find_places
 from flowpack.ci.changed import Changes, changes_since
 from flowpack.ci.results import FlowResult

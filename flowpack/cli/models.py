@@ -11,7 +11,7 @@ from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options
 
 if TYPE_CHECKING:
-    from flowpack.azureml.registry import ModelVersion
+    from flowpack.azureml.models.registry import ModelVersion
 
 
 @click.command("models")
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @answer_options
 def command(name: str | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """List the versions of the model NAME, or of every model that holds a prompt flow, the newest first."""
-    from flowpack.azureml.listing import flow_versions  # noqa: PLC0415
+    from flowpack.azureml.models.listing import flow_versions  # noqa: PLC0415
 
     registry = registry_of(options, narrator(quiet))
     found = flow_versions(registry, name)
@@ -45,7 +45,7 @@ def _document(version: ModelVersion) -> dict[str, Any]:
 
 
 def _row(version: ModelVersion) -> tuple[str, ...]:
-    from flowpack.azureml.model_document import (  # noqa: PLC0415
+    from flowpack.azureml.models.document import (  # noqa: PLC0415
         CHAT_INPUT,
         CHAT_OUTPUT,
         FLOW_DIGEST,

@@ -13,7 +13,7 @@ from flowpack.cli.options import together
 from flowpack.errors import UsageError
 
 if TYPE_CHECKING:
-    from flowpack.azureml.registry import ModelRegistry
+    from flowpack.azureml.models.registry import ModelRegistry
     from flowpack.azureml.workspace import Workspace
 
 registry_options = together(
@@ -70,12 +70,12 @@ def _workspace(named: Mapping[str, str | None]) -> Workspace | None:
 
 
 def _in_azure(workspace: Workspace) -> ModelRegistry:
-    from flowpack.azureml.workspace_registry import WorkspaceRegistry  # noqa: PLC0415
+    from flowpack.azureml.models.workspace_registry import WorkspaceRegistry  # noqa: PLC0415
 
     return WorkspaceRegistry(workspace)
 
 
 def _local(root: Path) -> ModelRegistry:
-    from flowpack.azureml.local_registry import LocalRegistry  # noqa: PLC0415
+    from flowpack.azureml.models.local_registry import LocalRegistry  # noqa: PLC0415
 
     return LocalRegistry(root)

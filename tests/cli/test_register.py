@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.azureml.models import LOCK_DIGEST, build_folder, flow_folder
+from tests.azureml.models.examples import LOCK_DIGEST, build_folder, flow_folder
 from tests.commands import Done, flowpack
 from tests.paths import write_tree
 

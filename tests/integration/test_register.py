@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from flowpack.azureml.registry import ModelRegistry
+from flowpack.azureml.models.registry import ModelRegistry
+from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import find_workspace
-from flowpack.azureml.workspace_registry import WorkspaceRegistry
 from tests.azure_emulator import AzureEmulator
 from tests.azure_emulator.setup import Setup
-from tests.azureml.many_writers import PROCESSES, REGISTRATIONS, Writers
-from tests.azureml.models import build_folder, document, flow_folder
-from tests.azureml.registry_contract import RegistryContract
+from tests.azureml.models.examples import build_folder, document, flow_folder
+from tests.azureml.models.many_writers import PROCESSES, REGISTRATIONS, Writers
+from tests.azureml.models.registry_contract import RegistryContract
 from tests.commands import Done, flowpack
 from tests.integration.azure_parts import use_azure
 from tests.paths import FLOWS, write_tree

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from flowpack.azureml.model_document import SOURCE_FLOW_ID
+from flowpack.azureml.models.document import SOURCE_FLOW_ID
 from flowpack.checks.azure_documents import AzureDocument, Kind
 from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule

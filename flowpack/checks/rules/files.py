@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from flowpack.azureml.rules import MAXIMUM_FILES
+from flowpack.azureml.models.rules import MAXIMUM_FILES
 from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.secrets import secrets_in_file

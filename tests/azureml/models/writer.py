@@ -1,4 +1,4 @@
-"""One of several processes that register flows at the same time: ``python -m tests.azureml.writer PLAN OUT``.
+"""One of several processes that register flows at the same time: ``python -m tests.azureml.models.writer PLAN OUT``.
 
 PLAN is JSON: the registry (a folder, or null for the workspace of the environment) and the flows with their models'
 names. A registration that fails is tried again, as a job is that is run again. Each that went well is a line of OUT.
@@ -10,11 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from flowpack.azureml.local_registry import LocalRegistry
-from flowpack.azureml.model_request import ModelRequest
-from flowpack.azureml.registry import ModelRegistry
+from flowpack.azureml.models.local_registry import LocalRegistry
+from flowpack.azureml.models.registry import ModelRegistry
+from flowpack.azureml.models.request import ModelRequest
+from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import find_workspace
-from flowpack.azureml.workspace_registry import WorkspaceRegistry
 from flowpack.dependencies.target import Target
 from flowpack.errors import AzureError
 from flowpack.pipeline import BuildRequest, register

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from flowpack.azureml.listing import flow_versions
-from flowpack.azureml.model_document import FLOW_DIGEST, SOURCE_FLOW_ID, ModelDocument
-from flowpack.azureml.registration import Registered, register_model
-from flowpack.azureml.registry import ModelRegistry, VersionTaken
+from flowpack.azureml.models.document import FLOW_DIGEST, SOURCE_FLOW_ID, ModelDocument
+from flowpack.azureml.models.listing import flow_versions
+from flowpack.azureml.models.registration import Registered, register_model
+from flowpack.azureml.models.registry import ModelRegistry, VersionTaken
 from flowpack.errors import InputError
-from tests.azureml.models import content_folder, document
+from tests.azureml.models.examples import content_folder, document
 
 
 class RegistryContract:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from flowpack.azureml.model_document import FLOW_DIGEST, PROMPTFLOW, ModelDocument
+from flowpack.azureml.models.document import FLOW_DIGEST, PROMPTFLOW, ModelDocument
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

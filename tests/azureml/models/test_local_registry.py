@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from flowpack.azureml.local_registry import LocalRegistry
-from flowpack.azureml.registration import register_model
-from flowpack.azureml.registry import ModelRegistry
+from flowpack.azureml.models.local_registry import LocalRegistry
+from flowpack.azureml.models.registration import register_model
+from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.errors import AzureError, InputError
-from tests.azureml.models import content_folder, document
-from tests.azureml.registry_contract import RegistryContract
+from tests.azureml.models.examples import content_folder, document
+from tests.azureml.models.registry_contract import RegistryContract
 from tests.paths import ROOT, write_tree
 
 
@@ -55,9 +55,9 @@ def test_kill_9_in_the_middle_leaves_a_whole_version_or_none(tmp_path: Path) -> 
     folder = content_folder(tmp_path, wanted)
     write_tree(folder, {f"many/{number}.txt": "x" * 1000 for number in range(200)})
     code = (
-        "import sys; from pathlib import Path; from tests.azureml.models import document\n"
-        "from flowpack.azureml.local_registry import LocalRegistry\n"
-        "from flowpack.azureml.registration import register_model\n"
+        "import sys; from pathlib import Path; from tests.azureml.models.examples import document\n"
+        "from flowpack.azureml.models.local_registry import LocalRegistry\n"
+        "from flowpack.azureml.models.registration import register_model\n"
         f"register_model(LocalRegistry(Path({str(root)!r})), document('a'), Path({str(folder)!r}))"
     )
     whole = sum(1 for _ in folder.rglob("*"))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowpack.azureml.model_document import FLOWPACK_VERSION, REVISION, ModelDocument
-from flowpack.azureml.registry import ModelRegistry, ModelVersion, VersionTaken
+from flowpack.azureml.models.document import FLOWPACK_VERSION, REVISION, ModelDocument
+from flowpack.azureml.models.registry import ModelRegistry, ModelVersion, VersionTaken
 from flowpack.errors import AzureError, InputError
 
 _ATTEMPTS = 60

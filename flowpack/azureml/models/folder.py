@@ -11,7 +11,7 @@ from pathlib import Path
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.staging import replace_file
 from flowpack.azureml.built_flow import standalone_folder
-from flowpack.azureml.model_document import MODEL_FILE, ModelDocument
+from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
 from flowpack.caches import cache_folder
 from flowpack.errors import InputError, Location, OutsideError, shown_path
 

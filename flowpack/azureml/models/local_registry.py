@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowpack.assembly.staging import replace_file
-from flowpack.azureml.model_document import MODEL_FILE, ModelDocument
-from flowpack.azureml.registry import ModelVersion, VersionTaken
+from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
+from flowpack.azureml.models.registry import ModelVersion, VersionTaken
 from flowpack.errors import AzureError, InputError, Location
 from flowpack.yaml_documents import dump, read_document
 

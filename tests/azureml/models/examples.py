@@ -8,7 +8,7 @@ from pathlib import Path
 from flowpack import __version__
 from flowpack.assembly.flow_folder import assemble
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.azureml.model_document import FLOW_DIGEST, SOURCE_FLOW_ID, ModelDocument
+from flowpack.azureml.models.document import FLOW_DIGEST, SOURCE_FLOW_ID, ModelDocument
 from flowpack.flows.reader import read_flow
 from tests.paths import FLOWS, write_tree
 

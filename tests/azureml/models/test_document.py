@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from flowpack.azureml.model_document import ModelDocument
-from tests.azureml.models import document
+from flowpack.azureml.models.document import ModelDocument
+from tests.azureml.models.examples import document
 
 
 def test_a_chat_flow_s_document_is_that_of_microsoft_s_article() -> None:

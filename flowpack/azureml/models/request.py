@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowpack.azureml.model_document import CHAT_INPUT, CHAT_OUTPUT, MODE, SOURCE_FLOW_ID
+from flowpack.azureml.models.document import CHAT_INPUT, CHAT_OUTPUT, MODE, SOURCE_FLOW_ID
 from flowpack.errors import InputError, Location, UsageError
 from flowpack.flows.model import Flow
 

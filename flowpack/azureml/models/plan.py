@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flowpack import __version__
 from flowpack.assembly.flow_folder import FlowFolder
-from flowpack.azureml.model_document import (
+from flowpack.azureml.models.document import (
     FLOW_DIGEST,
     FLOWPACK_VERSION,
     IMAGE,
@@ -14,8 +14,8 @@ from flowpack.azureml.model_document import (
     REVISION,
     ModelDocument,
 )
-from flowpack.azureml.model_request import ModelRequest, promptflow_properties
-from flowpack.azureml.rules import check_flow, check_model, check_tags
+from flowpack.azureml.models.request import ModelRequest, promptflow_properties
+from flowpack.azureml.models.rules import check_flow, check_model, check_tags
 from flowpack.flows.model import Flow
 
 

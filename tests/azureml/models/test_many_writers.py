@@ -5,8 +5,8 @@ import random
 import time
 from pathlib import Path
 
-from flowpack.azureml.local_registry import LocalRegistry
-from tests.azureml.many_writers import PROCESSES, REGISTRATIONS, Writers
+from flowpack.azureml.models.local_registry import LocalRegistry
+from tests.azureml.models.many_writers import PROCESSES, REGISTRATIONS, Writers
 
 
 def test_200_registrations_of_20_flows_from_8_processes_of_which_some_are_killed(tmp_path: Path) -> None:

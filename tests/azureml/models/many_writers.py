@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowpack.azureml.registry import ModelRegistry
-from tests.azureml.models import flow_folder
+from flowpack.azureml.models.registry import ModelRegistry
+from tests.azureml.models.examples import flow_folder
 from tests.paths import ROOT
 
 PROCESSES = 8
@@ -50,7 +50,7 @@ class Writers:
     ) -> subprocess.Popen[str]:
         plan = self.place / f"plan-{number}.json"
         plan.write_text(json.dumps({"registry": str(registry) if registry else None, "flows": flows}))
-        command = [sys.executable, "-m", "tests.azureml.writer", str(plan), str(self.place / f"out-{number}")]
+        command = [sys.executable, "-m", "tests.azureml.models.writer", str(plan), str(self.place / f"out-{number}")]
         log = (self.place / f"log-{number}").open("a")
         variables = {**(os.environ if environment is None else environment)}
         variables["FLOWPACK_CACHE_DIR"] = str(self.place / "cache")

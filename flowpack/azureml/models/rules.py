@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from flowpack.assembly.flow_folder import FlowFolder
-from flowpack.azureml.model_document import CHAT_INPUT, CHAT_OUTPUT, FLOW_DIGEST, ModelDocument
+from flowpack.azureml.models.document import CHAT_INPUT, CHAT_OUTPUT, FLOW_DIGEST, ModelDocument
 from flowpack.errors import InputError, Location, UsageError, nearest
 from flowpack.flows.model import Flow
 

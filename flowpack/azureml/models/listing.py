@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flowpack.azureml.model_document import SOURCE_FLOW_ID
-from flowpack.azureml.registry import ModelRegistry, ModelVersion
+from flowpack.azureml.models.document import SOURCE_FLOW_ID
+from flowpack.azureml.models.registry import ModelRegistry, ModelVersion
 from flowpack.errors import InputError, nearest
 
 _AT_ONCE = 8

@@ -10,12 +10,12 @@ import pytest
 from flowpack import __version__
 from flowpack.assembly.flow_folder import assemble
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.azureml.model_document import ModelDocument
-from flowpack.azureml.model_plan import ModelSource, plan_model
-from flowpack.azureml.model_request import ModelRequest
+from flowpack.azureml.models.document import ModelDocument
+from flowpack.azureml.models.plan import ModelSource, plan_model
+from flowpack.azureml.models.request import ModelRequest
 from flowpack.errors import FlowpackError, InputError, UsageError
 from flowpack.flows.reader import read_flow
-from tests.azureml.models import flow_folder
+from tests.azureml.models.examples import flow_folder
 from tests.paths import FLOWS, write_tree
 
 ID = "azureml.promptflow.source_flow_id"

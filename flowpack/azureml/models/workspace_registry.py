@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.azureml.clouds import RETRIES
-from flowpack.azureml.model_document import ModelDocument
-from flowpack.azureml.registry import ModelVersion, VersionTaken
+from flowpack.azureml.models.document import ModelDocument
+from flowpack.azureml.models.registry import ModelVersion, VersionTaken
 from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.service_errors import translated
 from flowpack.azureml.workspace import Workspace
