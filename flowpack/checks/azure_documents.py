@@ -21,6 +21,7 @@ _AUTH_MODE = re.compile(rb"^auth_mode:", re.M)
 _PROMPTFLOW_PROPERTY = re.compile(rb"^\s+azureml\.promptflow\.", re.M)
 _OF_PROMPTFLOW = "azureml.promptflow."
 _VARIABLES = ("PRT_CONFIG_OVERRIDE", "PROMPTFLOW_")
+_REMOTE = re.compile(r"^(?:azureml|https?|wasbs?|abfss?|runs|mlflow-model|git(?:\+\w+)?|ssh):", re.I)
 
 
 class Kind(enum.Enum):
@@ -42,6 +43,11 @@ def kind_of(name: str, text: bytes) -> Kind | None:
     if "endpoint" in name and _AUTH_MODE.search(text):
         return Kind.ENDPOINT
     return Kind.MODEL if "model" in name and _PROMPTFLOW_PROPERTY.search(text) else None
+
+
+def is_filled_in(text: str) -> bool:
+    """A pipeline puts the value there before the document is used."""
+    return any(mark in text for mark in ("${", "{{", "$(", "<", "#{", "__"))
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,16 @@ class AzureDocument:
     def model_path(self) -> Value | None:
         """Where the model is, of a model document or of one that a deployment states inline."""
         return self.get("path") if self.kind is Kind.MODEL else self.get("model", "path")
+
+    @property
+    def build_context(self) -> Value | None:
+        """The folder that Azure ML builds a deployment's image from."""
+        return self.get("environment", "build", "path")
+
+    def local_path(self, value: Value | None) -> Path | None:
+        """Where a path that the document states leads; None where that is elsewhere, or not known yet."""
+        text = text_of(value)
+        return None if not text or _REMOTE.match(text) or is_filled_in(text) else self.path.parent / text
 
     @cached_property
     def serves_a_flow(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which distribution an import needs, where the answer is sure: a list of common packages, no guess for others."""
+"""Which modules of packages a flow's code imports."""
 
 from __future__ import annotations
 
@@ -7,66 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from flowpack.checks.distributions import DISTRIBUTIONS
 from flowpack.errors import Location
 from flowpack.flows.model import Flow
 from flowpack.flows.tool_sources import ToolSource
-
-DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
-    "PIL": ("pillow",),
-    "azure.ai.documentintelligence": ("azure-ai-documentintelligence",),
-    "azure.ai.formrecognizer": ("azure-ai-formrecognizer",),
-    "azure.ai.inference": ("azure-ai-inference",),
-    "azure.ai.ml": ("azure-ai-ml",),
-    "azure.ai.projects": ("azure-ai-projects",),
-    "azure.cosmos": ("azure-cosmos",),
-    "azure.keyvault.secrets": ("azure-keyvault-secrets",),
-    "azure.search.documents": ("azure-search-documents",),
-    "azure.servicebus": ("azure-servicebus",),
-    "azure.storage.blob": ("azure-storage-blob",),
-    "boto3": ("boto3",),
-    "bs4": ("beautifulsoup4", "bs4"),
-    "chromadb": ("chromadb",),
-    "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
-    "docx": ("python-docx",),
-    "dotenv": ("python-dotenv",),
-    "faiss": ("faiss-cpu", "faiss-gpu"),
-    "fitz": ("pymupdf",),
-    "langchain": ("langchain",),
-    "langchain_community": ("langchain-community",),
-    "langchain_openai": ("langchain-openai",),
-    "langgraph": ("langgraph",),
-    "llama_index": ("llama-index", "llama-index-core"),
-    "lxml": ("lxml",),
-    "matplotlib": ("matplotlib",),
-    "nltk": ("nltk",),
-    "numpy": ("numpy",),
-    "openpyxl": ("openpyxl",),
-    "pandas": ("pandas",),
-    "polars": ("polars",),
-    "psycopg2": ("psycopg2", "psycopg2-binary"),
-    "pyarrow": ("pyarrow",),
-    "pymongo": ("pymongo",),
-    "pyodbc": ("pyodbc",),
-    "pypdf": ("pypdf",),
-    "qdrant_client": ("qdrant-client",),
-    "rapidfuzz": ("rapidfuzz",),
-    "redis": ("redis",),
-    "scipy": ("scipy",),
-    "semantic_kernel": ("semantic-kernel",),
-    "sentence_transformers": ("sentence-transformers",),
-    "sklearn": ("scikit-learn",),
-    "spacy": ("spacy",),
-    "sqlalchemy": ("sqlalchemy",),
-    "tenacity": ("tenacity",),
-    "torch": ("torch",),
-    "transformers": ("transformers",),
-    "trafilatura": ("trafilatura",),
-}
-
-OFTEN_BROUGHT = frozenset(
-    {"beautifulsoup4", "lxml", "numpy", "pandas", "pillow", "python-dotenv", "scipy", "sqlalchemy", "tenacity", "torch"}
-)
-"""What other packages often require: without a lock nobody can tell whether one of the flow's requirements does."""
 
 
 def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[str, Location]]:

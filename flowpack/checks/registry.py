@@ -14,7 +14,7 @@ from flowpack.errors import FlowpackError, Location
 if TYPE_CHECKING:
     from flowpack.checks.subject import Subject
 
-_MODULES = ("flow", "templates", "files", "requirements", "connections", "azureml", "deployments")
+_MODULES = ("flow", "templates", "files", "requirements", "connections", "azureml", "deployments", "instances")
 
 
 class Problem(NamedTuple):

@@ -27,7 +27,6 @@ from flowpack.checks.findings import Edit, Finding
 from flowpack.checks.registry import all_rules
 from flowpack.checks.secrets import LOOKED_AT
 from flowpack.checks.subject import Subject
-from flowpack.checks.values import text_of
 from flowpack.dependencies.target import Platform
 from flowpack.errors import Location
 from flowpack.images.base import BASE_FILE
@@ -97,9 +96,12 @@ def _looked_at(place: Place, subject: Subject) -> Iterator[tuple[str, str]]:
     for document in subject.documents:
         yield "file", str(document.path)
         yield "listing", str(document.path.parent)
-        model = text_of(document.model_path)
+        model = document.local_path(document.model_path)
         if model:
-            yield "file", str(document.path.parent / model)
+            yield "file", str(model)
+        context = document.local_path(document.build_context)
+        if context:
+            yield ("tree" if context.is_dir() else "file"), str(context)
 
 
 @cache

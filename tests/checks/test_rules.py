@@ -132,6 +132,25 @@ def test_a_fresh_lock_is_not_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert codes(folder) == {"FP303"}
 
 
+def locked(name: str, version: str, via: str) -> str:
+    return f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n    # via {via}\n"
+
+
+def test_a_lock_may_hold_a_version_that_no_requirement_asks_for(tmp_path: Path) -> None:
+    folder = project("unpinned", "passes", tmp_path)
+    lock = locked("flask", "3.1.3", "-r requirements.txt") + locked("opentelemetry-sdk", "1.40.0", "promptflow-tracing")
+    (folder / "requirements.lock").write_text(lock)
+    findings = [finding for finding in found(folder) if finding.rule.code == "FP309"]
+    assert [(finding.location.path.name, finding.location.line) for finding in findings] == [("requirements.lock", 4)]
+
+
+@pytest.mark.parametrize(("via", "expected"), [("-r requirements.txt", {"FP306"}), ("pyarrow", set())])
+def test_what_another_package_of_the_lock_requires_is_used(via: str, expected: set[str], tmp_path: Path) -> None:
+    folder = project("not-used", "fails", tmp_path)
+    (folder / "requirements.lock").write_text(locked("polars", "1.35.1", via))
+    assert codes(folder) - {"FP303"} == expected
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [

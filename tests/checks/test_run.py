@@ -72,6 +72,17 @@ def test_an_included_file_and_a_module_beside_the_flow_count(tmp_path: Path) -> 
     assert [finding.rule.code for finding in again(flow).findings] == ["FP206"]
 
 
+def test_a_build_context_beside_the_flow_counts(tmp_path: Path) -> None:
+    flow = write_tree(tmp_path, {".git/HEAD": "", "image/Dockerfile": ""}) / "flow"
+    shutil.copytree(CHECKS / "build-context" / "passes", flow)
+    text = (flow / "deployment.yaml").read_text()
+    (flow / "deployment.yaml").write_text(text.replace("path: image", "path: ../image"))
+    assert again(flow).findings == ()
+    assert again(flow).recalled == 1
+    (tmp_path / "image" / "data.bin").write_bytes(bytes(1024**2 + 1))
+    assert [finding.rule.code for finding in again(flow).findings] == ["FP530"]
+
+
 def test_a_linked_folder_counts(tmp_path: Path) -> None:
     folder = project("tool-count", "passes", tmp_path)
     (folder / "elsewhere").mkdir()

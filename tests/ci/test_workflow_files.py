@@ -1,7 +1,4 @@
-"""The files for CI services: valid by the services' own schemas, and their shell scripts parse.
-
-No package on the index carries actionlint for every machine; check-jsonschema carries the schemas.
-"""
+"""The files for CI services: valid by the services' own schemas and by actionlint, and their shell scripts parse."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.ci.actionlint import actionlint
 from tests.paths import ROOT, write_tree
 
 PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
@@ -56,12 +54,31 @@ def test_the_examples_of_the_page_are_valid(schema: str, start: str, tmp_path: P
     check_by_schema(schema, *sorted(tmp_path.iterdir()))
 
 
-def test_the_examples_give_inputs_that_there_are() -> None:
-    inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
-    workflow = yaml.safe_load(examples("name: flows")[0])
-    given = next(step for step in workflow["jobs"]["flows"]["steps"] if step.get("uses") == "./")["with"]
-    assert set(given) <= set(inputs)
-    assert {name for name, each in inputs.items() if each.get("required")} <= set(given)
+def workflow_problems(repository: Path, *texts: str) -> list[str]:
+    workflows = {f".github/workflows/{number}.yml": text for number, text in enumerate(texts)}
+    write_tree(repository, {".git/HEAD": "", "action.yml": (ROOT / "action.yml").read_bytes(), **workflows})
+    return actionlint([repository / name for name in workflows], root=repository).splitlines()
+
+
+@pytest.mark.network
+def test_actionlint_finds_nothing_in_the_examples_of_the_page(tmp_path: Path) -> None:
+    assert workflow_problems(tmp_path, *examples("name: ")) == []
+
+
+@pytest.mark.network
+def test_actionlint_holds_a_workflow_against_the_action(tmp_path: Path) -> None:
+    """Else the test above would pass without a look at action.yml."""
+    text = examples("name: flows")[0]
+    for right, wrong in ("outputs.images", "outputs.image"), ("sources:", "sorces:"), ("image:", "register:"):
+        assert right in text
+        text = text.replace(right, wrong, 1)
+    problems = "\n".join(workflow_problems(tmp_path, text))
+    assert 'property "image" is not defined' in problems
+    assert 'input "sorces" is not defined in action "flowpack"' in problems
+    assert 'missing input "image" which is required by action "flowpack"' in problems
+
+
+def test_the_examples_give_parameters_that_there_are() -> None:
     parameters = yaml.safe_load((ROOT / "ci" / "azure-pipelines.yml").read_text())["parameters"]
     template = yaml.safe_load(examples("trigger:")[0])["steps"][-1]
     assert set(template["parameters"]) <= {each["name"] for each in parameters}

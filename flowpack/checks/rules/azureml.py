@@ -1,4 +1,4 @@
-"""FP501 to FP508: Azure ML's model and endpoint documents, and what azure-ai-ml lets through of them.
+"""FP501 to FP510: Azure ML's model and endpoint documents, and what azure-ai-ml lets through of them.
 
 The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from flowpack.checks.azure_documents import AzureDocument, Kind
+from flowpack.checks.azure_documents import AzureDocument, Kind, is_filled_in
 from flowpack.checks.findings import Severity
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
@@ -21,7 +21,7 @@ _MODEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _PREFIX = "azureml.promptflow."
 _SOURCE = f"{_PREFIX}source_flow_id"
 _CHAT = ("mode", "chat_input", "chat_output")
-_REMOTE = re.compile(r"^(?:azureml|https?|wasbs?|abfss?|runs|mlflow-model):", re.I)
+_MOST_DEPLOYMENTS = 20
 
 
 @rule("FP501", "azure-document", Severity.ERROR, "A model, endpoint or deployment document cannot be read.")
@@ -37,7 +37,7 @@ def endpoint_name(subject: Subject) -> Iterator[Problem]:
         for key in ("name", "endpoint_name"):
             value = document.get(key)
             text = text_of(value)
-            if value is None or text is None or _is_filled_in(text):
+            if value is None or text is None or is_filled_in(text):
                 continue
             if not _NAME.fullmatch(text) or not 3 <= len(text) <= 32:
                 meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:32].rstrip("-")
@@ -54,11 +54,6 @@ def _kubernetes_names(document: AzureDocument) -> Iterator[Problem]:
         yield Problem(
             "on Kubernetes the endpoint's and the deployment's name have 62 characters together", value.location
         )
-
-
-def _is_filled_in(text: str) -> bool:
-    """A pipeline puts the value there before the document is used."""
-    return any(mark in text for mark in ("${", "{{", "$(", "<", "#{", "__"))
 
 
 @rule("FP503", "traffic", Severity.ERROR, "Traffic sums to more than 100 %, or mirrors too much.")
@@ -80,7 +75,7 @@ def model_name(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.MODEL):
         value = document.get("name")
         text = text_of(value)
-        if value is not None and text is not None and not _is_filled_in(text) and not _MODEL_NAME.fullmatch(text):
+        if value is not None and text is not None and not is_filled_in(text) and not _MODEL_NAME.fullmatch(text):
             meant = re.sub(r"[^a-zA-Z0-9_]+", "-", text).strip("-_")[:255]
             message = f"'{text}' is no name for a model: 1 to 255 letters, digits, '-' and '_'"
             yield Problem(message, value.location, f"{meant}, for example" if meant else None)
@@ -93,13 +88,11 @@ def model_path(subject: Subject) -> Iterator[Problem]:
             yield Problem("the model has no path", document.location, "name the standalone flow folder: path: flow")
     for document in subject.documents_of(Kind.MODEL, Kind.DEPLOYMENT):
         value = document.model_path
-        text = text_of(value)
-        if value is None or not text or _REMOTE.match(text) or _is_filled_in(text):
-            continue
-        if not (document.path.parent / text).exists():
-            near = nearest(text.rpartition("/")[2], (each.name for each in document.path.parent.iterdir()))
+        path = document.local_path(value)
+        if value is not None and path and not path.exists():
+            near = nearest(path.name, (each.name for each in document.path.parent.iterdir()))
             hint = f"did you mean '{near}'?" if near else "paths are relative to the document"
-            yield Problem(f"there is nothing at '{text}'", value.location, hint)
+            yield Problem(f"there is nothing at '{value.data}'", value.location, hint)
 
 
 @rule("FP506", "promptflow-properties", Severity.WARNING, "A flow's model lacks the properties that make it one.")
@@ -150,11 +143,42 @@ def identity(subject: Subject) -> Iterator[Problem]:
         if assigned is not None and isinstance(assigned.data, list) and len(assigned.data) > 1:
             yield Problem("an endpoint has at most one user-assigned identity", assigned.location)
         for deployment in subject.documents_of(Kind.DEPLOYMENT):
-            of_it = text_of(deployment.get("endpoint_name")) == endpoint.name
-            if of_it and deployment.serves_a_flow and not deployment.variables.get("AZURE_CLIENT_ID"):
-                where = deployment.get("environment_variables")
-                yield Problem(
-                    f"promptflow does not find the identity of endpoint '{endpoint.name}' by itself",
-                    where.location if where else deployment.location,
-                    "AZURE_CLIENT_ID: <client id of the identity>",
+            if text_of(deployment.get("endpoint_name")) == endpoint.name and deployment.serves_a_flow:
+                yield from _client_id(deployment)
+
+
+def _client_id(deployment: AzureDocument) -> Iterator[Problem]:
+    value, where = deployment.variables.get("AZURE_CLIENT_ID"), deployment.get("environment_variables")
+    hint = "AZURE_CLIENT_ID: <client id of the identity>"
+    if value is None:
+        endpoint = text_of(deployment.get("endpoint_name"))
+        message = f"promptflow does not find the identity of endpoint '{endpoint}' by itself"
+        yield Problem(message, where.location if where else deployment.location, hint)
+    elif (text_of(value) or "").startswith("/"):
+        yield Problem("this is the resource id of an identity, not its client id", value.location, hint)
+
+
+@rule("FP509", "too-many-deployments", Severity.ERROR, "An endpoint has more deployments than Azure ML allows.")
+def too_many_deployments(subject: Subject) -> Iterator[Problem]:
+    """Of one flow, or in one folder: elsewhere the name may be another workspace's."""
+    of_endpoints: dict[str, set[str]] = {}
+    for document in subject.documents_of(Kind.DEPLOYMENT):
+        endpoint = text_of(document.get("endpoint_name")) or ""
+        if endpoint and document.name and not is_filled_in(endpoint + document.name):
+            names = of_endpoints.setdefault(endpoint, set())
+            if document.name not in names and len(names) == _MOST_DEPLOYMENTS:
+                message = (
+                    f"endpoint '{endpoint}' has {_MOST_DEPLOYMENTS} deployments before this one, and may have no more"
                 )
+                yield Problem(message, document.fields["name"].location, "delete an old one, or take another endpoint")
+            names.add(document.name)
+
+
+@rule("FP510", "secret-stores", Severity.WARNING, "Access to secrets is asked for an identity that it is not given to.")
+def secret_stores(subject: Subject) -> Iterator[Problem]:
+    for document in subject.documents_of(Kind.ENDPOINT):
+        value = document.get("properties", "enforce_access_to_default_secret_stores")
+        if value is not None and text_of(document.get("identity", "type")) == "user_assigned":
+            message = "this gives the system-assigned identity access, and the endpoint has a user-assigned one"
+            hint = "take it out, and give the identity Azure Machine Learning Workspace Connection Secrets Reader"
+            yield Problem(message, value.location, hint)

@@ -1,4 +1,4 @@
-"""FP521 to FP529: Azure ML's deployment documents, and what azure-ai-ml lets through of them.
+"""FP521 to FP531: Azure ML's deployment documents, and what azure-ai-ml lets through of them.
 
 The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
 """
@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 
+from flowpack.assembly.sources import FolderWalk
 from flowpack.azureml.models.document import SOURCE_FLOW_ID
 from flowpack.checks.azure_documents import AzureDocument, Kind
 from flowpack.checks.findings import Edit, Severity
@@ -24,6 +25,7 @@ _WORKER_NUMBERS = ("PROMPTFLOW_WORKER_NUM", "PROMPTFLOW_WORKER_THREADS")
 _OF_A_WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 _ROUTES = {"liveness_route": "/health", "readiness_route": "/health", "scoring_route": "/score"}
 _PORT = 8080
+_MOST_FILES_TO_BUILD, _MOST_BYTES_TO_BUILD = 100, 1024**2
 
 
 def _deployments(subject: Subject) -> Iterator[AzureDocument]:
@@ -176,3 +178,35 @@ def response_fields(subject: Subject) -> Iterator[Problem]:
         unknown = [each for each in fields if outputs and each not in outputs]
         if unknown:
             yield Problem(f"the flow has no output '{unknown[0]}'", value.location, f"it has: {', '.join(outputs)}")
+
+
+@rule(
+    "FP530", "build-context", Severity.ERROR, "The folder that an environment is built from is missing, or too large."
+)
+def build_context(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        value = document.build_context
+        folder = document.local_path(value)
+        if value is None or folder is None:
+            continue
+        if not folder.is_dir():
+            yield Problem(f"there is no folder '{value.data}'", value.location, "paths are relative to the document")
+            continue
+        sizes = [file.size for _, file in FolderWalk(folder.resolve(), subject.roots).files()]
+        if len(sizes) > _MOST_FILES_TO_BUILD or sum(sizes) > _MOST_BYTES_TO_BUILD:
+            message = (
+                f"the folder has {len(sizes)} files and {sum(sizes) / 1024**2:.1f} MB; 100 files and 1 MB are allowed"
+            )
+            yield Problem(message, value.location, "build the image with flowpack, and name it: environment.image")
+
+
+@rule("FP531", "telemetry-twice", Severity.WARNING, "Telemetry is sent to another Application Insights than is named.")
+def telemetry_twice(subject: Subject) -> Iterator[Problem]:
+    for document in _deployments(subject):
+        named = document.variables.get("APPLICATIONINSIGHTS_CONNECTION_STRING")
+        enabled = document.get("app_insights_enabled")
+        if not (document.serves_a_flow or subject.flow) or named is None or enabled is None:
+            continue
+        if enabled.data is True:
+            message = "app_insights_enabled sends telemetry to the workspace's Application Insights, not to this one"
+            yield Problem(message, named.location, "take one of the two out")

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion
 
 from flowpack.assembly.flow_folder import check_environment
 from flowpack.checks.azure_documents import Kind
+from flowpack.checks.distributions import DISTRIBUTIONS, LOADED_BY_OTHERS, OFTEN_BROUGHT
 from flowpack.checks.findings import Severity
-from flowpack.checks.import_names import DISTRIBUTIONS, OFTEN_BROUGHT, imports_of, mentions
+from flowpack.checks.import_names import imports_of, mentions
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
@@ -138,9 +141,23 @@ def not_used(subject: Subject) -> Iterator[Problem]:
         for name in names:
             modules.setdefault(name, []).append(module)
     for line in subject.requirements.lines:
-        if line.name in modules and not _bounds_another(line) and not mentions(modules[line.name], subject.paths):
+        if line.name not in modules or _bounds_another(line) or _is_for_another(line.name, subject):
+            continue
+        if not mentions(modules[line.name], subject.paths):
             hint = "take it out: each image pays for it"
             yield Problem(f"no source of the flow imports '{line.name}'", line.location, hint)
+
+
+def _is_for_another(name: str, subject: Subject) -> bool:
+    """Whether another package requires it, or may load it where it is there."""
+    requirements, lock = subject.requirements, subject.lock
+    via = [each for pin in lock.pins if pin.name == name for each in pin.via] if lock else []
+    if not all(each.startswith(("-", "flowpack")) for each in via):
+        return True
+    others = {line.name or "" for line in requirements.lines} - {name} if requirements else set()
+    if all(each.startswith("promptflow") for each in others):
+        return False
+    return name in LOADED_BY_OTHERS or (lock is None and name in OFTEN_BROUGHT)
 
 
 def _bounds_another(line: RequirementLine) -> bool:
@@ -197,19 +214,40 @@ def _base_file(folder: Path, root: Path) -> Path | None:
     return None
 
 
-@rule("FP309", "incompatible-version", Severity.ERROR, "A requirement asks for a version that promptflow fails with.")
+@rule("FP309", "incompatible-version", Severity.ERROR, "A version is asked for, or locked, that promptflow fails with.")
 def incompatible_version(subject: Subject) -> Iterator[Problem]:
+    told = set()
     for line in subject.requirements.lines if subject.requirements else ():
-        room, why = _INCOMPATIBLE.get(line.name or "", (None, ""))
-        if room and line.pinned and not _contains(room, line.pinned):
+        room, why = _INCOMPATIBLE.get(line.name or "", ("", ""))
+        if room and "@" not in line.text and not _leaves(room, line):
+            told.add(line.name)
             yield Problem(f"'{line.text}' breaks promptflow 1.18.5: {why}", line.location, f"{line.name}{room}")
+    for pin in subject.lock.pins if subject.lock else ():
+        room, why = _INCOMPATIBLE.get(pin.name, ("", ""))
+        if room and pin.version and pin.name not in told and subject.lock_file and not _contains(room, pin.version):
+            number = _line_of(pin.requirement, subject.lock_file)
+            hint = f"require {pin.name}{room}, then `flowpack lock {_source(subject)}`"
+            yield Problem(
+                f"'{pin.requirement}' breaks promptflow 1.18.5: {why}", Location(subject.lock_file, number), hint
+            )
+
+
+def _leaves(room: str, line: RequirementLine) -> bool:
+    """Whether the requirement can be met within ``room``, which is an upper bound."""
+    versions = (each for each in Requirement(line.text).specifier if each.operator in {"==", "~=", ">=", ">"})
+    return all(_contains(room, each.version.removesuffix(".*")) for each in versions)
 
 
 def _contains(specifier: str, version: str) -> bool:
     try:
         return SpecifierSet(specifier).contains(version, prereleases=True)
-    except InvalidSpecifier:
+    except (InvalidSpecifier, InvalidVersion):
         return True
+
+
+def _line_of(pin: str, lock: Path) -> int | None:
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return next((number for number, line in enumerate(lines, start=1) if line.startswith(pin)), None)
 
 
 @rule(
