@@ -104,6 +104,9 @@ class UsageError(FlowpackError):
 class OutsideError(FlowpackError):
     exit_code = 3
 
+    status: int | None = None
+    """The HTTP status of a refusal, where that is what it was."""
+
 
 class ToolError(OutsideError):
     pass

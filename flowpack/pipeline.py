@@ -1,4 +1,4 @@
-"""The story: a flow folder becomes a standalone folder, a lock, a build context, a pushed image, a model version."""
+"""The story: a flow folder becomes a standalone folder, a lock, an image, a model version, a running endpoint."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING
 from flowpack.assembly.flow_folder import FlowFolder, Progress, assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import check_apart, check_replaceable, replace_file, staged
-from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
-from flowpack.dependencies.requirements import Requirements, read_requirements
-from flowpack.dependencies.serving_needs import ServingNeeds
-from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
+from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile
+from flowpack.dependencies.target import Target
 from flowpack.errors import EngineError, LockError
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.model import Flow
-from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variables import flow_variables
 from flowpack.flows.variants import VariantChoice
@@ -29,12 +26,17 @@ from flowpack.images.base import Base, find_base
 from flowpack.images.context import BuildContext, build_context, required_variables
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
+from flowpack.locking import lock_flow, requirements_of
 
 if TYPE_CHECKING:
+    from flowpack.azureml.endpoints.plan import PlannedDeployment
+    from flowpack.azureml.endpoints.request import DeployRequest
+    from flowpack.azureml.endpoints.rollout import RolledOut
     from flowpack.azureml.models.plan import ModelSource, PlannedModel
     from flowpack.azureml.models.registration import Registered
     from flowpack.azureml.models.registry import ModelRegistry
     from flowpack.azureml.models.request import ModelRequest
+    from flowpack.azureml.workspace import Workspace
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
     from flowpack.images.push import PushedImage
     from flowpack.images.reference import ImageReference
@@ -145,12 +147,15 @@ def register(
     request: BuildRequest, model: ModelRequest, registry: ModelRegistry, narrate: Narrate = lambda _: None
 ) -> Registered:
     """From a flow folder, or from what a build wrote, to a version of a model: one that is there, or the next."""
+    return _register(plan_registration(request, model, narrate), model.output, registry, narrate)
+
+
+def _register(planned: PlannedModel, output: Path | None, registry: ModelRegistry, narrate: Narrate) -> Registered:
     # A build does without the room of models.
     from flowpack.azureml.models.folder import model_place, write_document, write_flow  # noqa: PLC0415
     from flowpack.azureml.models.registration import register_model  # noqa: PLC0415
 
-    planned = plan_registration(request, model, narrate)
-    place = model_place(planned.document, model.output)
+    place = model_place(planned.document, output)
     folder = write_flow(planned.folder, place, planned.document.folder_name)
     registered = register_model(registry, planned.document, folder, narrate)
     document = write_document(registered.version.as_held(planned.document), place)
@@ -169,6 +174,58 @@ def plan_registration(request: BuildRequest, model: ModelRequest, narrate: Narra
         check_apart_from(planned.folder.sources, model.output)
     if source.why_no_lock:
         narrate(f"the model gets no digest of a lock: {source.why_no_lock}")
+    return planned
+
+
+def deploy(
+    planned: PlannedDeployment, workspace: Workspace, narrate: Narrate = lambda _: None
+) -> tuple[Registered, RolledOut]:
+    """From a flow and its image to a deployment that has answered and gets the traffic."""
+    from flowpack.azureml.endpoints.folder import write_documents  # noqa: PLC0415
+    from flowpack.azureml.endpoints.identity import with_client_id  # noqa: PLC0415
+    from flowpack.azureml.endpoints.preflight import check_ready  # noqa: PLC0415
+    from flowpack.azureml.endpoints.rollout import roll_out, standing_of  # noqa: PLC0415
+    from flowpack.azureml.endpoints.scoring import scorer  # noqa: PLC0415
+    from flowpack.azureml.endpoints.turns import in_turn  # noqa: PLC0415
+    from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints  # noqa: PLC0415
+    from flowpack.azureml.models.workspace_registry import WorkspaceRegistry  # noqa: PLC0415
+
+    wanted = planned.request
+    endpoints = WorkspaceEndpoints(workspace, narrate)
+    registered = _register(planned.model, wanted.output, WorkspaceRegistry(workspace), narrate)
+    narrate(f"model {registered.version.name}:{registered.version.version}: {registered.state}")
+    model = planned.deployment.with_model(f"{registered.version.name}:{registered.version.version}")
+    score = scorer(endpoints, wanted, narrate) if wanted.sample is not None else None
+
+    def attempt() -> RolledOut:
+        standing = standing_of(endpoints, planned, model)
+        document = model.named(standing.name, workspace)
+        if standing.same is None:
+            document = with_client_id(endpoints.resources, planned.endpoint, document)
+            if wanted.preflight:
+                check_ready(endpoints.resources, planned, document, standing, narrate)
+        if wanted.output:
+            write_documents(planned.endpoint, document, wanted.output)
+        return roll_out(endpoints, planned, document, standing, score=score, narrate=narrate)
+
+    return registered, in_turn(attempt, narrate)
+
+
+def plan_deployment(
+    request: BuildRequest,
+    model: ModelRequest,
+    wanted: DeployRequest,
+    workspace: Workspace,
+    narrate: Narrate = lambda _: None,
+) -> PlannedDeployment:
+    """Everything up to the edge: no workspace is asked, nothing is written. Documents that break a rule are refused."""
+    from flowpack.azureml.endpoints.plan import plan_deployment as planned_deployment  # noqa: PLC0415
+    from flowpack.checks.planned_documents import refuse_broken  # noqa: PLC0415
+
+    planned_model = plan_registration(request, model, narrate)
+    planned = planned_deployment(planned_model.source, planned_model, wanted)
+    document = planned.as_far_as_known(workspace)
+    refuse_broken(planned.endpoint.text(), document.text(), planned_model.source.flow, narrate)
     return planned
 
 
@@ -230,7 +287,7 @@ def _missing_from(folder: FlowFolder, project: Path, target: Target) -> Iterator
 
     @functools.cache
     def required() -> frozenset[str]:
-        return _requirements(folder, target).names
+        return requirements_of(folder, target).names
 
     for missing in find_missing_imports(folder.flow, folder.paths, project, required):
         yield str(missing)
@@ -238,70 +295,6 @@ def _missing_from(folder: FlowFolder, project: Path, target: Target) -> Iterator
         from flowpack.flows.tool_packages import tools_without_a_requirement  # noqa: PLC0415  (few flows have one)
 
         yield from tools_without_a_requirement(folder.flow, required)
-
-
-def lock_flow(
-    assembled: Assembled,
-    request: BuildRequest,
-    *,
-    only_fresh: bool = False,
-    renew: bool = False,
-    upgrade: bool = False,
-    narrate: Narrate = lambda _: None,
-) -> Lockfile:
-    """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one.
-
-    ``only_fresh`` raises LockError instead of making one. A broken lock is refused beside the flow, where it is the
-    user's, unless ``renew`` makes it again; of a broken one in the output what can be kept is.
-    """
-    folder = assembled.folder
-    beside = assembled.flow.folder / LOCK_NAME
-    of_the_output = request.output / LOCK_NAME if request.output and not request.locked else None
-    taken = of_the_output if of_the_output and not beside.is_file() else beside
-    locked = request.locked or only_fresh
-    return lock_dependencies(
-        _requirements(folder, request.target),
-        needs=_serving_needs(assembled, request, narrate),
-        target=request.target,
-        resolver=request.resolver,
-        existing=taken,
-        locked=locked,
-        renew=(renew or taken is of_the_output) and not locked,
-        upgrade=upgrade,
-        source=_as_asked(request),
-        narrate=narrate,
-    )
-
-
-def _as_asked(request: BuildRequest) -> str:
-    """The source with the options that a lock depends on, as the command that renews it needs them."""
-    options = [f"--python {request.target.python}"] if request.target.python != DEFAULT_PYTHON else []
-    if request.target.platform != Platform.of_this_machine():
-        options.append(f"--platform {request.target.platform}")
-    options += ["--slim"] * request.slim + ["--azureml"] * request.azureml
-    return " ".join([str(request.source), *options])
-
-
-def _requirements(folder: FlowFolder, target: Target) -> Requirements:
-    requirements = read_requirements(folder.requirements, folder.paths)
-    if folder.conda_file is None:
-        return requirements
-    from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
-
-    return with_conda_file(requirements, folder.conda_file, folder.paths, target)
-
-
-def _serving_needs(assembled: Assembled, request: BuildRequest, narrate: Narrate) -> ServingNeeds:
-    flow, files = assembled.flow, assembled.folder.paths
-    against = why_not_slim(flow, files) if request.slim else None
-    if against:
-        narrate(f"warning: --slim leaves the full SDK in, since {against}")
-    return ServingNeeds(
-        tools=needs_tools(flow, files),
-        sdk=needs_sdk(files),
-        slim=request.slim and against is None,
-        azureml=request.azureml,
-    )
 
 
 def plan_flow(assembled: Assembled, target: Target, lock_digest: str) -> ImagePlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from flowpack.assembly.left_out import LeftOut
 from flowpack.assembly.sources import file_at
 from flowpack.assembly.staging import MARKER
 from flowpack.azureml.models.plan import ModelSource
+from flowpack.dependencies.lock_format import LOCK_NAME
 from flowpack.errors import InputError, Location
 from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow
@@ -50,7 +52,16 @@ def read_build(build: Path) -> ModelSource:
         lock_digest=lock_digest,
         image=image.reference if image else None,
         revision=image.revision if image else None,
+        asks_workspace=_asks_workspace(build / LOCK_NAME),
     )
+
+
+def _asks_workspace(lock: Path) -> bool | None:
+    """By the package that signs the server in to the workspace."""
+    try:
+        return re.search(rb"^azure-identity==", lock.read_bytes(), re.M) is not None
+    except OSError:
+        return None
 
 
 def standalone_folder(flow: Flow, path: Path) -> FlowFolder:

@@ -1,4 +1,4 @@
-"""Reads resources of a workspace from Azure Resource Manager, without azure-ai-ml: importing that takes seconds."""
+"""Asks Azure Resource Manager of a workspace, without azure-ai-ml: importing that takes seconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ResourceManager:
     """Answers are JSON as it comes; faults are AzureErrors in the service's own words."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+        self.workspace = workspace
 
     @cached_property
     def _cloud(self) -> Cloud:
@@ -51,34 +51,50 @@ class ResourceManager:
 
     def get(self, *parts: str) -> Any | None:
         """The resource at these parts of a path under the workspace; None where there is none."""
-        url = f"{self._cloud.resource_manager}{self._path(*parts)}?api-version={_API_VERSION}"
-        return self._answer(url, may_be_missing=bool(parts))
+        return self._answer("GET", self._url(self._path(*parts)), may_be_missing=bool(parts))
+
+    def get_at(self, path: str, api_version: str = _API_VERSION) -> Any | None:
+        """The resource with this identifier, anywhere; None where there is none."""
+        return self._answer("GET", self._url(quote(path), api_version), may_be_missing=True)
+
+    def post(self, *parts: str, body: Any = None) -> Any:
+        return self._answer("POST", self._url(self._path(*parts)), body=body)
 
     def listed(self, *parts: str) -> Iterator[Any]:
         """Each of a list, through all its pages, archived ones too; none where what it belongs to is not there."""
-        url = f"{self._cloud.resource_manager}{self._path(*parts)}?api-version={_API_VERSION}&listViewType=All"
+        yield from self._listed(self._url(self._path(*parts)) + "&listViewType=All")
+
+    def listed_at(self, path: str, api_version: str = _API_VERSION, **query: str) -> Iterator[Any]:
+        """Each of a list anywhere in Azure; none where there is nothing at the path."""
+        more = "".join(f"&{name}={quote(value)}" for name, value in query.items())
+        yield from self._listed(self._url(quote(path), api_version) + more)
+
+    def _listed(self, url: str | None) -> Iterator[Any]:
         while url:
-            page = self._answer(url, may_be_missing=True)
+            page = self._answer("GET", url, may_be_missing=True)
             if page is None:
                 self.get()  # a workspace that is not there is an error, not an empty list
                 return
             yield from page["value"]
             url = page.get("nextLink")
 
-    def _path(self, *parts: str) -> str:
-        return quote(self._workspace.path) + "".join(f"/{quote(part, safe='')}" for part in parts)
+    def _url(self, path: str, api_version: str = _API_VERSION) -> str:
+        return f"{self._cloud.resource_manager}{path}?api-version={api_version}"
 
-    def _answer(self, url: str, *, may_be_missing: bool) -> Any | None:
+    def _path(self, *parts: str) -> str:
+        return quote(self.workspace.path) + "".join(f"/{quote(part, safe='')}" for part in parts)
+
+    def _answer(self, method: str, url: str, *, may_be_missing: bool = False, body: Any = None) -> Any | None:
         from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415
         from azure.core.rest import HttpRequest  # noqa: PLC0415
         from azure.mgmt.core.exceptions import ARMErrorFormat  # noqa: PLC0415
 
         try:
-            response = self._client.send_request(HttpRequest("GET", url))
+            response = self._client.send_request(HttpRequest(method, url, json=body))
             if response.status_code == 404 and may_be_missing:
                 return None
             if response.status_code != 200:
                 raise HttpResponseError(response=response, error_format=ARMErrorFormat)
             return response.json()
         except (AzureError, ValueError) as error:
-            raise translated(error, self._workspace) from error
+            raise translated(error, self.workspace) from error

@@ -36,7 +36,9 @@ def translated(error: Exception, workspace: Workspace) -> FlowpackError:
         return _without_an_answer(error, workspace)
     message, hint = _answered(answered, workspace)
     words = dict.fromkeys((words_of(error), words_of(answered)))  # azure-ai-ml's own advice, then the service's words
-    return AzureError(message, detail="\n".join(words), hint=hint)
+    refusal = AzureError(message, detail="\n".join(words), hint=hint)
+    refusal.status = int(getattr(answered, "status_code", 0))
+    return refusal
 
 
 def _with_a_status(error: BaseException | None) -> Exception | None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 _MEGABYTE = 1_000_000
+_TITLES = ("Flow", "State", "Image", "Size", "Layers reused", "Test", "Model", "Endpoint")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +16,7 @@ class FlowResult:
     """``state`` is done, failed or unchanged. Of a flow that failed what was reached before is there.
 
     ``image`` is the image's name in the engine, ``reference`` names the pushed one by its digest; ``layers`` and
-    ``layers_reused`` are those of the push, ``exit_code`` is that of the error.
+    ``layers_reused`` are those of the push, ``scoring_uri`` is that of the endpoint, ``exit_code`` that of the error.
     """
 
     flow: str
@@ -30,6 +31,9 @@ class FlowResult:
     layers_reused: int | None = None
     test: str | None = None
     model: str | None = None
+    endpoint: str | None = None
+    deployment: str | None = None
+    scoring_uri: str | None = None
     error: str | None = None
     exit_code: int = 0
 
@@ -40,6 +44,7 @@ def outputs(results: Sequence[FlowResult]) -> dict[str, str]:
         "flows": _line([asdict(result) for result in results]),
         "images": _line({result.flow: result.reference for result in results if result.reference}),
         "models": _line({result.flow: result.model for result in results if result.model}),
+        "endpoints": _line({result.flow: result.scoring_uri for result in results if result.scoring_uri}),
     }
 
 
@@ -52,7 +57,7 @@ def summary(results: Sequence[FlowResult]) -> str:
     taken = [result for result in results if result.state != "unchanged"]
     lines = [f"## flowpack: {_headline(results)}", ""]
     if taken:
-        lines += ["| Flow | State | Image | Size | Layers reused | Test | Model |", "|---|---|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(_TITLES)} |", "|---" * len(_TITLES) + "|"]
         lines += [f"| {' | '.join(map(_cell, _row(result)))} |" for result in taken]
         lines.append("")
     for result in taken:
@@ -75,6 +80,7 @@ def _row(result: FlowResult) -> Iterator[str | None]:
     yield f"{result.layers_reused} of {result.layers}" if result.layers is not None else None
     yield result.test
     yield result.model
+    yield f"{result.endpoint} / {result.deployment}" if result.endpoint else None
 
 
 def _cell(text: str | None) -> str:

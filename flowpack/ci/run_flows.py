@@ -1,4 +1,4 @@
-"""What CI does with a repository's flows: each is built, tested and, where that is asked for, pushed and registered.
+"""What CI does with a repository's flows: each is built, tested and, where that is asked for, pushed and deployed.
 
 A flow that fails does not keep the others from being looked at.
 """
@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowpack.azureml.endpoints.plan import endpoint_name
+from flowpack.azureml.endpoints.request import DeployRequest
 from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.azureml.models.request import ModelRequest
+from flowpack.azureml.workspace import Workspace
 from flowpack.checks.discovery import find_places
 from flowpack.ci.changed import Changes, changes_since
 from flowpack.ci.results import FlowResult
@@ -23,7 +26,17 @@ from flowpack.flows.reader import read_flow
 from flowpack.images.engine import Engine
 from flowpack.images.image_record import write_image_record
 from flowpack.images.source_labels import REVISION, source_labels
-from flowpack.pipeline import BuildRequest, Built, ImageRequest, Narrate, assemble_flow, build, register
+from flowpack.pipeline import (
+    BuildRequest,
+    Built,
+    ImageRequest,
+    Narrate,
+    assemble_flow,
+    build,
+    deploy,
+    plan_deployment,
+    register,
+)
 from flowpack.running.scoring import sample_input, score
 from flowpack.running.serve import ServeRequest, serve
 from flowpack.running.variables import server_environment
@@ -32,11 +45,21 @@ _REVISION_LENGTH = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CiDeployment:
+    """``pattern`` gives the endpoint's name, with ``{flow}`` to fill in."""
+
+    workspace: Workspace
+    pattern: str
+    request: DeployRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CiRequest:
     """``build`` says how a flow is built, ``image`` how the image of that name is; ``pattern`` gives the name, with
     ``{flow}`` and ``{revision}`` to fill in.
 
-    ``registry`` is None where nothing is to be registered; ``output`` keeps the builds, one a flow.
+    ``registry`` is None where nothing is to be registered; ``deployment`` where nothing is to be deployed: it says how
+    a flow is, for the endpoint of that name, and has the workspace. ``output`` keeps the builds, one a flow.
     """
 
     sources: Sequence[str]
@@ -47,6 +70,7 @@ class CiRequest:
     test: bool = True
     push: bool = False
     registry: ModelRegistry | None = None
+    deployment: CiDeployment | None = None
     output: Path | None = None
     timeout: float = 120.0
 
@@ -90,7 +114,9 @@ class _FlowRun:
         if self._request.test:
             self._result = replace(self._result, test=self._test(built, output))
         pushed = self._push(built, output) if self._request.push else None
-        if self._request.registry:
+        if self._request.deployment:
+            self._deploy(flow, built, output, pushed, self._request.deployment)
+        elif self._request.registry:
             self._register(flow, output, pushed, self._request.registry)
 
     def _build(self, flow: Path, output: Path) -> Built:
@@ -145,6 +171,23 @@ class _FlowRun:
         asked = replace(self._request.build(flow), source=output)
         version = register(asked, ModelRequest(image=pushed), registry, self._narrate).version
         self._result = replace(self._result, model=f"{version.name}:{version.version}")
+
+    def _deploy(self, flow: Path, built: Built, output: Path, pushed: str | None, wanted: CiDeployment) -> None:
+        """A deployment registers what it runs."""
+        asked = replace(self._request.build(flow), source=output)
+        request = replace(wanted.request, endpoint=endpoint_name(wanted.pattern.replace("{flow}", self._result.flow)))
+        with contextlib.suppress(InputError):  # the test has told
+            request = replace(request, sample=sample_input(built.assembled.flow))
+        planned = plan_deployment(asked, ModelRequest(image=pushed), request, wanted.workspace, self._narrate)
+        registered, done = deploy(planned, wanted.workspace, self._narrate)
+        version = registered.version
+        self._result = replace(
+            self._result,
+            model=f"{version.name}:{version.version}",
+            endpoint=done.endpoint.name,
+            deployment=done.deployment.name,
+            scoring_uri=done.endpoint.scoring_uri,
+        )
 
 
 def _changes(request: CiRequest, narrate: Narrate) -> Changes | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.cli.deploy import deployment_options
 from flowpack.cli.options import (
     answer_options,
     base_options,
@@ -19,12 +20,14 @@ from flowpack.cli.options import (
     image_request,
 )
 from flowpack.cli.output import answer, narrator
-from flowpack.cli.registry_options import registry_of, registry_options
+from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
 from flowpack.errors import UsageError
 
 if TYPE_CHECKING:
+    from flowpack.ci.run_flows import CiDeployment
     from flowpack.images.engine import Engine
 
+_OF_A_DEPLOYMENT = ("endpoint_file", "deployment_file", "instance_type", "instance_count")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -42,6 +45,17 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--push", is_flag=True, help="Push each image.")
 @click.option("--register", is_flag=True, help="Register each flow as a version of a model.")
+@click.option("--deploy", is_flag=True, help="Push, register, and bring each flow to an online endpoint.")
+@click.option(
+    "--endpoint",
+    "endpoint_pattern",
+    metavar="PATTERN",
+    default="{flow}",
+    show_default=True,
+    envvar="FLOWPACK_ENDPOINT",
+    help="Each endpoint's name: {flow}-prod.",
+)
+@deployment_options
 @click.option("--no-test", is_flag=True, help="Do not start the images.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Keep the builds in this folder, one a flow.")
 @click.option("--summary", "summary_file", type=_FILE, help="Append a summary in Markdown to this file.")
@@ -66,6 +80,8 @@ def command(
     image_pattern: str,
     push: bool,
     register: bool,
+    deploy: bool,
+    endpoint_pattern: str,
     no_test: bool,
     output: Path | None,
     summary_file: Path | None,
@@ -75,7 +91,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """What a CI job does with the flows below each SOURCE: build the image, test it, push it, register the flow.
+    """What a CI job does with the flows below each SOURCE: build the image, test it, push it, register it, deploy it.
 
     A flow that needs variables which are not set, or has no sample, is not tested, and the summary says so. Where one
     flow fails the others go on; the exit code is the worst of theirs. Prints a line a flow on stdout.
@@ -83,11 +99,13 @@ def command(
     from flowpack.ci.results import outputs, summary  # noqa: PLC0415  (help does without)
     from flowpack.ci.run_flows import CiRequest, run_flows  # noqa: PLC0415
 
-    if "{flow}" not in image_pattern:
-        raise UsageError(f"--image '{image_pattern}' has no {{flow}}", hint="--image REGISTRY/TEAM/{flow}:{revision}")
+    _check_pattern("--image", image_pattern, "--image REGISTRY/TEAM/{flow}:{revision}")
+    _check_pattern("--endpoint", endpoint_pattern, "--endpoint {flow}-prod")
     narrate = narrator(quiet)
     engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
     place = {name: options.pop(name) for name in ("registry", "subscription", "resource_group", "workspace_name")}
+    files = {name: options.pop(name) for name in _OF_A_DEPLOYMENT}
+    deployment = _deployment(endpoint_pattern, files, place) if deploy else None
     request = CiRequest(
         sources=sources,
         build=lambda source: build_request(source, **options),
@@ -95,8 +113,9 @@ def command(
         pattern=image_pattern,
         changed_since=changed_since,
         test=not no_test,
-        push=push,
-        registry=registry_of(place, narrate) if register else None,
+        push=push or deploy,
+        registry=registry_of(place, narrate) if register and not deploy else None,
+        deployment=deployment,
         output=output,
         timeout=timeout,
     )
@@ -104,10 +123,25 @@ def command(
     _append(summary_file, summary(results) + "\n")
     _append(outputs_file, "".join(f"{name}={value}\n" for name, value in outputs(results).items()))
     text = "\n".join(
-        "\t".join(part or "-" for part in (r.flow, r.state, r.reference or r.image, r.model)) for r in results
+        "\t".join(part or "-" for part in (r.flow, r.state, r.reference or r.image, r.model, r.scoring_uri))
+        for r in results
     )
     answer({"flows": [asdict(result) for result in results]}, text, as_json)
     sys.exit(max((result.exit_code for result in results), default=0))
+
+
+def _check_pattern(option: str, pattern: str, example: str) -> None:
+    if "{flow}" not in pattern:
+        raise UsageError(f"{option} '{pattern}' has no {{flow}}", hint=example)
+
+
+def _deployment(pattern: str, files: dict[str, Any], place: dict[str, Any]) -> CiDeployment:
+    from flowpack.azureml.endpoints.request import DeployRequest  # noqa: PLC0415
+    from flowpack.ci.run_flows import CiDeployment  # noqa: PLC0415
+
+    if (place.pop("registry") or "azure") != "azure":
+        raise UsageError("--deploy needs a workspace", hint="--registry azure, or leave --deploy out")
+    return CiDeployment(workspace=workspace_of(place), pattern=pattern, request=DeployRequest(**files))
 
 
 @cache

@@ -13,7 +13,9 @@ from flowpack.errors import FlowpackError
 _COMMANDS = {
     "build": "Write a flow's build context; with --tag its image, with --push its digest.",
     "check": "Say everything about flows that can be known before a build.",
-    "ci": "What a CI job does with a repository's flows: build, test, push, register.",
+    "ci": "What a CI job does with a repository's flows: build, test, push, register, deploy.",
+    "deploy": "Bring a flow to an online endpoint, beside what serves until it has answered.",
+    "endpoint": "Look at online endpoints, ask them, move their traffic, delete them.",
     "lock": "Write or renew the lockfile beside a flow.",
     "models": "List the versions of models, with their promptflow properties and digests.",
     "register": "Register a flow as a version of a model.",

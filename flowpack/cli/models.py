@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowpack.cli.options import answer_options
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer, narrator, table
 from flowpack.cli.registry_options import registry_of, registry_options
 
 if TYPE_CHECKING:
     from flowpack.azureml.models.registry import ModelVersion
+
+_TITLES = ("MODEL", "SOURCE FLOW", "CHAT", "FLOW DIGEST", "LOCK DIGEST", "IMAGE")
 
 
 @click.command("models")
@@ -26,7 +28,7 @@ def command(name: str | None, *, as_json: bool, quiet: bool, **options: Any) -> 
     found = flow_versions(registry, name)
     answer(
         {"registry": str(registry), "models": [_document(each) for each in found]},
-        _table([_row(each) for each in found]) if found else "no models",
+        table(_TITLES, [_row(each) for each in found]) if found else "no models",
         as_json,
     )
 
@@ -69,10 +71,3 @@ def _row(version: ModelVersion) -> tuple[str, ...]:
 def _short(digest: str) -> str:
     algorithm, _, digits = digest.partition(":")
     return f"{algorithm}:{digits[:12]}" if digits else ""
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    titled = [("MODEL", "SOURCE FLOW", "CHAT", "FLOW DIGEST", "LOCK DIGEST", "IMAGE"), *rows]
-    widths = [max(len(row[column]) for row in titled) for column in range(len(titled[0]))]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in titled)
-    return "\n".join(line.rstrip() for line in lines)

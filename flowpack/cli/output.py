@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -62,6 +62,13 @@ def progress_line(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 def answer(document: Mapping[str, Any], text: str, as_json: bool) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else text)
+
+
+def table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    every = [titles, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(titles))]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in every)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def error_document(error: FlowpackError) -> str:

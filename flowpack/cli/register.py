@@ -88,13 +88,14 @@ def _model_request(options: dict[str, Any]) -> ModelRequest:
     return ModelRequest(
         tags=assignments(tags, "--tag"),
         properties=assignments(properties, "--property"),
-        image=_image(options.pop("image")),
+        image=image_with_digest(options.pop("image")),
         maximum_megabytes=options.pop("maximum_megabytes"),
         **{name: options.pop(name) for name in names},
     )
 
 
-def _image(text: str | None) -> str | None:
+def image_with_digest(text: str | None) -> str | None:
+    """Without the tag, which may come to mean another image."""
     if text is None:
         return None
     from flowpack.images.reference import ImageReference  # noqa: PLC0415

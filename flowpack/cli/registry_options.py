@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from flowpack.azureml.models.registry import ModelRegistry
     from flowpack.azureml.workspace import Workspace
 
+workspace_options = together(
+    click.option("--subscription", metavar="ID", help="The workspace's subscription."),
+    click.option("--resource-group", metavar="NAME", help="The workspace's resource group."),
+    click.option("--workspace-name", metavar="NAME", help="The workspace."),
+)
+
 registry_options = together(
     click.option(
         "--registry",
@@ -23,20 +29,14 @@ registry_options = together(
         envvar="FLOWPACK_REGISTRY",
         help="The workspace, or a folder of this machine; by default the workspace where one is configured.",
     ),
-    click.option("--subscription", metavar="ID", help="The workspace's subscription."),
-    click.option("--resource-group", metavar="NAME", help="The workspace's resource group."),
-    click.option("--workspace-name", metavar="NAME", help="The workspace."),
+    workspace_options,
 )
 
 
 def registry_of(options: dict[str, Any], narrate: Callable[[str], None]) -> ModelRegistry:
     """Takes its own options out of ``options``. Without a workspace the local registry is taken, and said so."""
     registry = options.pop("registry")
-    named = {
-        "subscription": options.pop("subscription"),
-        "resource group": options.pop("resource_group"),
-        "workspace name": options.pop("workspace_name"),
-    }
+    named = _named(options)
     kind, _, place = (registry or "").partition(":")
     if kind not in {"", "azure", "local"} or (place and kind != "local"):
         raise UsageError(f"'{registry}' is no registry", hint="--registry azure, --registry local or local:PATH")
@@ -48,13 +48,33 @@ def registry_of(options: dict[str, Any], narrate: Callable[[str], None]) -> Mode
     if workspace:
         return _in_azure(workspace)
     if kind == "azure":
-        raise UsageError(
-            "no workspace is configured",
-            hint="give --subscription, --resource-group and --workspace-name, or set defaults with `az configure`",
-        )
+        raise _no_workspace()
     local = _local(default_folder())
     narrate(f"warning: no workspace is configured: this is {local}")
     return local
+
+
+def workspace_of(options: dict[str, Any]) -> Workspace:
+    """Takes its own options out of ``options``."""
+    workspace = _workspace(_named(options))
+    if workspace is None:
+        raise _no_workspace()
+    return workspace
+
+
+def _named(options: dict[str, Any]) -> dict[str, str | None]:
+    return {
+        "subscription": options.pop("subscription"),
+        "resource group": options.pop("resource_group"),
+        "workspace name": options.pop("workspace_name"),
+    }
+
+
+def _no_workspace() -> UsageError:
+    return UsageError(
+        "no workspace is configured",
+        hint="give --subscription, --resource-group and --workspace-name, or set defaults with `az configure`",
+    )
 
 
 def default_folder(environ: Mapping[str, str] = os.environ) -> Path:

@@ -14,6 +14,15 @@ from flowpack.errors import InputError, Location, UsageError
 from flowpack.pipeline import BuildRequest
 from flowpack.running.serve import ServeRequest
 
+variable_options = together(
+    click.option(
+        "--env", "-e", "variables", multiple=True, metavar="NAME[=VALUE]", help="Set or pass a variable. Repeatable."
+    ),
+    click.option(
+        "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Variables, NAME=VALUE a line."
+    ),
+)
+
 serving_options = together(
     click.option(
         "--engine",
@@ -24,12 +33,7 @@ serving_options = together(
         help="A container, or a virtual environment from the lock; auto takes a container where an engine answers.",
     ),
     click.option("--port", type=click.IntRange(1, 65535), help="The port on this machine; by default a free one."),
-    click.option(
-        "--env", "-e", "variables", multiple=True, metavar="NAME[=VALUE]", help="Set or pass a variable. Repeatable."
-    ),
-    click.option(
-        "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Variables, NAME=VALUE a line."
-    ),
+    variable_options,
     click.option("--run-network", metavar="MODE", help="The container's network: host, or a network's name."),
     click.option(
         "--timeout",
@@ -62,13 +66,18 @@ def build_of(options: dict[str, Any]) -> Callable[[Path], BuildRequest]:
 def serve_request(options: dict[str, Any]) -> ServeRequest:
     return ServeRequest(
         engine=options["engine"],
-        environment={**_file_variables(options["env_file"]), **_variables(options["variables"])},
+        environment=variables_of(options),
         port=options["port"],
         network=options["run_network"],
         timeout=options["timeout"],
         secrets=build_secrets(options["pip_config"], options["ca_bundle"]),
         build_network=options["network"],
     )
+
+
+def variables_of(options: dict[str, Any]) -> dict[str, str]:
+    """An option goes before the file."""
+    return {**_file_variables(options["env_file"]), **_variables(options["variables"])}
 
 
 def _variables(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -8,16 +8,15 @@ from typing import Any
 
 import click
 
-from flowpack.cli.options import answer_options, assignments, base_options, engine_options, flow_options
+from flowpack.cli.inputs import given_inputs, input_options
+from flowpack.cli.options import answer_options, base_options, engine_options, flow_options
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
-from flowpack.errors import InputError, Location
 
 
 @click.command("test")
 @click.argument("subject", metavar="SOURCE|IMAGE")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input, JSON or text. Repeatable.")
-@click.option("--inputs", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Inputs as JSON.")
+@input_options
 @serving_options
 @flow_options
 @base_options
@@ -36,7 +35,7 @@ def command(
     from flowpack.running.subject import resolve_subject  # noqa: PLC0415
 
     narrate = narrator(quiet)
-    given = _given(file, inputs)
+    given = given_inputs(file, inputs)
     request = serve_request(options)
     resolved = resolve_subject(subject, build_of(options), narrate)
     with serve(resolved, request, narrate) as served:
@@ -53,22 +52,3 @@ def command(
         "answer": scored.answer,
     }
     answer(document, json.dumps(scored.answer, indent=2, ensure_ascii=False), as_json)
-
-
-def _given(file: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if file is not None:
-        try:
-            given = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"is no JSON: {error}", location=Location(file)) from error
-        if not isinstance(given, dict):
-            raise InputError("expected an object of inputs", location=Location(file))
-    return given | {name: _value(text) for name, text in assignments(pairs, "--input").items()}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

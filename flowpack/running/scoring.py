@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flowpack.errors import InputError, Location, ServingError
@@ -29,12 +30,14 @@ class Scored:
 def sample_input(flow: Flow, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The first sample of ``samples.json``, else the flow file's own, and over it what was given.
 
-    The defaults of a DAG flow's inputs are sent as well; the code of the others has its own.
+    The defaults of a DAG flow's inputs are sent as well; the code of the others has its own. A chat begins without a
+    history.
     """
     sends_defaults = flow.kind is FlowKind.DAG
     with_default = {name: each.default for name, each in flow.inputs.items() if each.default is not REQUIRED}
     sample = _first_sample(flow.folder / SAMPLES) or flow.sample
-    inputs = {**(with_default if sends_defaults else {}), **sample, **(given or {})}
+    begun: dict[str, Any] = {flow.chat.history: []} if flow.chat and flow.chat.history not in with_default else {}
+    inputs = {**begun, **(with_default if sends_defaults else {}), **sample, **(given or {})}
     without = [name for name in flow.inputs if name not in inputs and name not in with_default]
     if without:
         names = ", ".join(f"'{name}'" for name in without)
@@ -67,21 +70,30 @@ def _first_sample(path: Path) -> dict[str, Any]:
     )
 
 
-def score(url: str, inputs: Mapping[str, Any], timeout: float = 300.0) -> Scored:
+def score(
+    url: str,
+    inputs: Mapping[str, Any],
+    timeout: float = 300.0,
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    opener: urllib.request.OpenerDirector = DIRECT,
+) -> Scored:
     """ServingError with the flow's own words where it does not answer 200."""
-    request = urllib.request.Request(  # noqa: S310 - the URL is of the server that we started
+    request = urllib.request.Request(  # noqa: S310 - the URL is of a server that we started, or of our endpoint
         f"{url}/score",
         data=json.dumps(dict(inputs)).encode(),
-        headers={"content-type": "application/json", "accept": "application/json"},
+        headers={"content-type": "application/json", "accept": "application/json", **headers},
     )
     began = time.monotonic()
     try:
-        with DIRECT.open(request, timeout=timeout) as response:
+        with opener.open(request, timeout=timeout) as response:
             status, body = response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             words = _words(error.read().decode("utf-8", errors="replace"))
-        raise ServingError(f"the flow answered {error.code} {error.reason}", detail=words) from error
+        refusal = ServingError(f"the flow answered {error.code} {error.reason}", detail=words)
+        refusal.status = error.code
+        raise refusal from error
     except TimeoutError as error:
         message = f"the flow did not answer within {timeout:g} s"
         raise ServingError(message, hint="give it more with --timeout") from error

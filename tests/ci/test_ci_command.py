@@ -48,6 +48,14 @@ def test_every_image_would_have_one_name(repository: Path) -> None:
     assert "has no {flow}" in done.stderr
 
 
+def test_a_deployment_needs_a_workspace_and_an_endpoint_for_each_flow(repository: Path) -> None:
+    done = flowpack("ci", ".", "--deploy", "--endpoint", "prod", cwd=repository, expect=2)
+    assert "--endpoint 'prod' has no {flow}" in done.stderr
+    assert "no workspace is configured" in flowpack("ci", ".", "--deploy", cwd=repository, expect=2).stderr
+    done = flowpack("ci", ".", "--deploy", "--registry", "local", cwd=repository, expect=2)
+    assert "--deploy needs a workspace" in done.stderr
+
+
 def test_an_empty_revision_takes_every_flow(repository: Path) -> None:
     done = flowpack("ci", "flows/broken", "--changed-since", "", cwd=repository, env=NO_ENGINE, expect=1)
-    assert done.stdout == "broken\tfailed\t-\t-\n"
+    assert done.stdout == "broken\tfailed\t-\t-\t-\n"

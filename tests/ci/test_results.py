@@ -11,8 +11,11 @@ DONE = FlowResult(
     size=123_400_000,
     layers=9,
     layers_reused=7,
-    test="passed in 0.10 s",
+    test="passed",
     model="chat:3",
+    endpoint="chat-prod",
+    deployment="green",
+    scoring_uri="https://chat-prod.example/score",
 )
 FAILED = FlowResult(
     flow="a|b <i>", source="flows/a", state="failed", error="flow.dag.yaml:1: broken\nhint: mend it", exit_code=1
@@ -24,8 +27,8 @@ def test_the_summary_shows_what_was_done() -> None:
     lines = summary([DONE, FAILED, UNCHANGED]).splitlines()
     assert lines[0] == "## flowpack: 3 flows, 1 done, 1 failed, 1 unchanged"
     assert lines[4:6] == [
-        "| chat | done | localhost:5000/chat@sha256:1 | 123 MB | 7 of 9 | passed in 0.10 s | chat:3 |",
-        "| a\\|b &lt;i> | failed | – | – | – | – | – |",
+        "| chat | done | localhost:5000/chat@sha256:1 | 123 MB | 7 of 9 | passed | chat:3 | chat-prod / green |",
+        "| a\\|b &lt;i> | failed | – | – | – | – | – | – |",
     ]
     assert "    hint: mend it" in lines
 
@@ -39,4 +42,5 @@ def test_each_output_is_one_line_of_json() -> None:
     assert all("\n" not in value for value in told.values())
     assert json.loads(told["images"]) == {"chat": "localhost:5000/chat@sha256:1"}
     assert json.loads(told["models"]) == {"chat": "chat:3"}
+    assert json.loads(told["endpoints"]) == {"chat": "https://chat-prod.example/score"}
     assert [flow["state"] for flow in json.loads(told["flows"])] == ["done", "failed"]

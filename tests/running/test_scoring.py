@@ -40,6 +40,13 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
     assert sample_input(flow, {"question": "mine"}) == {"question": "mine", "chat_history": [], "limit": 3}
 
 
+def test_a_chat_begins_without_a_history(tmp_path: Path) -> None:
+    marked = "{type: string, default: q, is_chat_input: true}"
+    answer = "outputs: {answer: {type: string, reference: x, is_chat_output: true}}\n"
+    flow = dag(tmp_path, f"inputs: {{question: {marked}, chat_history: {{type: list}}}}\n{answer}nodes: []\n")
+    assert sample_input(flow) == {"question": "q", "chat_history": []}
+
+
 @pytest.mark.parametrize("samples", [None, "[]"])
 def test_without_a_sample_the_defaults_do(tmp_path: Path, samples: str | None) -> None:
     flow = dag(tmp_path, "inputs: {limit: {type: int, default: }}\nnodes: []\n")

@@ -21,7 +21,10 @@ from flowpack.flows.model import Flow
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:
-    """The flow that is registered, and what is known of where it comes from and of what was built from it."""
+    """The flow that is registered, and what is known of where it comes from and of what was built from it.
+
+    ``asks_workspace`` tells whether the image can take connections from a workspace; None where nobody knows.
+    """
 
     flow: Flow
     folder: FlowFolder
@@ -29,12 +32,17 @@ class ModelSource:
     why_no_lock: str | None = None
     image: str | None = None
     revision: str | None = None
+    asks_workspace: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedModel:
     document: ModelDocument
-    folder: FlowFolder
+    source: ModelSource
+
+    @property
+    def folder(self) -> FlowFolder:
+        return self.source.folder
 
 
 def plan_model(source: ModelSource, request: ModelRequest) -> PlannedModel:
@@ -55,4 +63,4 @@ def plan_model(source: ModelSource, request: ModelRequest) -> PlannedModel:
         tags={**{name: value for name, value in origins.items() if value}, **request.tags},
     )
     check_model(document, source.flow, source.folder, request.maximum_megabytes)
-    return PlannedModel(document=document, folder=source.folder)
+    return PlannedModel(document=document, source=source)

@@ -1,18 +1,15 @@
 """The models of a workspace: read from Azure Resource Manager, made through azure-ai-ml.
 
-With ``resource_manager.py`` and ``clouds.py`` all that knows of Azure's SDKs, which load when they are needed.
+Azure's SDKs load when they are needed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flowpack.azureml.clouds import RETRIES
+from flowpack.azureml.ml_client import ml_client, quiet
 from flowpack.azureml.models.document import ModelDocument
 from flowpack.azureml.models.registry import ModelVersion, VersionTaken
 from flowpack.azureml.resource_manager import ResourceManager
@@ -79,7 +76,7 @@ class WorkspaceRegistry:
             raise translated(error, self.workspace) from error
 
     def _create_or_update(self, **fields: Any) -> None:
-        with _quiet():
+        with quiet():
             from azure.ai.ml.entities import Model  # noqa: PLC0415  (takes seconds, and only a new version needs it)
 
             # A new one each time, as an upload that fails leaves it half changed.
@@ -87,18 +84,7 @@ class WorkspaceRegistry:
 
     @cached_property
     def _client(self) -> Any:
-        from azure.ai.ml import MLClient  # noqa: PLC0415
-
-        # Without its progress bar azure-ai-ml waits for ever for a file whose upload failed.
-        return MLClient(
-            self._read.credential,
-            self.workspace.subscription,
-            self.workspace.resource_group,
-            self.workspace.name,
-            show_progress=True,
-            enable_telemetry=False,
-            **RETRIES,
-        )
+        return ml_client(self.workspace, self._read.credential)
 
     def _version(self, name: str, version: str) -> ModelVersion | None:
         found = self._read.get("models", name, "versions", version)
@@ -140,10 +126,3 @@ def _is_passing(error: Exception) -> bool:
     """
     no_answer = type(error).__name__ in {"ServiceRequestError", "ServiceResponseError", "IncompleteReadError"}
     return no_answer or getattr(error, "status_code", None) == _CONFLICT
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """azure-ai-ml draws its progress and its advice on both streams; stdout is for the answer alone."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield

@@ -1,0 +1,37 @@
+"""The user-assigned identity of an endpoint: promptflow has to be told its client id, and finds none by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
+from flowpack.azureml.resource_manager import ResourceManager
+from flowpack.errors import AzureError, InputError
+
+CLIENT_ID = "AZURE_CLIENT_ID"
+_API = "2023-01-31"
+
+
+def lacks_client_id(endpoint: EndpointDocument, deployment: DeploymentDocument) -> bool:
+    return bool(endpoint.user_assigned_identity) and not deployment.variables.get(CLIENT_ID)
+
+
+def with_client_id(
+    resources: ResourceManager, endpoint: EndpointDocument, deployment: DeploymentDocument
+) -> DeploymentDocument:
+    """The document as it is where the identity is the system's, or where it says the client id already."""
+    if not lacks_client_id(endpoint, deployment):
+        return deployment
+    identity = identity_at(resources, str(endpoint.user_assigned_identity))
+    return deployment.with_variables({CLIENT_ID: identity["properties"]["clientId"]})
+
+
+def identity_at(resources: ResourceManager, identifier: str) -> Any:
+    try:
+        found = resources.get_at(identifier, _API)
+    except AzureError as error:
+        error.hint = f"{error.hint}; or tell its client id: -e {CLIENT_ID}=..."
+        raise
+    if found is None:
+        raise InputError(f"there is no identity {identifier}", hint="--identity takes its resource id")
+    return found

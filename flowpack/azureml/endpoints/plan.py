@@ -1,0 +1,172 @@
+"""From a flow, its image and what was asked for to the endpoint's and the deployment's documents; nobody is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument, schema
+from flowpack.azureml.endpoints.identity import CLIENT_ID, lacks_client_id
+from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.models.document import FLOW_DIGEST, FLOWPACK_VERSION, IMAGE, LOCK_DIGEST, REVISION
+from flowpack.azureml.models.plan import ModelSource, PlannedModel
+from flowpack.azureml.skus import cores
+from flowpack.azureml.workspace import Workspace
+from flowpack.errors import InputError, Location
+from flowpack.flows.connections import Connection, find_connections
+from flowpack.yaml_documents import read_document
+
+DEFAULT_INSTANCE_TYPE = "Standard_DS3_v2"
+"""The smallest that Microsoft recommends for serving: 4 cores, 14 GB."""
+
+COLORS = ("blue", "green")
+"""The deployments that take turns."""
+
+NEXT = "<next>"
+
+_LONGEST_REQUEST = 300_000  # milliseconds; a model with source_flow_id may take as long
+_ROUTES = {
+    "liveness_route": {"path": "/health", "port": 8080},
+    "readiness_route": {"path": "/health", "port": 8080},
+    "scoring_route": {"path": "/score", "port": 8080},
+}
+_ORIGINS = (FLOW_DIGEST, LOCK_DIGEST, IMAGE, REVISION, FLOWPACK_VERSION)
+_LONGEST_NAME = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedDeployment:
+    """``asks_workspace`` tells whether the image can take connections from the workspace; None where nobody knows."""
+
+    model: PlannedModel
+    endpoint: EndpointDocument
+    deployment: DeploymentDocument
+    connections: tuple[Connection, ...]
+    asks_workspace: bool | None
+    request: DeployRequest
+
+    def as_far_as_known(self, workspace: Workspace) -> DeploymentDocument:
+        """As a dry run shows it: which deployment is free and which model version is next, the workspace tells."""
+        model = self.model.document
+        known = self.deployment.with_model(f"{model.name}:{model.version or NEXT}")
+        if lacks_client_id(self.endpoint, known):
+            known = known.with_variables({CLIENT_ID: "<client id of the identity>"})
+        return known.named(self.request.deployment or COLORS[0], workspace)
+
+    @property
+    def states_endpoint(self) -> bool:
+        """Whether something was said about the endpoint, so that one that is there is to be brought in line."""
+        asked = self.request
+        return bool(asked.endpoint_file or asked.auth_mode or asked.identity)
+
+
+def plan_deployment(source: ModelSource, model: PlannedModel, request: DeployRequest) -> PlannedDeployment:
+    of_endpoint, of_deployment = _stated(request.endpoint_file), _stated(request.deployment_file)
+    endpoint = _endpoint(of_endpoint, of_deployment, request, source.flow.name)
+    environment = _mapping(of_deployment, "environment")
+    image = request.image or source.image or environment.get("image")
+    if not image:
+        raise InputError(
+            "which image serves the flow is not known",
+            location=Location(source.flow.file),
+            hint="deploy what `flowpack build --tag … --push` wrote, or give --image REGISTRY/REPOSITORY@sha256:…",
+        )
+    fields = _deployment(of_deployment, endpoint, request)
+    fields["environment"] = {"image": image, "inference_config": environment.get("inference_config") or _ROUTES}
+    told = {name: value for name, value in model.document.tags.items() if name in _ORIGINS}
+    fields["tags"] = {**told, IMAGE: image, **_mapping(of_deployment, "tags")}
+    return PlannedDeployment(
+        model=model,
+        endpoint=endpoint,
+        deployment=DeploymentDocument(fields),
+        connections=find_connections(source.flow, source.folder.paths),
+        asks_workspace=source.asks_workspace,
+        request=request if request.deployment else replace(request, deployment=of_deployment.get("name")),
+    )
+
+
+def _stated(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    root = read_document(path).root
+    root.mapping("a document: a mapping with a name")
+    return dict(root.data)
+
+
+def _mapping(stated: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A value of another kind is none: the checks tell, or azure-ai-ml does."""
+    value = stated.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _endpoint(
+    stated: Mapping[str, Any], of_deployment: Mapping[str, Any], request: DeployRequest, flow_name: str
+) -> EndpointDocument:
+    name = request.endpoint or stated.get("name") or of_deployment.get("endpoint_name") or endpoint_name(flow_name)
+    compute = request.compute or stated.get("compute")
+    if compute and ":" not in compute:
+        compute = f"azureml:{compute}"
+    identity = (
+        {"type": "user_assigned", "user_assigned_identities": [{"resource_id": request.identity}]}
+        if request.identity
+        else stated.get("identity")
+    )
+    fields = {
+        "$schema": schema("OnlineEndpoint", kubernetes=bool(compute)),
+        **stated,
+        "name": name,
+        "auth_mode": request.auth_mode or stated.get("auth_mode") or "key",
+        "compute": compute,
+        "identity": identity,
+    }
+    if not identity:
+        # A system-assigned identity is not there before the endpoint is: this lets it read the connections at once.
+        fields["properties"] = {"enforce_access_to_default_secret_stores": "enabled", **_mapping(stated, "properties")}
+    fields.pop("traffic", None)  # what a rollout is about
+    return EndpointDocument({key: value for key, value in fields.items() if value is not None})
+
+
+def _deployment(stated: Mapping[str, Any], endpoint: EndpointDocument, request: DeployRequest) -> dict[str, Any]:
+    kubernetes = endpoint.is_kubernetes
+    instance_type = request.instance_type or stated.get("instance_type")
+    if not instance_type and not kubernetes:
+        instance_type = DEFAULT_INSTANCE_TYPE
+    variables = {**_mapping(stated, "environment_variables"), **request.variables}
+    settings = {"request_timeout_ms": _LONGEST_REQUEST, **_mapping(stated, "request_settings")}
+    concurrent = _concurrent(variables, instance_type)
+    if concurrent:
+        settings.setdefault("max_concurrent_requests_per_instance", concurrent)
+    fields = {
+        "$schema": schema("OnlineDeployment", kubernetes=kubernetes),
+        "app_insights_enabled": None,
+        **stated,
+        "type": "kubernetes" if kubernetes else stated.get("type"),
+        "endpoint_name": endpoint.name,
+        "instance_type": instance_type,
+        "instance_count": request.instance_count or stated.get("instance_count") or 1,
+        "request_settings": settings,
+        "environment_variables": variables,
+    }
+    for key in ("name", "model"):  # the rollout gives them
+        fields.pop(key, None)
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _concurrent(variables: Mapping[str, Any], instance_type: str | None) -> int | None:
+    """Workers times threads, as Microsoft advises for requests that take longer than 200 ms; workers are the cores."""
+    workers = variables.get("PROMPTFLOW_WORKER_NUM") or (cores(instance_type) if instance_type else None)
+    threads = variables.get("PROMPTFLOW_WORKER_THREADS") or 1
+    try:
+        return int(workers) * int(threads) if workers else None
+    except ValueError:  # the checks tell
+        return None
+
+
+def endpoint_name(flow_name: str) -> str:
+    """The flow's name as an endpoint's may be."""
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", flow_name).strip("-").lower()
+    name = name if name[:1].isalpha() else f"flow-{name}".rstrip("-")
+    return name[:_LONGEST_NAME].rstrip("-")

@@ -1,0 +1,155 @@
+"""What would make a deployment fail after a quarter of an hour, asked of the workspace in a second before it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flowpack.azureml.endpoints.documents import DeploymentDocument
+from flowpack.azureml.endpoints.identity import identity_at
+from flowpack.azureml.endpoints.plan import PlannedDeployment
+from flowpack.azureml.endpoints.roles import missing_roles
+from flowpack.azureml.endpoints.rollout import Standing
+from flowpack.azureml.resource_manager import ResourceManager
+from flowpack.azureml.skus import quota_exempt
+from flowpack.errors import AzureError, nearest
+from flowpack.flows.connections import Connection
+
+_RESERVE = 1.2
+"""Managed endpoints keep a fifth more instances free, for upgrades."""
+
+_FORBIDDEN = 403
+_FAMILY_USAGE = "Microsoft.MachineLearningServices/vmFamily/usages"
+_REGION_USAGE = "Microsoft.MachineLearningServices/dedicatedCores/usages"
+
+
+def check_ready(
+    resources: ResourceManager,
+    planned: PlannedDeployment,
+    document: DeploymentDocument,
+    standing: Standing,
+    narrate: Callable[[str], None],
+) -> None:
+    """An AzureError that names everything that is missing; what only may be missing is told as a warning."""
+    workspace = resources.get()
+    assert workspace is not None  # noqa: S101  (one that is not there is an error)
+    problems: list[str] = []
+    identity = planned.endpoint.user_assigned_identity
+    if identity:
+        with _allowed("the identity's roles", narrate):
+            for role in _roles(resources, identity_at(resources, identity), workspace, planned, document):
+                narrate(f"warning: the identity seems to lack the role {role}")
+    with _allowed("the connections", narrate):
+        problems += _connections(resources, planned, document)
+    if not planned.endpoint.is_kubernetes:
+        with _allowed("the quota", narrate):
+            problems += _quota(resources, workspace["location"], document, standing)
+    if problems:
+        raise AzureError(
+            f"deployment {document.name} of endpoint {document.endpoint_name} would fail",
+            detail="\n".join(problems),
+            hint="nothing was created or changed; mend this, or deploy with --no-preflight",
+        )
+
+
+@contextlib.contextmanager
+def _allowed(what: str, narrate: Callable[[str], None]) -> Iterator[None]:
+    """Who may deploy need not be allowed to look at everything: quota is the subscription's."""
+    try:
+        yield
+    except AzureError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        narrate(f"warning: {what} could not be looked at before the deployment: this account may not read it")
+
+
+def _roles(
+    resources: ResourceManager, identity: Any, workspace: Any, planned: PlannedDeployment, document: DeploymentDocument
+) -> list[str]:
+    return missing_roles(
+        resources,
+        identity["properties"]["principalId"],
+        workspace,
+        image=str(document.fields["environment"]["image"]),
+        asks_workspace=bool(planned.connections) and planned.asks_workspace is not False,
+    )
+
+
+def _connections(resources: ResourceManager, planned: PlannedDeployment, document: DeploymentDocument) -> Iterator[str]:
+    """Each has to be in the workspace, or to be told whole by the deployment's variables."""
+    by_workspace = [each for each in planned.connections if not _told(each, document)]
+    if not by_workspace:
+        return
+    if planned.asks_workspace is False:
+        for each in by_workspace:
+            unset = ", ".join(name for name in each.variables if name not in document.variables)
+            yield (
+                f"connection '{each.name}': this image takes connections from variables alone, and {unset} is not "
+                "set: --variable NAME=VALUE, or build with --azureml"
+            )
+        return
+    there = [each["name"] for each in resources.listed("connections")]
+    for each in by_workspace:
+        if each.name not in there:
+            near = nearest(each.name, there)
+            meant = f": did you mean '{near}'?" if near else ""
+            yield f"connection '{each.name}': the workspace has none of that name{meant}"
+
+
+def _told(connection: Connection, document: DeploymentDocument) -> bool:
+    another = connection.name.replace(" ", "_")
+    return another in document.variables or all(name in document.variables for name in connection.variables)
+
+
+def _quota(
+    resources: ResourceManager, location: str, document: DeploymentDocument, standing: Standing
+) -> Iterator[str]:
+    """``ceil(1.2 x instances) x cores`` of the instance type's family and of the region have to be free."""
+    subscription = resources.workspace.subscription
+    at = f"/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{location}"
+    sizes = {each["name"].lower(): each for each in (resources.get_at(f"{at}/vmSizes") or {}).get("value", [])}
+    wanted = document.instance_type or ""
+    size = sizes.get(wanted.lower())
+    if not sizes:
+        return
+    if size is None:
+        near = nearest(wanted, (each["name"] for each in sizes.values()))
+        yield f"instance type '{wanted}': {location} has none of that name" + (f": '{near}'?" if near else "")
+        return
+    needed = _reserved(document.instance_count, wanted) - _held(standing, wanted)
+    cores = needed * int(size["vCPUs"])
+    if cores <= 0:
+        return
+    family = _plain(size["family"])
+    for usage in resources.listed_at(f"{at}/usages"):
+        name = usage["name"]["value"]
+        of_family = usage["type"] == _FAMILY_USAGE and _plain(name) == family
+        if not of_family and usage["type"] != _REGION_USAGE:
+            continue
+        free = usage["limit"] - usage["currentValue"]
+        if usage["limit"] >= 0 and free < cores:
+            yield (
+                f"quota: {document.instance_count} × {wanted} takes {cores} cores of '{name}' in {location}"
+                f"{'' if quota_exempt(wanted) else ', a fifth kept for upgrades'}, and {max(free, 0)} of "
+                f"{usage['limit']} are free: ask for more, or take fewer or smaller instances"
+            )
+
+
+def _reserved(instances: int, sku: str) -> int:
+    return instances if quota_exempt(sku) else math.ceil(round(_RESERVE * instances, 6))
+
+
+def _held(standing: Standing, sku: str) -> int:
+    """What the deployment has already, where it is updated in place."""
+    before = standing.before
+    if before is None or (before.instance_type or "").lower() != sku.lower():
+        return 0
+    return _reserved(before.instance_count or 0, sku)
+
+
+def _plain(family: str) -> str:
+    """``standardDSv2Family`` and ``Standard DSv2 Family Cluster Dedicated vCPUs`` are one."""
+    return re.sub(r"[^a-z0-9]|cluster dedicated vcpus", "", family.lower())

@@ -1,0 +1,245 @@
+"""Brings a deployment to an endpoint so that what serves goes on serving until the new one has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flowpack.azureml.endpoints.documents import (
+    DEPLOYMENT_DIGEST,
+    ENDPOINT_DIGEST,
+    DeploymentDocument,
+    EndpointDocument,
+)
+from flowpack.azureml.endpoints.plan import COLORS, PlannedDeployment
+from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
+from flowpack.azureml.endpoints.turns import EndpointBusy
+from flowpack.errors import AzureError, FlowpackError, InputError
+
+Narrate = Callable[[str], None]
+Score = Callable[[Endpoint, str], Any]
+"""Scores the sample with one deployment of an endpoint; raises what went wrong."""
+
+MOST_DEPLOYMENTS = 20
+
+
+class Endpoints(Protocol):
+    """What a rollout asks of a workspace."""
+
+    def endpoint(self, name: str) -> Endpoint | None: ...
+    def deployments(self, endpoint: str) -> list[Deployment]: ...
+    def write_endpoint(self, document: EndpointDocument) -> Endpoint: ...
+    def write_deployment(self, document: DeploymentDocument) -> None: ...
+    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> None: ...
+    def delete_deployment(self, endpoint: str, name: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What there is before a rollout, and where it leads: ``name`` is the deployment's.
+
+    ``endpoint`` is None where it is still to be made; ``before`` is the deployment of that name as it is now, ``same``
+    one that is what is asked for already.
+    """
+
+    endpoint: Endpoint | None
+    there: tuple[Deployment, ...]
+    name: str
+    same: Deployment | None
+
+    @property
+    def before(self) -> Deployment | None:
+        return next((each for each in self.there if each.name == self.name), None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the deployment serves nobody and is no work of others, so that one that fails may go away."""
+        before = self.before
+        return not _serves(self.endpoint, self.name) and (before is None or DEPLOYMENT_DIGEST in before.tags)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolledOut:
+    """``state`` is created, updated or unchanged; ``answer`` is that to the sample, None where none was sent."""
+
+    endpoint: Endpoint
+    deployment: DeploymentDocument
+    state: str
+    traffic: Mapping[str, int]
+    answer: Any = None
+    removed: tuple[str, ...] = ()
+
+
+def standing_of(endpoints: Endpoints, planned: PlannedDeployment, document: DeploymentDocument) -> Standing:
+    """``document`` is the plan's with its model. Writes nothing."""
+    wanted, request = planned.endpoint, planned.request
+    endpoint = endpoints.endpoint(wanted.name)
+    if endpoint is None:
+        return Standing(endpoint=None, there=(), name=request.deployment or COLORS[0], same=None)
+    if endpoint.state == FAILED:
+        raise AzureError(
+            f"endpoint {wanted.name} is in the state {endpoint.state}",
+            hint=f"remove it with `flowpack endpoint delete {wanted.name}`, then deploy again",
+        )
+    if planned.states_endpoint and endpoint.auth_mode != wanted.fields["auth_mode"]:
+        raise InputError(
+            f"endpoint {wanted.name} has the auth_mode {endpoint.auth_mode}, which cannot become "
+            f"{wanted.fields['auth_mode']}",
+            hint="deploy to an endpoint of another name, or leave its auth_mode as it is",
+        )
+    there = tuple(endpoints.deployments(endpoint.name))
+    same = _same(there, document, endpoint, request.deployment)
+    name = same.name if same else request.deployment or _free_color(there, endpoint)
+    found = Standing(endpoint=endpoint, there=there, name=name, same=same)
+    if found.before is None and len(there) >= MOST_DEPLOYMENTS:
+        raise InputError(
+            f"endpoint {wanted.name} has {len(there)} deployments, and more than {MOST_DEPLOYMENTS} it cannot have",
+            hint=f"remove one: flowpack endpoint delete {wanted.name} {there[0].name}",
+        )
+    return found
+
+
+def roll_out(
+    endpoints: Endpoints,
+    planned: PlannedDeployment,
+    document: DeploymentDocument,
+    standing: Standing,
+    *,
+    score: Score | None,
+    narrate: Narrate,
+) -> RolledOut:
+    """``score`` is None where no sample is to be sent.
+
+    After an EndpointBusy the same is done again from a new standing: what was reached stays, and is found.
+    """
+    request, name = planned.request, standing.name
+    endpoint = _endpoint(endpoints, planned, standing, narrate)
+    traffic = _shares(endpoint.traffic, name, request.traffic)
+    moves = traffic != dict(endpoint.traffic)
+    state, answer = "unchanged", None
+    try:
+        if standing.same is None:
+            state = _write(endpoints, standing, document, narrate)
+        else:
+            narrate(f"deployment {name} of endpoint {endpoint.name} is as it should be already")
+        # One that is as it was, and gets the traffic that it has, has answered before.
+        if score and (moves or state != "unchanged"):
+            answer = score(endpoint, name)
+    except FlowpackError:
+        narrate(f"the traffic of endpoint {endpoint.name} stays as it was")
+        if standing.same is None and standing.is_idle and not request.keep_failed:
+            _remove_failed(endpoints, endpoint.name, name, narrate)
+        raise
+    if moves:
+        _check_ours(endpoints, document)
+        narrate(f"traffic: {', '.join(f'{each} {share} %' for each, share in traffic.items())}")
+        endpoints.set_traffic(endpoint.name, traffic)
+    removed = () if request.keep_old or request.deployment else _replaced(standing, traffic)
+    for old in removed:
+        narrate(f"removing deployment {old}, which serves no more")
+        endpoints.delete_deployment(endpoint.name, old)
+    return RolledOut(
+        endpoint=endpoint, deployment=document, state=state, traffic=traffic, answer=answer, removed=removed
+    )
+
+
+def _endpoint(endpoints: Endpoints, planned: PlannedDeployment, standing: Standing, narrate: Narrate) -> Endpoint:
+    wanted, there = planned.endpoint, standing.endpoint
+    if there is None:
+        narrate(f"creating endpoint {wanted.name}")
+        return endpoints.write_endpoint(wanted)
+    if planned.states_endpoint and there.tags.get(ENDPOINT_DIGEST) != wanted.digest:
+        narrate(f"updating endpoint {wanted.name}")
+        return endpoints.write_endpoint(wanted)
+    return there
+
+
+def _same(
+    there: Sequence[Deployment], document: DeploymentDocument, endpoint: Endpoint, wanted: str | None
+) -> Deployment | None:
+    """The deployment that does this already; of two the one that serves more."""
+    same = [
+        each
+        for each in there
+        if each.state == SUCCEEDED
+        and each.tags.get(DEPLOYMENT_DIGEST) == document.digest
+        and wanted in (None, each.name)
+    ]
+    return max(same, key=lambda each: endpoint.traffic.get(each.name, 0), default=None)
+
+
+def _remove_failed(endpoints: Endpoints, endpoint: str, name: str, narrate: Narrate) -> None:
+    """What went wrong before is what is to be told."""
+    try:
+        if any(each.name == name for each in endpoints.deployments(endpoint)):
+            narrate(f"removing deployment {name}")
+            endpoints.delete_deployment(endpoint, name)
+    except (FlowpackError, EndpointBusy) as error:
+        narrate(f"warning: deployment {name} could not be removed: {error}")
+
+
+def _check_ours(endpoints: Endpoints, document: DeploymentDocument) -> None:
+    """Another rollout at the same time takes the same free deployment, and has not tested what this one did."""
+    there = endpoints.deployments(document.endpoint_name)
+    digests = {each.name: each.tags.get(DEPLOYMENT_DIGEST) for each in there}
+    if digests.get(document.name) != document.digest:
+        raise AzureError(
+            f"deployment {document.name} of endpoint {document.endpoint_name} was changed by another meanwhile: no "
+            "traffic was moved",
+            hint="let one job at a time deploy to an endpoint, and run this one again",
+        )
+
+
+def _serves(endpoint: Endpoint | None, name: str) -> bool:
+    return endpoint is not None and bool(endpoint.traffic.get(name) or endpoint.mirror_traffic.get(name))
+
+
+def _free_color(there: Sequence[Deployment], endpoint: Endpoint) -> str:
+    """One of flowpack's own that serves nobody, such as an interrupted rollout leaves; else one that is not there."""
+    by_name = {each.name: each for each in there}
+    for color in COLORS:
+        if color in by_name and not _serves(endpoint, color) and DEPLOYMENT_DIGEST in by_name[color].tags:
+            return color
+    for color in COLORS:
+        if color not in by_name:
+            return color
+    raise InputError(
+        f"endpoint {endpoint.name} has the deployments {' and '.join(COLORS)}, and none of them is free",
+        hint="name another with --deployment, or end the rollout first: "
+        f"flowpack endpoint traffic {endpoint.name} {COLORS[1]}=100",
+    )
+
+
+def _write(endpoints: Endpoints, standing: Standing, document: DeploymentDocument, narrate: Narrate) -> str:
+    before, name, endpoint = standing.before, document.name, document.endpoint_name
+    if before is not None and before.state == FAILED and standing.is_idle:
+        narrate(f"removing deployment {name}, which never started")
+        endpoints.delete_deployment(endpoint, name)
+        before = None
+    verb, state = ("creating", "created") if before is None else ("updating", "updated")
+    model = str(document.fields["model"]).removeprefix("azureml:")
+    narrate(f"{verb} deployment {name} of endpoint {endpoint} with {model}: this takes some minutes")
+    endpoints.write_deployment(document)
+    return state
+
+
+def _shares(now: Mapping[str, int], name: str, percent: int) -> dict[str, int]:
+    """``percent`` for this one; the others share the rest as they did, in whole numbers that sum up."""
+    others = {each: share for each, share in now.items() if each != name and share}
+    total, rest = sum(others.values()), 100 - percent
+    if not others:
+        return {name: 100}  # there is nobody else to serve
+    shares = {each: rest * share // total for each, share in others.items()}
+    largest = max(others, key=lambda each: others[each])
+    shares[largest] += rest - sum(shares.values())
+    return {each: share for each, share in {**shares, name: percent}.items() if share}
+
+
+def _replaced(standing: Standing, after: Mapping[str, int]) -> tuple[str, ...]:
+    """Those of flowpack's own that served before and serve no more."""
+    return tuple(
+        each.name
+        for each in standing.there
+        if _serves(standing.endpoint, each.name) and not after.get(each.name) and DEPLOYMENT_DIGEST in each.tags
+    )

@@ -1,0 +1,64 @@
+"""Asks a flow that an online endpoint serves, by this machine's proxies and certificates."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.states import Endpoint
+from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
+from flowpack.errors import InputError, ServingError
+from flowpack.running.scoring import Scored, score
+
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # azure's SDKs go by them
+_DEPLOYMENT = "azureml-model-deployment"
+
+# A route that was made just now takes a moment to lead somewhere.
+_NOT_YET = {None, 502, 503, 504}
+_PATIENCE = 60.0
+_PAUSE = 3.0
+
+
+def ask(
+    endpoint: Endpoint, bearer: str, inputs: Mapping[str, Any], *, deployment: str | None = None, seconds: float = 300.0
+) -> Scored:
+    """``deployment`` takes the traffic's place; ServingError with the flow's own words where it answers no 200."""
+    if not endpoint.scoring_uri:
+        raise InputError(f"endpoint {endpoint.name} has no scoring URI yet: it is {endpoint.state}")
+    headers = {"authorization": f"Bearer {bearer}", **({_DEPLOYMENT: deployment} if deployment else {})}
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_context()))
+    began = time.monotonic()
+    while True:
+        try:
+            return score(endpoint.scoring_uri.removesuffix("/score"), inputs, seconds, headers=headers, opener=opener)
+        except ServingError as error:
+            if error.status not in _NOT_YET or time.monotonic() - began > _PATIENCE:
+                raise
+            time.sleep(_PAUSE)
+
+
+def scorer(
+    endpoints: WorkspaceEndpoints, request: DeployRequest, narrate: Callable[[str], None]
+) -> Callable[[Endpoint, str], Any]:
+    """Sends the request's sample to one deployment, and gives its answer."""
+
+    def scored(endpoint: Endpoint, deployment: str) -> Any:
+        found = endpoints.existing(endpoint.name)  # its scoring URI may be new
+        told = ask(found, endpoints.bearer(found), request.sample or {}, deployment=deployment, seconds=request.seconds)
+        narrate(f"deployment {deployment} answered the sample in {told.seconds:.2f} s")
+        return told.answer
+
+    return scored
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    bundle = next((os.environ[name] for name in _BUNDLES if os.environ.get(name)), None)
+    if bundle:
+        context.load_verify_locations(bundle)
+    return context

@@ -1,0 +1,40 @@
+"""Waits where another change of an endpoint is under way: Azure carries out one at a time and refuses the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from flowpack.errors import AzureError
+
+Done = TypeVar("Done")
+
+_LONGEST = 1800.0  # seconds
+_PAUSE = 10.0
+
+
+class EndpointBusy(Exception):  # noqa: N818  (an answer of the service, not a fault)
+    """Another change is under way. What was seen of the endpoint before it may not hold after it."""
+
+
+def in_turn(
+    attempt: Callable[[], Done],
+    narrate: Callable[[str], None],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Done:
+    """What ``attempt`` gives, which looks at the endpoint anew each time."""
+    began = clock()
+    told = False
+    while True:
+        try:
+            return attempt()
+        except EndpointBusy as busy:
+            if clock() - began > _LONGEST:
+                raise AzureError(f"{busy}: another change of it did not end in {_LONGEST / 60:.0f} min") from busy
+            if not told:
+                narrate(f"{busy}: another change of it is under way; waiting for its end")
+            told = True
+        sleep(_PAUSE)

@@ -1,0 +1,203 @@
+"""The online endpoints of a workspace: read from Azure Resource Manager, written through azure-ai-ml."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
+from flowpack.azureml.endpoints.states import FAILED, Deployment, Endpoint
+from flowpack.azureml.endpoints.turns import EndpointBusy
+from flowpack.azureml.ml_client import ml_client, quiet
+from flowpack.azureml.resource_manager import ResourceManager
+from flowpack.azureml.service_errors import translated, words_of
+from flowpack.azureml.workspace import Workspace
+from flowpack.errors import AzureError, FlowpackError, InputError
+
+Narrate = Callable[[str], None]
+
+SERVER, MODEL_DOWNLOAD = "InferenceServer", "StorageInitializer"
+"""The containers of a deployment that keep a log."""
+
+_ENDPOINTS, _DEPLOYMENTS = "onlineEndpoints", "deployments"
+_AUDIENCE = "https://ml.azure.com/.default"
+_HEARTBEAT = 60.0  # seconds between two lines that say that it goes on
+_STEP = 1.0
+_LINES = 60
+
+_CONFLICT = 409
+_RUNNING = re.compile(r"already running|in progress|another operation|currently being", re.I)
+
+
+class WorkspaceEndpoints:
+    def __init__(self, workspace: Workspace, narrate: Narrate = lambda _: None) -> None:
+        self.workspace = workspace
+        self.resources = ResourceManager(workspace)  # for what is looked at before something is written, too
+        self._narrate = narrate
+
+    def __str__(self) -> str:
+        return str(self.workspace)
+
+    def endpoints(self) -> list[Endpoint]:
+        return sorted(map(Endpoint.of, self.resources.listed(_ENDPOINTS)), key=lambda each: each.name)
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        found = self.resources.get(_ENDPOINTS, name)
+        return Endpoint.of(found) if found else None
+
+    def existing(self, name: str) -> Endpoint:
+        endpoint = self.endpoint(name)
+        if endpoint is None:
+            raise InputError(f"there is no endpoint '{name}' in {self}", hint="`flowpack endpoint list` names them")
+        return endpoint
+
+    def deployments(self, endpoint: str) -> list[Deployment]:
+        found = self.resources.listed(_ENDPOINTS, endpoint, _DEPLOYMENTS)
+        return sorted(map(Deployment.of, found), key=lambda each: each.name)
+
+    def write_endpoint(self, document: EndpointDocument) -> Endpoint:
+        """Makes it, or brings one that is there in line; its traffic stays."""
+        there = self.endpoint(document.name)
+        with quiet():
+            from azure.ai.ml import load_online_endpoint  # noqa: PLC0415
+
+            entity = _loaded(load_online_endpoint, document.text())
+            if there:
+                entity.traffic, entity.mirror_traffic = dict(there.traffic), dict(there.mirror_traffic)
+        self._carry_out(
+            f"endpoint {document.name}", lambda: self._client.online_endpoints.begin_create_or_update(entity)
+        )
+        return self.existing(document.name)
+
+    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> None:
+        def begin() -> Any:
+            entity = self._client.online_endpoints.get(name)
+            entity.traffic = dict(traffic)
+            # A deployment that serves is no mirror of itself.
+            mirrored = {each: share for each, share in entity.mirror_traffic.items() if not traffic.get(each)}
+            entity.mirror_traffic = mirrored
+            return self._client.online_endpoints.begin_create_or_update(entity)
+
+        self._carry_out(f"endpoint {name}", begin)
+
+    def write_deployment(self, document: DeploymentDocument) -> None:
+        """Until it serves; else an AzureError with the last lines of its log."""
+
+        def begin() -> Any:
+            # A new one each time, as azure-ai-ml writes into it.
+            from azure.ai.ml import load_online_deployment  # noqa: PLC0415
+
+            entity = _loaded(load_online_deployment, document.text())
+            return self._client.online_deployments.begin_create_or_update(entity)
+
+        try:
+            self._carry_out(f"deployment {document.name}", begin)
+        except AzureError as error:
+            found = self.resources.get(_ENDPOINTS, document.endpoint_name, _DEPLOYMENTS, document.name)
+            if found is None or Deployment.of(found).state != FAILED:
+                raise
+            logs = self._last_words(document.endpoint_name, document.name)
+            raise AzureError(
+                f"deployment {document.name} of endpoint {document.endpoint_name} does not start",
+                detail="\n".join(filter(None, (error.detail, logs))),
+                hint=error.hint,
+            ) from error
+
+    def delete_deployment(self, endpoint: str, name: str) -> None:
+        deployments = self._client.online_deployments
+        self._carry_out(f"deployment {name}", lambda: deployments.begin_delete(name, endpoint))
+
+    def delete_endpoint(self, name: str) -> None:
+        self._carry_out(f"endpoint {name}", lambda: self._client.online_endpoints.begin_delete(name))
+
+    def logs(self, endpoint: str, deployment: str, *, lines: int, container: str = SERVER) -> str:
+        body = {"containerType": container, "tail": lines}
+        answer = self.resources.post(_ENDPOINTS, endpoint, _DEPLOYMENTS, deployment, "getLogs", body=body)
+        return str(answer.get("content") or "")
+
+    def keys(self, endpoint: str) -> dict[str, str]:
+        """``primary`` and ``secondary``."""
+        answer = self.resources.post(_ENDPOINTS, endpoint, "listKeys")
+        return {"primary": answer["primaryKey"], "secondary": answer["secondaryKey"]}
+
+    def regenerate_key(self, endpoint: str, which: str) -> None:
+        endpoints = self._client.online_endpoints
+        self._carry_out(f"endpoint {endpoint}", lambda: endpoints.begin_regenerate_keys(endpoint, key_type=which))
+
+    def bearer(self, endpoint: Endpoint) -> str:
+        """What a request to it shows: a key, or a token of its kind."""
+        if endpoint.auth_mode == "key":
+            return self.keys(endpoint.name)["primary"]
+        if endpoint.auth_mode == "aml_token":
+            return str(self.resources.post(_ENDPOINTS, endpoint.name, "token")["accessToken"])
+        try:
+            return str(self.resources.credential.get_token(_AUDIENCE).token)
+        except Exception as error:
+            raise translated(error, self.workspace) from error
+
+    @cached_property
+    def _client(self) -> Any:
+        with quiet():
+            return ml_client(self.workspace, self.resources.credential)
+
+    def _carry_out(self, what: str, begin: Callable[[], Any]) -> None:
+        """Begins a long-running operation and waits for its end; EndpointBusy where another one runs."""
+        try:
+            poller = self._begun(what, begin)
+            # azure-ai-ml draws a full stop each time it asks.
+            with contextlib.redirect_stdout(io.StringIO()):
+                self._wait_for(what, poller)
+                poller.result()
+        except KeyboardInterrupt:
+            self._narrate(f"warning: {what}: Azure goes on with it")
+            raise
+        except (FlowpackError, EndpointBusy):
+            raise
+        except Exception as error:
+            raise self._failed(what, error) from error
+
+    def _begun(self, what: str, begin: Callable[[], Any]) -> Any:
+        try:
+            with quiet():
+                return begin()
+        except Exception as error:
+            if getattr(error, "status_code", None) == _CONFLICT and _RUNNING.search(words_of(error)):
+                raise EndpointBusy(what) from error
+            raise
+
+    def _wait_for(self, what: str, poller: Any) -> None:
+        began = told = time.monotonic()
+        while not poller.done():
+            poller.wait(_STEP)
+            now = time.monotonic()
+            if now - told >= _HEARTBEAT:
+                told = now
+                self._narrate(f"{what}: {poller.status()}, {(now - began) / 60:.0f} min")
+
+    def _failed(self, what: str, error: Exception) -> FlowpackError:
+        """An operation that was taken and then failed answers 200, with its own error inside."""
+        if getattr(error, "status_code", None) in (200, 201, 202):
+            return AzureError(f"{what}: Azure could not do it", detail=words_of(error))
+        return translated(error, self.workspace)
+
+    def _last_words(self, endpoint: str, deployment: str) -> str:
+        for container in (SERVER, MODEL_DOWNLOAD):
+            with contextlib.suppress(AzureError):
+                found = self.logs(endpoint, deployment, lines=_LINES, container=container).strip()
+                if found:
+                    return f"the last lines of its log ({container}):\n{found}"
+        return ""
+
+
+def _loaded(load: Callable[..., Any], text: str) -> Any:
+    """The entity; azure-ai-ml says which field it does not take."""
+    try:
+        return load(io.StringIO(text), relative_origin=".")
+    except Exception as error:
+        said = str(error).partition("Visit this link")[0].strip()
+        raise InputError("azure-ai-ml does not take this document", detail=said) from error

@@ -1,0 +1,52 @@
+"""Azure ML documents that are only planned, looked at with the same rules as those in a repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flowpack.checks.azure_documents import AzureDocument, Kind
+from flowpack.checks.discovery import Place
+from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.registry import all_checks
+from flowpack.checks.subject import Subject
+from flowpack.errors import InputError
+from flowpack.flows.model import Flow
+from flowpack.yaml_documents import read_document
+
+
+def refuse_broken(endpoint: str, deployment: str, flow: Flow, narrate: Callable[[str], None]) -> None:
+    """An InputError for the errors; the warnings are told. Both have their place in the document as it would be."""
+    subject = _Planned([_read(Kind.ENDPOINT, endpoint), _read(Kind.DEPLOYMENT, deployment)], flow)
+    rules = (each for each in all_checks() if each.rule.code.startswith("FP5"))
+    found = [finding for each in rules for finding in each.findings(subject)]
+    errors = [_told(finding) for finding in found if finding.rule.severity is Severity.ERROR]
+    if errors:
+        raise InputError(
+            "Azure ML would refuse this",
+            detail="\n".join(errors),
+            hint="`flowpack deploy --dry-run` shows the documents; each rule has a page: docs/reference/rules",
+        )
+    for finding in found:
+        narrate(f"warning: {_told(finding)}")
+
+
+def _told(finding: Finding) -> str:
+    hint = f" ({finding.hint})" if finding.hint else ""
+    return f"{finding.location}: {finding.rule.code} {finding.rule.name}: {finding.message}{hint}"
+
+
+def _read(kind: Kind, text: str) -> AzureDocument:
+    path = Path(f"{kind.value}.yaml")
+    return AzureDocument(path, kind, read_document(path, text).root)
+
+
+class _Planned(Subject):
+    def __init__(self, documents: list[AzureDocument], flow: Flow) -> None:
+        super().__init__(Place(None, tuple(each.path for each in documents)))
+        self._flow = flow
+        self.documents = tuple(documents)
+
+    @property
+    def flow(self) -> Flow:
+        return self._flow

@@ -1,0 +1,38 @@
+"""Inputs of a flow on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flowpack.cli.options import assignments, together
+from flowpack.errors import InputError, Location
+
+input_options = together(
+    click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input, JSON or text. Repeatable."),
+    click.option(
+        "--inputs", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Inputs as JSON."
+    ),
+)
+
+
+def given_inputs(file: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if file is not None:
+        try:
+            given = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"is no JSON: {error}", location=Location(file)) from error
+        if not isinstance(given, dict):
+            raise InputError("expected an object of inputs", location=Location(file))
+    return given | {name: _value(text) for name, text in assignments(pairs, "--input").items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,82 @@
+"""Which lock counts for a flow, and what goes into one: the flow's requirements and what serving it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
+from flowpack.dependencies.requirements import Requirements, read_requirements
+from flowpack.dependencies.serving_needs import ServingNeeds
+from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
+from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
+
+if TYPE_CHECKING:
+    from flowpack.pipeline import Assembled, BuildRequest
+
+Narrate = Callable[[str], None]
+
+
+def lock_flow(
+    assembled: Assembled,
+    request: BuildRequest,
+    *,
+    only_fresh: bool = False,
+    renew: bool = False,
+    upgrade: bool = False,
+    narrate: Narrate = lambda _: None,
+) -> Lockfile:
+    """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one.
+
+    ``only_fresh`` raises LockError instead of making one. A broken lock is refused beside the flow, where it is the
+    user's, unless ``renew`` makes it again; of a broken one in the output what can be kept is.
+    """
+    folder = assembled.folder
+    beside = assembled.flow.folder / LOCK_NAME
+    of_the_output = request.output / LOCK_NAME if request.output and not request.locked else None
+    taken = of_the_output if of_the_output and not beside.is_file() else beside
+    locked = request.locked or only_fresh
+    return lock_dependencies(
+        requirements_of(folder, request.target),
+        needs=_needs(assembled, request, narrate),
+        target=request.target,
+        resolver=request.resolver,
+        existing=taken,
+        locked=locked,
+        renew=(renew or taken is of_the_output) and not locked,
+        upgrade=upgrade,
+        source=_as_asked(request),
+        narrate=narrate,
+    )
+
+
+def _as_asked(request: BuildRequest) -> str:
+    """The source with the options that a lock depends on, as the command that renews it needs them."""
+    options = [f"--python {request.target.python}"] if request.target.python != DEFAULT_PYTHON else []
+    if request.target.platform != Platform.of_this_machine():
+        options.append(f"--platform {request.target.platform}")
+    options += ["--slim"] * request.slim + ["--azureml"] * request.azureml
+    return " ".join([str(request.source), *options])
+
+
+def requirements_of(folder: FlowFolder, target: Target) -> Requirements:
+    requirements = read_requirements(folder.requirements, folder.paths)
+    if folder.conda_file is None:
+        return requirements
+    from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
+
+    return with_conda_file(requirements, folder.conda_file, folder.paths, target)
+
+
+def _needs(assembled: Assembled, request: BuildRequest, narrate: Narrate) -> ServingNeeds:
+    flow, files = assembled.flow, assembled.folder.paths
+    against = why_not_slim(flow, files) if request.slim else None
+    if against:
+        narrate(f"warning: --slim leaves the full SDK in, since {against}")
+    return ServingNeeds(
+        tools=needs_tools(flow, files),
+        sdk=needs_sdk(files),
+        slim=request.slim and against is None,
+        azureml=request.azureml,
+    )

@@ -1,0 +1,106 @@
+"""A planned deployment of the smallest chat flow, and an Azure of one endpoint that is a few dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flowpack.assembly.flow_folder import assemble
+from flowpack.assembly.roots import IncludeRoots
+from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
+from flowpack.azureml.endpoints.plan import PlannedDeployment, plan_deployment
+from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.rollout import RolledOut, roll_out, standing_of
+from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
+from flowpack.azureml.models.plan import ModelSource, plan_model
+from flowpack.azureml.models.request import ModelRequest
+from flowpack.azureml.workspace import Workspace
+from flowpack.errors import AzureError, ServingError
+from flowpack.flows.reader import read_flow
+from tests.paths import FLOWS
+
+IMAGE = "example.azurecr.io/library/chat@sha256:" + "5" * 64
+WORKSPACE = Workspace("sub", "group", "prod", "from the test")
+
+
+def planned(flow: Path, *, image: str | None = IMAGE, **asked: Any) -> PlannedDeployment:
+    read = read_flow(flow)
+    folder = assemble(read, IncludeRoots.of(read.folder, (FLOWS.parent,)))
+    source = ModelSource(flow=read, folder=folder, image=image, revision="abc")
+    return plan_deployment(source, plan_model(source, ModelRequest()), DeployRequest(**asked))
+
+
+class OneEndpoint:
+    """Every change is done at once. ``broken`` are images that do not start, ``mute`` those that do not answer."""
+
+    def __init__(self) -> None:
+        self.there: Endpoint | None = None
+        self.by_name: dict[str, Deployment] = {}
+        self.changes: list[str] = []
+        self.broken: set[str] = set()
+        self.mute: set[str] = set()
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        return self.there
+
+    def deployments(self, endpoint: str) -> list[Deployment]:
+        return list(self.by_name.values())
+
+    def write_endpoint(self, document: EndpointDocument) -> Endpoint:
+        self.changes.append(f"endpoint {document.name}")
+        before = self.there
+        self.there = Endpoint(
+            name=document.name,
+            id=document.name,
+            state=SUCCEEDED,
+            auth_mode=document.fields["auth_mode"],
+            scoring_uri=f"https://{document.name}.example/score",
+            traffic=before.traffic if before else {},
+            mirror_traffic={},
+            tags=document.tags,
+        )
+        return self.there
+
+    def write_deployment(self, document: DeploymentDocument) -> None:
+        self.changes.append(f"write {document.name}")
+        image = document.fields["environment"]["image"]
+        self.by_name[document.name] = Deployment(
+            name=document.name,
+            state=FAILED if image in self.broken else SUCCEEDED,
+            model=document.fields["model"],
+            environment=image,
+            instance_type=document.instance_type,
+            instance_count=document.instance_count,
+            tags=document.fields["tags"],
+        )
+        if image in self.broken:
+            raise AzureError("it does not start")
+
+    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> None:
+        assert sum(traffic.values()) == 100
+        assert set(traffic) <= set(self.by_name)
+        self.changes.append("traffic " + " ".join(f"{each}={share}" for each, share in sorted(traffic.items())))
+        assert self.there
+        self.there = replace(self.there, traffic=dict(traffic))
+
+    def delete_deployment(self, endpoint: str, name: str) -> None:
+        assert self.there
+        assert not self.there.traffic.get(name)
+        self.changes.append(f"delete {name}")
+        del self.by_name[name]
+
+    def score(self, endpoint: Endpoint, name: str) -> str:
+        self.changes.append(f"score {name}")
+        if self.by_name[name].environment in self.mute:
+            raise ServingError("it does not answer")
+        return f"{name} answers"
+
+    def roll_out(self, plan: PlannedDeployment, model: str = "chat:1") -> RolledOut:
+        """The steps of ``pipeline.deploy`` that are about the endpoint; ``changes`` holds those of this time."""
+        self.changes.clear()
+        document = plan.deployment.with_model(model)
+        standing = standing_of(self, plan, document)
+        named = document.named(standing.name, WORKSPACE)
+        return roll_out(self, plan, named, standing, score=self.score, narrate=lambda _: None)

@@ -1,0 +1,138 @@
+"""The documents: Microsoft's advice where nothing is said, a person's own documents, and options over both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flowpack.azureml.endpoints.folder import without_secrets
+from flowpack.azureml.endpoints.plan import endpoint_name
+from flowpack.errors import InputError
+from tests.azureml.endpoints.examples import IMAGE, WORKSPACE, planned
+from tests.azureml.models.examples import flow_folder
+
+OVERRIDE = (
+    "deployment.subscription_id=sub,deployment.resource_group=group,deployment.workspace_name=prod,"
+    "deployment.endpoint_name=basic-chat,deployment.deployment_name=blue"
+)
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Path:
+    return flow_folder(tmp_path / "basic_chat")
+
+
+def deployment(chat: Path, **asked: Any) -> Any:
+    return yaml.safe_load(planned(chat, **asked).as_far_as_known(WORKSPACE).text())
+
+
+def file(place: Path, **fields: Any) -> Path:
+    place.write_text(yaml.safe_dump(fields))
+    return place
+
+
+def test_what_is_not_said_is_microsoft_s_advice(chat: Path) -> None:
+    stated = deployment(chat)
+    assert (stated["endpoint_name"], stated["name"]) == ("basic-chat", "blue")
+    assert stated["environment"]["image"] == IMAGE
+    assert stated["environment"]["inference_config"]["scoring_route"] == {"path": "/score", "port": 8080}
+    assert (stated["instance_type"], stated["instance_count"]) == ("Standard_DS3_v2", 1)
+    assert stated["request_settings"] == {
+        "request_timeout_ms": 300_000,
+        "max_concurrent_requests_per_instance": 4,
+    }
+    assert stated["environment_variables"] == {"PRT_CONFIG_OVERRIDE": OVERRIDE}
+    assert planned(chat).endpoint.to_dict()["properties"] == {"enforce_access_to_default_secret_stores": "enabled"}
+
+
+def test_requests_at_a_time_are_workers_times_threads(chat: Path) -> None:
+    variables = {"PROMPTFLOW_WORKER_NUM": "3", "PROMPTFLOW_WORKER_THREADS": "2"}
+    stated = deployment(chat, variables=variables, instance_type="Standard_E16s_v3")
+    assert stated["request_settings"]["max_concurrent_requests_per_instance"] == 6
+    stated = deployment(chat, instance_type="Standard_E16s_v3")
+    assert stated["request_settings"]["max_concurrent_requests_per_instance"] == 16
+
+
+def test_a_person_s_documents_stay_but_for_what_is_deployed(chat: Path, tmp_path: Path) -> None:
+    mine = file(
+        tmp_path / "mine.yaml",
+        name="purple",
+        endpoint_name="prod",
+        model="azureml:old:1",
+        environment={"image": "old@sha256:1", "inference_config": {"scoring_route": {"path": "/ask", "port": 80}}},
+        instance_type="Standard_F4s_v2",
+        instance_count=3,
+        request_settings={"request_timeout_ms": 1000},
+        environment_variables={"A": "1", "B": "2", "PRT_CONFIG_OVERRIDE": "storage=none,deployment.endpoint_name=x"},
+        tags={"team": "library"},
+        app_insights_enabled=True,
+    )
+    stated = deployment(chat, deployment_file=mine, variables={"B": "3"}, instance_count=2)
+    assert (stated["name"], stated["endpoint_name"], stated["model"]) == ("purple", "prod", "azureml:basic_chat:<next>")
+    assert stated["environment"]["image"] == IMAGE
+    assert stated["environment"]["inference_config"]["scoring_route"] == {"path": "/ask", "port": 80}
+    assert (stated["instance_type"], stated["instance_count"]) == ("Standard_F4s_v2", 2)
+    assert stated["request_settings"] == {"request_timeout_ms": 1000, "max_concurrent_requests_per_instance": 4}
+    variables = stated["environment_variables"]
+    assert (variables["A"], variables["B"]) == ("1", "3")
+    override = dict(part.split("=") for part in variables["PRT_CONFIG_OVERRIDE"].split(","))
+    assert (override["storage"], override["deployment.endpoint_name"]) == ("none", "prod")
+    assert stated["tags"]["team"] == "library"
+    assert stated["app_insights_enabled"] is True
+
+
+def test_the_endpoint_s_document_names_it_and_its_identity(chat: Path, tmp_path: Path) -> None:
+    identity = {"type": "user_assigned", "user_assigned_identities": [{"resource_id": "/id"}]}
+    mine = file(tmp_path / "endpoint.yaml", name="prod", auth_mode="aad_token", identity=identity, traffic={"x": 100})
+    plan = planned(chat, endpoint_file=mine)
+    assert plan.endpoint.user_assigned_identity == "/id"
+    stated = plan.endpoint.to_dict()
+    assert (stated["name"], stated["auth_mode"]) == ("prod", "aad_token")
+    assert "properties" not in stated
+    assert "traffic" not in stated
+    assert plan.as_far_as_known(WORKSPACE).endpoint_name == "prod"
+    assert planned(chat, identity="/other", endpoint_file=mine).endpoint.user_assigned_identity == "/other"
+
+
+def test_on_kubernetes(chat: Path) -> None:
+    plan = planned(chat, compute="cluster")
+    assert plan.endpoint.to_dict()["compute"] == "azureml:cluster"
+    assert "kubernetesOnlineEndpoint" in plan.endpoint.to_dict()["$schema"]
+    stated = yaml.safe_load(plan.as_far_as_known(WORKSPACE).text())
+    assert stated["type"] == "kubernetes"
+    assert "kubernetesOnlineDeployment" in stated["$schema"]
+    assert "instance_type" not in stated
+
+
+def test_without_an_image_it_says_how_to_get_one(chat: Path) -> None:
+    with pytest.raises(InputError, match="which image serves the flow is not known") as caught:
+        planned(chat, image=None)
+    assert "--image" in (caught.value.hint or "")
+
+
+def test_the_digest_is_that_of_what_runs(chat: Path) -> None:
+    """Neither the name nor the tags: the same flow at a later revision is no other deployment."""
+    one = planned(chat).deployment.with_model("chat:1")
+    other = planned(chat, deployment="green").deployment.with_model("chat:1")
+    assert one.digest == other.digest
+    assert one.named("blue", WORKSPACE).digest == one.named("green", WORKSPACE).digest
+    assert planned(chat, variables={"A": "1"}).deployment.with_model("chat:1").digest != one.digest
+    assert planned(chat).deployment.with_model("chat:2").digest != one.digest
+
+
+def test_documents_for_people_have_no_secrets(chat: Path) -> None:
+    reference = "${{azureml://connections/search/credentials/key}}"
+    variables = {"OPEN_AI_CONNECTION_API_KEY": "abc", "SEARCH_KEY": reference, "KEYBOARD": "de", "A_TOKEN": "x"}
+    shown = without_secrets(planned(chat, variables=variables).deployment)
+    assert dict(shown.variables) == {**variables, "OPEN_AI_CONNECTION_API_KEY": "****", "A_TOKEN": "****"}
+
+
+@pytest.mark.parametrize(
+    ("flow", "endpoint"),
+    [("Basic_Chat", "basic-chat"), ("1st flow", "flow-1st-flow"), ("a" * 31 + "_b", "a" * 31), ("chat", "chat")],
+)
+def test_an_endpoint_s_name_from_a_flow_s(flow: str, endpoint: str) -> None:
+    assert endpoint_name(flow) == endpoint

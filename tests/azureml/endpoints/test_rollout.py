@@ -1,0 +1,226 @@
+"""What serves goes on serving until the new deployment has answered; what was asked for before is left as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowpack.azureml.endpoints.plan import PlannedDeployment
+from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment
+from flowpack.azureml.endpoints.turns import EndpointBusy, in_turn
+from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
+from tests.azureml.endpoints.examples import WORKSPACE, OneEndpoint, planned
+from tests.azureml.models.examples import flow_folder
+
+
+def image(number: int) -> str:
+    return f"example.azurecr.io/library/chat@sha256:{number:064}"
+
+
+@pytest.fixture
+def azure() -> OneEndpoint:
+    return OneEndpoint()
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Path:
+    return flow_folder(tmp_path / "chat")
+
+
+def plan(chat: Path, number: int = 1, **asked: Any) -> PlannedDeployment:
+    return planned(chat, image=image(number), **asked)
+
+
+def traffic(azure: OneEndpoint) -> dict[str, int]:
+    assert azure.there
+    return dict(azure.there.traffic)
+
+
+def foreign(name: str) -> Deployment:
+    return Deployment(
+        name=name, state=SUCCEEDED, model="m:1", environment="e", instance_type="x", instance_count=1, tags={}
+    )
+
+
+def test_the_first_deployment_makes_the_endpoint_and_gets_all_traffic(azure: OneEndpoint, chat: Path) -> None:
+    done = azure.roll_out(plan(chat))
+    assert azure.changes == ["endpoint chat", "write blue", "score blue", "traffic blue=100"]
+    assert (done.state, done.answer) == ("created", "blue answers")
+
+
+def test_the_next_takes_over_after_it_has_answered_and_the_old_one_goes(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    done = azure.roll_out(plan(chat, 2))
+    assert azure.changes == ["write green", "score green", "traffic green=100", "delete blue"]
+    assert done.removed == ("blue",)
+    azure.roll_out(plan(chat, 3))
+    assert azure.changes == ["write blue", "score blue", "traffic blue=100", "delete green"]
+
+
+def test_the_same_again_changes_nothing(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat))
+    done = azure.roll_out(plan(chat))
+    assert (done.state, azure.changes) == ("unchanged", [])
+
+
+@pytest.mark.parametrize("asked", [{"instance_count": 3}, {"variables": {"A": "1"}}, {"instance_type": "Standard_F4s"}])
+def test_other_settings_are_another_deployment(azure: OneEndpoint, chat: Path, asked: dict[str, Any]) -> None:
+    azure.roll_out(plan(chat))
+    assert azure.roll_out(plan(chat, **asked)).deployment.name == "green"
+
+
+def test_another_model_version_is_another_deployment(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat), "chat:1")
+    assert azure.roll_out(plan(chat), "chat:2").deployment.name == "green"
+
+
+def test_a_part_of_the_traffic_then_all_of_it(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.roll_out(plan(chat, 2, traffic=10))
+    assert traffic(azure) == {"blue": 90, "green": 10}
+    assert azure.roll_out(plan(chat, 2, traffic=10)).state == "unchanged"
+    assert azure.changes == []
+    azure.roll_out(plan(chat, 2))
+    assert azure.changes == ["score green", "traffic green=100", "delete blue"]
+
+
+def test_a_third_one_does_not_push_away_what_serves(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.roll_out(plan(chat, 2, traffic=10))
+    with pytest.raises(InputError, match="none of them is free"):
+        azure.roll_out(plan(chat, 3))
+    assert azure.changes == []
+    azure.roll_out(plan(chat, 3, deployment="red", traffic=20))
+    assert traffic(azure) == {"blue": 72, "green": 8, "red": 20}
+
+
+@pytest.mark.parametrize(("shares", "percent", "expected"), [((33, 67), 50, (16, 34)), ((1, 99), 99, (0, 1))])
+def test_shares_are_whole_and_sum_up(
+    azure: OneEndpoint, chat: Path, shares: tuple[int, int], percent: int, expected: tuple[int, int]
+) -> None:
+    azure.roll_out(plan(chat))
+    azure.by_name |= {name: foreign(name) for name in ("a", "b")}
+    azure.set_traffic("chat", dict(zip("ab", shares, strict=True)))
+    azure.roll_out(plan(chat, 2, traffic=percent))
+    wanted = {name: share for name, share in zip("ab", expected, strict=True) if share}
+    assert {name: share for name, share in traffic(azure).items() if name in "ab"} == wanted
+
+
+def test_one_that_does_not_answer_gets_no_traffic_and_goes(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.mute.add(image(2))
+    with pytest.raises(ServingError):
+        azure.roll_out(plan(chat, 2))
+    assert azure.changes == ["write green", "score green", "delete green"]
+    assert traffic(azure) == {"blue": 100}
+
+
+def test_one_that_does_not_start_goes_or_stays_to_be_looked_at(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.broken.add(image(2))
+    with pytest.raises(AzureError):
+        azure.roll_out(plan(chat, 2))
+    assert azure.changes == ["write green", "delete green"]
+    with pytest.raises(AzureError):
+        azure.roll_out(plan(chat, 2, keep_failed=True))
+    assert azure.by_name["green"].state == FAILED
+    azure.roll_out(plan(chat, 3))
+    assert azure.changes == ["delete green", "write green", "score green", "traffic green=100", "delete blue"]
+
+
+def test_in_place_what_serves_is_not_removed_when_it_fails(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1, deployment="only"))
+    azure.mute.add(image(2))
+    with pytest.raises(ServingError):
+        azure.roll_out(plan(chat, 2, deployment="only"))
+    assert azure.changes == ["write only", "score only"]
+    assert traffic(azure) == {"only": 100}
+
+
+def test_deployments_of_others_are_left_where_they_are(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1, deployment="x"))
+    azure.by_name |= {"blue": foreign("blue"), "old": foreign("old")}
+    azure.set_traffic("chat", {"old": 100})
+    done = azure.roll_out(plan(chat, 2))
+    assert done.deployment.name == "green"
+    assert azure.changes == ["write green", "score green", "traffic green=100"]
+    assert set(azure.by_name) == {"x", "blue", "old", "green"}
+
+
+def test_what_an_interrupted_rollout_left_is_taken_up(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.write_deployment(plan(chat, 2).deployment.with_model("chat:1").named("green", WORKSPACE))
+    azure.by_name["green"] = replace(azure.by_name["green"], state="Creating")
+    azure.roll_out(plan(chat, 3))
+    assert azure.changes == ["write green", "score green", "traffic green=100", "delete blue"]
+
+
+def test_a_kept_one_is_what_the_next_takes(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.roll_out(plan(chat, 2, keep_old=True))
+    assert set(azure.by_name) == {"blue", "green"}
+    assert azure.roll_out(plan(chat, 1)).deployment.name == "blue"
+    assert azure.changes == ["score blue", "traffic blue=100", "delete green"]
+
+
+def test_what_another_changed_meanwhile_gets_no_traffic(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    scored = azure.score
+
+    def while_another_writes(endpoint: Any, name: str) -> str:
+        answer = scored(endpoint, name)
+        azure.write_deployment(plan(chat, 3).deployment.with_model("chat:1").named(name, WORKSPACE))
+        return answer
+
+    azure.score = while_another_writes  # type: ignore[method-assign]
+    with pytest.raises(AzureError, match="changed by another meanwhile"):
+        azure.roll_out(plan(chat, 2))
+    assert traffic(azure) == {"blue": 100}
+
+
+def test_twenty_deployments_are_the_most(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.by_name |= {name: foreign(name) for name in (f"d{number}" for number in range(19))}
+    with pytest.raises(InputError, match="has 20 deployments"):
+        azure.roll_out(plan(chat, 2))
+    assert azure.changes == []
+
+
+def test_an_endpoint_is_brought_in_line_where_something_is_said_about_it(
+    azure: OneEndpoint, chat: Path, tmp_path: Path
+) -> None:
+    azure.roll_out(plan(chat, 1))
+    document = tmp_path / "endpoint.yaml"
+    document.write_text("name: chat\ndescription: answers\n")
+    azure.roll_out(plan(chat, 1, endpoint_file=document))
+    assert azure.changes == ["endpoint chat"]
+    azure.roll_out(plan(chat, 1, endpoint_file=document))
+    assert azure.changes == []
+    with pytest.raises(InputError, match="auth_mode key, which cannot become aad_token"):
+        azure.roll_out(plan(chat, 1, auth_mode="aad_token"))
+
+
+def test_an_attempt_is_made_again_when_the_endpoint_is_busy() -> None:
+    answers = iter([EndpointBusy("endpoint chat"), EndpointBusy("endpoint chat"), "done"])
+    said: list[str] = []
+
+    def attempt() -> str:
+        answer = next(answers)
+        if isinstance(answer, EndpointBusy):
+            raise answer
+        return answer
+
+    assert in_turn(attempt, said.append, sleep=lambda _: None) == "done"
+    assert said == ["endpoint chat: another change of it is under way; waiting for its end"]
+
+
+def test_patience_has_an_end() -> None:
+    def busy() -> None:
+        raise EndpointBusy("endpoint chat")
+
+    times = iter(range(0, 10_000, 900))
+    with pytest.raises(FlowpackError, match="did not end in 30 min"):
+        in_turn(busy, lambda _: None, sleep=lambda _: None, clock=lambda: next(times))
