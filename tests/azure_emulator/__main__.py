@@ -19,6 +19,8 @@ EXAMPLES = """\
   python -m tests.azure_emulator > azure.env      then, elsewhere: . azure.env; flowpack register my-flow
   python -m tests.azure_emulator --fault 'throttle PUT /models/ times=3 retry_after=1' \\
                                  --fault 'cut PUT blob.core bytes=1000 skip=2'
+  python -m tests.azure_emulator > azure.env      and then: . azure.env; flowpack deploy my-flow, which runs its image
+                                                  in a container of the local engine until Ctrl-C
   curl http://127.0.0.1:<port>/_emulator/journal  (state, blobs and faults as well)
   curl http://127.0.0.1:<port>/_emulator/faults -d 'error GET /datastores status=503'
 """
@@ -29,7 +31,7 @@ def main() -> None:
     azurite = None if given.no_blobs else find_azurite()
     if azurite is None and not given.no_blobs:
         sys.exit("there is no Azurite: 'scripts/real-parts up' installs it, --no-blobs goes without uploads")
-    setup = Setup(token_seconds=given.token_seconds)
+    setup = Setup(token_seconds=given.token_seconds, runs_containers=not given.no_containers)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -70,6 +72,11 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--token-seconds", type=int, default=3600, help="how long a token is good for (default: 3600)")
     parser.add_argument("--no-blobs", action="store_true", help="without Azurite: everything but uploads")
+    parser.add_argument(
+        "--no-containers",
+        action="store_true",
+        help="deployments echo (see tests/azure_emulator/echo.py); no engine needed",
+    )
     parser.add_argument("--json", action="store_true", help="write the variables as one JSON object")
     return parser
 

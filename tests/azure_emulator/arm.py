@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import unquote
 
 from tests.azure_emulator import schema
-from tests.azure_emulator.identity import Identity
 from tests.azure_emulator.messages import Answer, Refusal, Request
-from tests.azure_emulator.roles import ML, allows
+from tests.azure_emulator.roles import ML
+from tests.azure_emulator.services import Services
 from tests.azure_emulator.setup import LOGIN, MANAGEMENT, STORAGE_SUFFIX, Principal, Setup
 from tests.azure_emulator.store import Document, Store
 
@@ -22,6 +23,8 @@ SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
 WORKSPACES = f"{GROUP}/providers/Microsoft.MachineLearningServices/workspaces"
 WORKSPACE = f"{WORKSPACES}/{{workspace}}"
+
+ANY = "*"
 
 # azure-ai-ml pins one for each kind of resource.
 API_VERSION = re.compile(r"20\d\d-(0[1-9]|1[0-2])-\d\d(-preview)?")
@@ -34,9 +37,11 @@ class Call:
     request: Request
     setup: Setup
     store: Store
+    services: Services
     caller: Principal
     names: Mapping[str, str]
-    """What the route's template took out of the path; the levels down to the workspace as they are really spelled."""
+    """What the route's template took out of the path; the levels down to the workspace as they are really spelled,
+    endpoints and deployments in lower case: Azure takes no notice of theirs."""
     identifier: str
     body: Any = None
 
@@ -49,7 +54,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """A request that is understood: ``action`` is what a role has to allow, ``body`` a model of azure-ai-ml."""
+    """A request that is understood: ``action`` is what a role has to allow, ``body`` a model of azure-ai-ml.
+
+    A body that azure-ai-ml has no model of is ANY.
+    """
 
     method: str
     template: str
@@ -64,20 +72,20 @@ class Route:
             r"\{(\w+)\}", r"(?P<\1>[^/]+)", re.escape(self.template).replace(r"\{", "{").replace(r"\}", "}")
         )
         fits = re.fullmatch(pattern, path.rstrip("/"), re.IGNORECASE)
-        return fits.groupdict() if fits else None
+        return {name: unquote(value) for name, value in fits.groupdict().items()} if fits else None
 
 
 class ResourceManager:
-    def __init__(self, setup: Setup, store: Store, identity: Identity, routes: list[Route]) -> None:
+    def __init__(self, setup: Setup, store: Store, services: Services, routes: list[Route]) -> None:
         self._setup = setup
         self._store = store
-        self._identity = identity
+        self._services = services
         self._routes = routes
 
     def site(self, request: Request) -> Answer:
         if request.path == "/metadata/endpoints":
             return Answer.of([_cloud()])
-        caller = self._identity.caller(request, f"https://{MANAGEMENT}")
+        caller = self._services.identity.caller(request)
         _check_api_version(request)
         for route in self._routes:
             names = route.names(request.method, request.path)
@@ -90,20 +98,16 @@ class ResourceManager:
     def _call(self, request: Request, caller: Principal, route: Route, names: dict[str, str]) -> Answer:
         self._check_subscription(names)
         # Azure does not say what there is to one who has no role there.
-        if not allows(caller.roles, route.action):
-            raise Refusal(
-                403,
-                "AuthorizationFailed",
-                f"The client '{caller.client_id}' with object id '{caller.object_id}' does not have authorization to "
-                f"perform action '{route.action}' over scope '{request.path}' or the scope is invalid. If access was "
-                "recently granted, please refresh your credentials.",
-            )
+        if route.action and not self._services.roles.allow(caller, route.action, request.path):
+            raise not_authorized(caller, route.action, request.path)
         self._check_levels(names)
         setup = self._setup
         levels = {"subscription": setup.subscription_id, "group": setup.resource_group, "workspace": setup.workspace}
         names = names | {name: value for name, value in levels.items() if name in names}
+        names = names | {name: names[name].lower() for name in ("endpoint", "deployment") if name in names}
         identifier = route.template.format(**names)
-        return route.handle(Call(request, setup, self._store, caller, names, identifier, _body(request, route.body)))
+        body = _body(request, route.body)
+        return route.handle(Call(request, setup, self._store, self._services, caller, names, identifier, body))
 
     def _check_subscription(self, names: Mapping[str, str]) -> None:
         named = names["subscription"]
@@ -121,6 +125,16 @@ class ResourceManager:
                 f"The Resource '{ML}/{workspace}' under resource group '{group}' was not found. For more details "
                 "please go to https://aka.ms/ARMResourceNotFoundFix",
             )
+
+
+def not_authorized(caller: Principal, action: str, scope: str) -> Refusal:
+    return Refusal(
+        403,
+        "AuthorizationFailed",
+        f"The client '{caller.client_id}' with object id '{caller.object_id}' does not have authorization to "
+        f"perform action '{action}' over scope '{scope}' or the scope is invalid. If access was "
+        "recently granted, please refresh your credentials.",
+    )
 
 
 def _check_api_version(request: Request) -> None:
@@ -146,7 +160,7 @@ def _body(request: Request, model: str) -> Any:
         body = json.loads(request.body)
     except ValueError as error:
         raise _unreadable([str(error)]) from None
-    wrong = schema.problems(body, model)
+    wrong = schema.problems(body, model) if model != ANY else []
     if wrong:
         raise _unreadable(wrong)
     return body

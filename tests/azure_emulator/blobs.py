@@ -17,7 +17,7 @@ from azure.storage.blob import ContainerClient
 from tests.azure_emulator.certificates import Certificates
 from tests.azure_emulator.identity import Identity
 from tests.azure_emulator.messages import Answer, Refusal, Request, storage_refusal
-from tests.azure_emulator.roles import BLOBS, allows_data
+from tests.azure_emulator.roles import BLOBS, Roles
 from tests.azure_emulator.setup import Setup
 
 STATE = Path(__file__).parents[2] / ".cache" / "real-parts"
@@ -44,10 +44,19 @@ class BlobService:
     """``folder`` keeps the log, and the blobs too where ``keep`` is set."""
 
     def __init__(
-        self, program: Path, setup: Setup, identity: Identity, certificates: Certificates, folder: Path, *, keep: bool
+        self,
+        program: Path,
+        setup: Setup,
+        identity: Identity,
+        roles: Roles,
+        certificates: Certificates,
+        folder: Path,
+        *,
+        keep: bool,
     ) -> None:
         self._setup = setup
         self._identity = identity
+        self._roles = roles
         self._certificates = certificates
         self._log = folder / "azurite.log"
         self._context = certificates.of_client()
@@ -90,11 +99,11 @@ class BlobService:
         """Azurite believes every token; whose it is and what they may is asked here."""
         if request.headers.get("authorization", "").lower().startswith("bearer "):
             try:
-                caller = self._identity.caller(request, AUDIENCE)
+                caller = self._identity.caller(request, (AUDIENCE,))
             except Refusal:
                 return storage_refusal(401, "InvalidAuthenticationInfo", "Server failed to authenticate the request.")
             verb = "read" if request.method in ("GET", "HEAD") else "write"
-            if not allows_data(caller.roles, f"{BLOBS}/{verb}"):
+            if not self._roles.allow_data(caller, f"{BLOBS}/{verb}", self._setup.storage_id):
                 text = "This request is not authorized to perform this operation using this permission."
                 return storage_refusal(403, "AuthorizationPermissionMismatch", text)
         return self._pass_on(request)

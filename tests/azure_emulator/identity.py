@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.azure_emulator.messages import Answer, Refusal, Request, entra_refusal
-from tests.azure_emulator.setup import LOGIN, MANAGEMENT, PUBLIC_LOGIN, Principal, Setup
+from tests.azure_emulator.setup import LOGIN, MANAGEMENT, PUBLIC_LOGIN, PUBLIC_MANAGEMENT, Principal, Setup
+
+ARM = (f"https://{MANAGEMENT}", f"https://{PUBLIC_MANAGEMENT}")
 
 
 class Identity:
@@ -53,6 +55,7 @@ class Identity:
             "exp": int(now + (self._setup.token_seconds if seconds is None else seconds)),
             "appid": who.client_id,
             "idtyp": "app",
+            "name": who.name,
             "oid": who.object_id,
             "tid": self._setup.tenant_id,
             "ver": "1.0",
@@ -60,8 +63,8 @@ class Identity:
         text = f"{_encoded({'typ': 'JWT', 'alg': 'HS256'})}.{_encoded(claims)}"
         return f"{text}.{self._signature(text)}"
 
-    def caller(self, request: Request, audience: str) -> Principal:
-        """Who asks, or 401 in Azure Resource Manager's words."""
+    def caller(self, request: Request, audiences: tuple[str, ...] = ARM) -> Principal:
+        """Who asks, or 401 in Azure Resource Manager's words. Roles are not the token's to tell."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise self._challenge(
@@ -78,14 +81,14 @@ class Identity:
                 f"The access token expiry UTC time '{ended}' is earlier than current UTC time '{now}'.",
                 "invalid_token",
             )
-        if claims["aud"].rstrip("/") != audience:
+        if claims["aud"].rstrip("/") not in audiences:
             raise self._challenge(
                 "InvalidAuthenticationTokenAudience",
                 "The access token has been obtained for wrong audience or resource "
-                f"'{claims['aud']}'. It should exactly match with one of the allowed audiences '{audience}/'.",
+                f"'{claims['aud']}'. It should exactly match with one of the allowed audiences '{audiences[0]}/'.",
                 "invalid_token",
             )
-        return self._applications[claims["appid"]]
+        return Principal(claims["name"], claims["appid"], "", claims["oid"], ())
 
     def _challenge(self, code: str, message: str, error: str = "") -> Refusal:
         challenge = f'Bearer authorization_uri="https://{LOGIN}/{self._setup.tenant_id}"'

@@ -71,6 +71,19 @@ def service_refusal(status: int, code: str, message: str, *details: tuple[str, s
     )
 
 
+def invalid(field: str, problem: str, *, doing: str = "CreateDeployment") -> Refusal:
+    """What the service for endpoints refuses, as the one in front of it hands it on: JSON inside a message."""
+    told = {
+        "errors": {field: [problem]},
+        "type": "https://tools.ietf.org/html/rfc7231#section-6.5.1",
+        "title": "One or more validation errors occurred.",
+        "status": 400,
+        "traceId": f"00-{'0' * 31}1-{'0' * 15}1-01",
+    }
+    text = f"InferencingClient HttpRequest error, error detail: {json.dumps(told)}"
+    return service_refusal(400, "BadRequest", "The request is invalid.", (f"InferencingClient{doing}Failed", text))
+
+
 def user_error(message: str, *details: tuple[str, str], status: int = 400) -> Refusal:
     return service_refusal(status, "UserError", message, *details)
 

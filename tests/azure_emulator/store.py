@@ -59,6 +59,11 @@ class Store:
                 if identifier.startswith(f"{collection}/") and "/" not in identifier[len(collection) + 1 :]
             ]
 
+    def containing(self, part: str) -> list[Document]:
+        """The documents with this in their identifiers."""
+        with self.lock:
+            return [copy.deepcopy(one) for identifier, one in self._documents.items() if part in identifier]
+
     def as_value(self) -> dict[str, Document]:
         with self.lock:
             return copy.deepcopy(self._documents)

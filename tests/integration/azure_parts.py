@@ -47,6 +47,30 @@ def azure(shared_azure: AzureEmulator) -> Iterator[AzureEmulator]:
     shared_azure.reset()
     yield shared_azure
     shared_azure.faults.clear()
+    shared_azure.end_deployments()
+
+
+@pytest.fixture(scope="session")
+def shared_quick_azure(azurite: Path) -> Iterator[AzureEmulator]:
+    from tests.azure_emulator import AzureEmulator, Setup  # noqa: PLC0415
+
+    with AzureEmulator(setup=Setup(runs_containers=False), azurite=azurite) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def quick_azure(shared_quick_azure: AzureEmulator) -> Iterator[AzureEmulator]:
+    """Its deployments have no containers: each is ready at once, and echoes."""
+    shared_quick_azure.reset()
+    yield shared_quick_azure
+    shared_quick_azure.faults.clear()
+
+
+@pytest.fixture
+def quick_azure_environment(
+    quick_azure: AzureEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> dict[str, str]:
+    return use_azure(quick_azure, monkeypatch, tmp_path)
 
 
 @pytest.fixture

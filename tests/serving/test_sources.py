@@ -9,8 +9,12 @@ import pytest
 from flowpack.serving import sources
 from flowpack.serving.problems import CannotStartError
 from flowpack.serving.sources import HttpStore, Source, Workspace, is_deployment, source_named_by
-from tests.azure_stand_in import OVERRIDE, WORKSPACE
 
+WORKSPACE = "/subscriptions/sub-1/resourceGroups/group-1/providers/Microsoft.MachineLearningServices/workspaces/prod"
+OVERRIDE = (
+    "deployment.subscription_id=sub-1,deployment.resource_group=group-1,deployment.workspace_name=prod,"
+    "deployment.endpoint_name=chat,deployment.deployment_name=blue"
+)
 PROD = Workspace("sub-1", "group-1", "prod")
 
 

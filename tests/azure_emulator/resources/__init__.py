@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 from tests.azure_emulator.arm import Route
-from tests.azure_emulator.resources import datastores, models, subscriptions, workspaces
+from tests.azure_emulator.resources import (
+    access,
+    computes,
+    connections,
+    data,
+    datastores,
+    deployments,
+    endpoints,
+    environments,
+    models,
+    operations,
+    quota,
+    subscriptions,
+    workspaces,
+)
 from tests.azure_emulator.setup import Setup
 from tests.azure_emulator.store import Store
 
-ROUTES: list[Route] = [*subscriptions.ROUTES, *workspaces.ROUTES, *datastores.ROUTES, *models.ROUTES]
+_KINDS = (
+    subscriptions,
+    workspaces,
+    datastores,
+    computes,
+    models,
+    environments,
+    data,
+    connections,
+    endpoints,
+    deployments,
+    operations,
+    quota,
+    access,
+)
+ROUTES: list[Route] = [route for kind in _KINDS for route in kind.ROUTES]
 
 
 def provision(setup: Setup, store: Store) -> None:
     with store.lock:
         if store.get(setup.workspace_id) is None:
-            workspaces.provision(setup, store)
-            datastores.provision(setup, store)
+            for kind in (workspaces, datastores, computes, access):
+                kind.provision(setup, store)

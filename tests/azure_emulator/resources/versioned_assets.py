@@ -36,6 +36,8 @@ class AssetKind:
     """Other properties that stay as they were first."""
     check: Callable[[Call], None]
     """The kind's own rules for a new version."""
+    of_container: tuple[str, ...] = ()
+    """Properties of the first version that are its container's as well."""
 
     def routes(self) -> list[Route]:
         containers, versions = f"{WORKSPACE}/{self.plural}", f"{WORKSPACE}/{self.plural}/{{name}}/versions"
@@ -52,7 +54,7 @@ class AssetKind:
 
     def list_containers(self, call: Call) -> Answer:
         found = [_with_latest(call, one) for one in call.store.children(call.identifier) if _in_view(call, one)]
-        return _page(call, found, "count")
+        return page(call, found, "count")
 
     def get_container(self, call: Call) -> Answer:
         return Answer.of(self._container(call))
@@ -60,14 +62,14 @@ class AssetKind:
     def put_container(self, call: Call) -> Answer:
         _check_pattern(call, "name", NAME)
         with call.store.lock:
-            return self._keep_container(call, _given(call, CONTAINER))
+            return self._keep_container(call, _given(call, CONTAINER | dict.fromkeys(self.of_container)))
 
     def list_versions(self, call: Call) -> Answer:
         self._container(call)
         found = [one for one in call.store.children(call.identifier) if _in_view(call, one) and _has_labels(call, one)]
         wanted = call.request.query.get("version")
         found = [one for one in found if wanted in (None, one["name"])]
-        return _page(call, _ordered(found, call.request.query.get("$orderBy", "createdtime desc")), "$top")
+        return page(call, _ordered(found, call.request.query.get("$orderBy", "createdtime desc")), "$top")
 
     def get_version(self, call: Call) -> Answer:
         version = call.store.get(call.identifier)
@@ -116,7 +118,9 @@ class AssetKind:
         before = call.store.get(identifier)
         properties = before["properties"] if before else {**CONTAINER, "nextVersion": "1"}
         if made:
-            given = {"nextVersion": _next(properties["nextVersion"], made)}
+            asked = self.defaults | call.body["properties"]
+            first = {} if before else {name: asked[name] for name in self.of_container}
+            given = {"nextVersion": _next(properties["nextVersion"], made), **first}
         document = {
             "id": identifier,
             "name": call.names["name"],
@@ -217,15 +221,15 @@ def _ordered(documents: list[Document], order: str) -> list[Document]:
     return sorted(documents, key=keys[field], reverse=direction == "desc")
 
 
-def _page(call: Call, documents: list[Document], limit: str) -> Answer:
+def page(call: Call, documents: list[Document], limit: str) -> Answer:
     """A page of what there is up to the ``limit`` of the query, and the way to the next."""
     query = call.request.query
     start = int(query.get("$skip") or 0)
     wanted = documents[start:][: int(query[limit]) if limit in query else None]
-    page = wanted[: call.setup.page_size]
-    answer: Document = {"value": page}
-    if len(wanted) > len(page):
-        rest = {limit: int(query[limit]) - len(page)} if limit in query else {}
-        following = urlencode({**query, **rest, "$skip": start + len(page)}, safe="$")
+    shown = wanted[: call.setup.page_size]
+    answer: Document = {"value": shown}
+    if len(wanted) > len(shown):
+        rest = {limit: int(query[limit]) - len(shown)} if limit in query else {}
+        following = urlencode({**query, **rest, "$skip": start + len(shown)}, safe="$")
         answer["nextLink"] = f"https://{MANAGEMENT}{call.request.path}?{following}"
     return Answer.of(answer)
