@@ -127,7 +127,7 @@ def test_the_step_that_builds_hands_on_what_it_can_and_keeps_the_exit_code(
     write_tree(tmp_path, {"flows/my chat/flow.dag.yaml": "nodes: [\n"})
     branch = "main" if publishes else "feature"
     if service == "azure":
-        script = scripts()["azure-pipelines.yml: Build and test; on the main branch push and register"]
+        script = scripts()["azure-pipelines.yml: Build and test; on the main branch push, register and deploy"]
         variables = {"SOURCES": "flows/my chat\n", "OPTIONS": "--no-test", "MAIN_BRANCH": "main", "REGISTER": "true"}
         variables |= {"BUILD_SOURCEBRANCH": f"refs/heads/{branch}", "AGENT_TEMPDIRECTORY": str(tmp_path)}
     else:

@@ -10,18 +10,23 @@ import sys
 import sysconfig
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.azure_emulator import AzureEmulator
+from tests.azure_emulator.connections import custom_keys
+from tests.commands import flowpack
 from tests.integration.action_runner import ActionRun, ActionRunner
 from tests.integration.real_parts import Docker, RunningRegistry
 from tests.paths import FLOWS, ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.network]
 
-INSTALL = "Install flowpack"
-SECOND = "Build and test; on the main branch push and register"
+INSTALL = frozenset({"Install flowpack"})
+SECOND = "Build and test; on the main branch push, register and deploy"
 MAIN = "refs/heads/main"
 
 
@@ -64,7 +69,10 @@ def runner(
     programs: Path, checkout: Path, building: dict[str, str], tmp_path_factory: pytest.TempPathFactory, docker: Docker
 ) -> ActionRunner:
     environment = {**building, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-    return ActionRunner(ROOT / "action.yml", checkout, tmp_path_factory.mktemp("runner"), environment)
+    runner = ActionRunner(ROOT / "action.yml", checkout, tmp_path_factory.mktemp("runner"), environment)
+    installed = runner.run({}, event="push", ref=MAIN, without=frozenset({"Check", SECOND}))
+    assert installed.failed is None, installed.log
+    return runner
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +99,7 @@ def test_a_pull_request_then_the_main_branch_then_a_change(
     runner: ActionRunner, inputs: dict[str, str], checkout: Path, registry: RunningRegistry, docker: Docker
 ) -> None:
     """In this order, as a repository sees it."""
-    request = runner.run(inputs, event="pull_request", ref="refs/pull/1/merge", without=frozenset())
+    request = runner.run(inputs, event="pull_request", ref="refs/pull/1/merge", without=INSTALL)
     assert request.failed is None, request.log
     flows = by_name(request)
     assert {name: flow["state"] for name, flow in flows.items()} == {
@@ -103,12 +111,11 @@ def test_a_pull_request_then_the_main_branch_then_a_change(
     assert repositories(registry) == []
     assert request.outputs["images"] == request.outputs["models"] == "{}"
 
-    installed = frozenset({INSTALL})
-    target = runner.run(inputs, event="pull_request_target", ref=MAIN, without=installed)
+    target = runner.run(inputs, event="pull_request_target", ref=MAIN, without=INSTALL)
     assert target.failed is None, target.log
     assert repositories(registry) == []
 
-    main = runner.run(inputs, event="push", ref=MAIN, without=installed)
+    main = runner.run(inputs, event="push", ref=MAIN, without=INSTALL)
     assert main.failed is None, main.log
     images, models = json.loads(main.outputs["images"]), json.loads(main.outputs["models"])
     assert models == {"chat-with-includes": "chat-with-includes:1", "custom-connection": "custom-connection:1"}
@@ -123,7 +130,7 @@ def test_a_pull_request_then_the_main_branch_then_a_change(
     before = git(checkout, "rev-parse", "HEAD")
     (checkout / "shared" / "knowledge" / "cats.md").write_text("# Cats\nThe library has two cats.\n")
     commit(checkout)
-    again = runner.run({**inputs, "changed-since": before}, event="push", ref=MAIN, without=installed)
+    again = runner.run({**inputs, "changed-since": before}, event="push", ref=MAIN, without=INSTALL)
     assert again.failed is None, again.log
     flows = by_name(again)
     assert flows["custom-connection"]["state"] == "unchanged"
@@ -131,6 +138,42 @@ def test_a_pull_request_then_the_main_branch_then_a_change(
     assert chat["model"] == "chat-with-includes:2"
     assert int(str(chat["layers_reused"])) > 0
     assert json.loads(again.outputs["images"])["chat-with-includes"] != images["chat-with-includes"]
+
+
+def test_the_main_branch_deploys(
+    runner: ActionRunner, inputs: dict[str, str], checkout: Path, azure: AzureEmulator
+) -> None:
+    """The pushed image runs behind an endpoint, with a connection that the workspace alone has."""
+    flow = checkout / "flows/custom-connection"
+    # What reaches the tests' Azure reaches no package index: a flow with a lock needs none.
+    flowpack("lock", flow, "--azureml", "--python", runner.environment["FLOWPACK_PYTHON"])
+    azure.connect("weather service", custom_keys({"api_key": "s"}, endpoint="https://w.example", region="north"))
+    azure_environment = {**azure.variables("owner"), **azure.workspace_variables()}
+    deploying = replace(runner, environment={**runner.environment, **azure_environment})
+    asked = {"sources": str(flow), "registry": "", "ci-options": "--azureml --no-test"}
+    asked |= {"deploy": "true", "endpoint": "{flow}-prod"}
+
+    first = deploying.run({**inputs, **asked}, event="push", ref=MAIN, without=INSTALL)
+    assert first.failed is None, first.log
+    assert json.loads(first.outputs["models"]) == {"custom-connection": "custom-connection:1"}
+    [uri] = json.loads(first.outputs["endpoints"]).values()
+    assert uri == f"https://custom-connection-prod.{azure.setup.scoring_domain}/score"
+    assert "| custom-connection:1 | custom-connection-prod / blue |" in first.summary
+
+    def invoked(*arguments: str) -> Any:
+        command = ("endpoint", "invoke", "custom-connection-prod", *arguments)
+        return json.loads(flowpack(*command, env=azure_environment).stdout)
+
+    assert invoked("--input", "city=Delft") == {"report": "Delft by https://w.example, region north, signed True"}
+
+    # A key that is wrong shows when the flow is asked, and not before.
+    (flow / "ask.py").write_text((flow / "ask.py").read_text().replace("service.api_key", "service.no_such_key"))
+    second = deploying.run({**inputs, **asked}, event="push", ref=MAIN, without=INSTALL)
+    assert second.failed == SECOND
+    assert "no_such_key" in second.summary
+    assert invoked("--input", "city=Delft")["report"].startswith("Delft by")
+    assert list(azure.deployments("custom-connection-prod")) == ["blue"]
+    git(checkout, "checkout", "--quiet", ".")
 
 
 def test_a_flow_that_is_wrong_stops_at_the_check_with_an_annotation(
@@ -141,7 +184,7 @@ def test_a_flow_that_is_wrong_stops_at_the_check_with_an_annotation(
     text = (checkout / "flows/custom-connection/flow.dag.yaml").read_text()
     (broken / "flow.dag.yaml").write_text(text.replace("${ask.output}", "${aks.output}"))
     shutil.copy(checkout / "flows/custom-connection/ask.py", broken)
-    run = runner.run(inputs, event="push", ref=MAIN, without=frozenset({INSTALL}))
+    run = runner.run(inputs, event="push", ref=MAIN, without=INSTALL)
     shutil.rmtree(broken)
     assert run.failed == "Check"
     assert "::error file=flows/broken/flow.dag.yaml,line=" in run.log
