@@ -15,8 +15,8 @@ from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.staging import MARKER
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
-from flowpack.images.plan import BUILD_STAGE, SERVING_PACKAGE, ImagePlan
-from flowpack.images.sbom import SBOM_NAME, render_sbom
+from flowpack.images.plan import BUILD_STAGE, SBOM_NAME, SERVING_PACKAGE, ImagePlan
+from flowpack.images.sbom import render_sbom
 from flowpack.yaml_documents import dump
 
 _OUT_OF_THE_CONTEXT = f"""# What the Dockerfile copies, and nothing else.

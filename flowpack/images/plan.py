@@ -9,7 +9,6 @@ from flowpack import __version__
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.dependencies.target import Target
 from flowpack.images.base import Base
-from flowpack.images.sbom import SBOM_NAME
 
 PORT = 8080
 USER = 10001
@@ -22,6 +21,9 @@ VIRTUAL_ENVIRONMENT = "/opt/venv"
 SERVING_PACKAGE = "flowpack_serving"
 BUILD_STAGE = "build_stage"
 """The folder of the context with what installs the packages, and is in no layer."""
+
+SBOM_NAME = "bom.cdx.json"
+"""The ending by which scanners know a CycloneDX document inside an image."""
 
 
 @dataclass(frozen=True, slots=True)

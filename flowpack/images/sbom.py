@@ -14,9 +14,6 @@ from flowpack import __version__
 from flowpack.assembly.staging import replace_file
 from flowpack.caches import cache_folder
 
-SBOM_NAME = "bom.cdx.json"
-"""The ending by which scanners know a CycloneDX document inside an image."""
-
 _NAMESPACE = UUID("39ae2aa4-ba12-46bc-a411-5b7b365e163b")  # drawn once, so that serial numbers are flowpack's own
 _BLANK_SERIAL = UUID(int=0)
 _BLANK_VERSION = "@flow.digest@"

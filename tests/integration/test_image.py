@@ -18,9 +18,8 @@ import pytest
 
 from flowpack import __version__
 from flowpack.images.docker_clients import find_builder
-from flowpack.images.plan import FILE_TIME
+from flowpack.images.plan import FILE_TIME, SBOM_NAME
 from flowpack.images.reference import ImageReference
-from flowpack.images.sbom import SBOM_NAME
 from flowpack.process import run
 from flowpack.running.containers import ContainerServer, serve_in_container
 from flowpack.running.scoring import score
