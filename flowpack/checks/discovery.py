@@ -18,6 +18,8 @@ _NOT_OF_A_PROJECT = {"node_modules", "site-packages"}
 _BUILD_OUTPUT = "flowpack.json"
 _ENVIRONMENT = "pyvenv.cfg"
 _DAG = (".dag.yaml", ".dag.yml")
+_CONFIGURATION = re.compile(rb"^[ \t]+configuration[ \t]*:", re.MULTILINE)
+_PROMPTY_PACKAGE = re.compile(rb"^[ \t]*(?:import|from)[ \t]+prompty\b", re.MULTILINE)
 _HAS_NODES = re.compile(rb"^nodes[ \t]*:", re.MULTILINE)
 
 
@@ -33,6 +35,7 @@ class Place:
 class _Found:
     flows: list[Path] = field(default_factory=list)
     prompties: list[Path] = field(default_factory=list)
+    asked_for: set[Path] = field(default_factory=set)
     documents: list[Path] = field(default_factory=list)
 
 
@@ -86,6 +89,8 @@ def _is_of_the_project(name: str) -> bool:
 
 
 def _take(path: Path, found: _Found, *, asked_for: bool = False) -> None:
+    if asked_for:
+        found.asked_for.add(path)
     if path.suffix == ".prompty":
         found.prompties.append(path)
     elif path.name in FLOW_FILE_NAMES:
@@ -108,11 +113,24 @@ def _content(path: Path) -> bytes:
 
 
 def _own_flows(found: _Found) -> Iterator[Path]:
-    """Prompties that no flow around them uses."""
+    """Prompties that no flow around them uses, and that are not there for the code beside or above them."""
     folders = {str(flow.parent) for flow in found.flows}
     for path in found.prompties:
-        if not any(str(parent) in folders for parent in path.parents):
+        is_of_a_flow = any(str(parent) in folders for parent in path.parents)
+        if not is_of_a_flow and (path in found.asked_for or not _is_called_by_code(path)):
             yield path
+
+
+def _is_called_by_code(path: Path) -> bool:
+    """Whether a Python file names the prompty that gives it its model, or calls it without promptflow.
+
+    An evaluator is the one, by ``Prompty.load(source, model=...)``; the other goes through the package ``prompty``.
+    """
+    name = path.name.encode()
+    sources = (_content(source) for folder in path.parents[:2] for source in folder.glob("*.py"))
+    callers = [source for source in sources if name in source]
+    is_whole = _CONFIGURATION.search(_content(path)) is not None
+    return bool(callers) and (not is_whole or any(map(_PROMPTY_PACKAGE.search, callers)))
 
 
 def _with_documents(flows: Sequence[Path], documents: Iterable[Path]) -> Iterator[Place]:

@@ -189,9 +189,18 @@ class Subject:
         except FlowpackError:
             return None
 
-    @cached_property
+    @property
     def connections(self) -> tuple[Connection, ...]:
-        return find_connections(self.flow, self.paths) if self.flow and self.folder else ()
+        return self.connections_or_why_not[0]
+
+    @cached_property
+    def connections_or_why_not(self) -> tuple[tuple[Connection, ...], FlowpackError | None]:
+        if self.flow is None or self.folder is None:
+            return (), None
+        try:
+            return find_connections(self.flow, self.paths), None
+        except FlowpackError as error:
+            return (), error
 
     @cached_property
     def documents(self) -> tuple[AzureDocument, ...]:

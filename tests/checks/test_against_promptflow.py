@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks.dag_flows import DAG_FLOWS
 from tests.checks.rule_projects import project
 from tests.integration.pf_serve import installed
 
@@ -15,7 +16,7 @@ from tests.integration.pf_serve import installed
 RULES = (
     *("flow-structure", "dangling-reference", "cycle", "missing-source", "broken-python", "tool-count"),
     *("tool-signature", "node-twice", "aggregation-read", "output-without-reference", "no-connection"),
-    *("template-syntax",),
+    *("template-syntax", "template-reserved-name"),
 )
 CASES = [(rule, case) for rule in RULES for case in ("fails", "passes")]
 
@@ -41,18 +42,30 @@ print(json.dumps([fails(folder) for folder in sys.argv[1:]]))
 """
 
 
+def failed(folders: list[str], home: Path) -> list[bool]:
+    done = subprocess.run(
+        [installed() / "python", "-c", _WORKER, *folders],
+        env={"HOME": str(home), "PF_DISABLE_TRACING": "true", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers: list[bool] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
 @pytest.mark.network
 def test_promptflow_fails_where_a_rule_finds_an_error_and_only_there(tmp_path: Path) -> None:
     folders = []
     for rule, case in CASES:
         (tmp_path / rule / case).mkdir(parents=True)
         folders.append(str(project(rule, case, tmp_path / rule / case)))
-    done = subprocess.run(
-        [installed() / "python", "-c", _WORKER, *folders],
-        env={"HOME": str(tmp_path), "PF_DISABLE_TRACING": "true", "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    failed = json.loads(done.stdout.splitlines()[-1])
-    assert dict(zip(CASES, failed, strict=True)) == {(rule, case): case == "fails" for rule, case in CASES}
+    found = dict(zip(CASES, failed(folders, tmp_path), strict=True))
+    assert found == {(rule, case): case == "fails" for rule, case in CASES}
+
+
+@pytest.mark.network
+def test_promptflow_fails_with_the_dag_flows_that_have_an_error(tmp_path: Path) -> None:
+    folders = [str(flow.write(tmp_path / str(number))) for number, (flow, _) in enumerate(DAG_FLOWS.values())]
+    found = dict(zip(DAG_FLOWS, failed(folders, tmp_path), strict=True))
+    assert found == {name: code != "" for name, (_, code) in DAG_FLOWS.items()}

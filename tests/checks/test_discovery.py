@@ -39,6 +39,16 @@ def test_a_prompty_of_a_flow_is_no_flow_of_its_own(tmp_path: Path) -> None:
     assert flows(tmp_path) == ["flow/flow.flex.yaml"]
 
 
+def test_a_prompty_that_is_there_for_code_is_no_flow_unless_it_is_asked_for(tmp_path: Path) -> None:
+    whole = "---\nmodel:\n  configuration: {type: openai}\n---\n"
+    write_tree(tmp_path, {f"{name}.prompty": whole for name in ("a/chat", "b/chat")})
+    write_tree(tmp_path, {"a/score.prompty": "---\nmodel: {api: chat}\n---\n"})
+    write_tree(tmp_path, {"a/score.py": "Prompty.load('score.prompty', model=model)\nPrompty.load('chat.prompty')\n"})
+    write_tree(tmp_path, {"b/chat.py": "import prompty\nprompty.execute('chat.prompty')\n"})
+    assert flows(tmp_path) == ["a/chat.prompty"]
+    assert flows(tmp_path, str(tmp_path / "a" / "score.prompty")) == ["a/score.prompty"]
+
+
 @pytest.mark.parametrize(
     "inside", [".venv", "env", ".git", "node_modules", ".promptflow/flow_1", "built", "lib/site-packages/tool"]
 )

@@ -101,7 +101,7 @@ def test_every_missing_source_and_include_is_named(tmp_path: Path) -> None:
 
 
 def test_a_variant_that_is_not_the_default_is_looked_at_too(tmp_path: Path) -> None:
-    body = "node: {type: llm, source: {path: ask.jinja2}, connection: c, inputs: {q: '${inputs.%s}'}}"
+    body = "node: {type: llm, source: {path: ask.jinja2}, connection: c, api: chat, inputs: {q: '${inputs.%s}'}}"
     variants = f"{{one: {{{body % 'q'}}}, two: {{{body % 'typo'}}}}}"
     flow = f"""\
 inputs: {{q: {{type: string}}}}

@@ -135,16 +135,23 @@ def kubernetes_compute(subject: Subject) -> Iterator[Problem]:
 
 @rule("FP508", "identity", Severity.ERROR, "A user-assigned identity is not the one that the deployment signs in with.")
 def identity(subject: Subject) -> Iterator[Problem]:
-    for endpoint in subject.documents_of(Kind.ENDPOINT):
-        value = endpoint.get("identity")
-        if value is None or text_of(endpoint.get("identity", "type")) != "user_assigned":
+    endpoints = subject.documents_of(Kind.ENDPOINT)
+    without = {each.name for each in endpoints if not _is_user_assigned(each)}
+    for endpoint in endpoints:
+        if not _is_user_assigned(endpoint):
             continue
         assigned = endpoint.get("identity", "user_assigned_identities")
         if assigned is not None and isinstance(assigned.data, list) and len(assigned.data) > 1:
             yield Problem("an endpoint has at most one user-assigned identity", assigned.location)
+        if endpoint.name in without:
+            continue  # the documents are for two ways to make one endpoint, and the deployment may be for the other
         for deployment in subject.documents_of(Kind.DEPLOYMENT):
             if text_of(deployment.get("endpoint_name")) == endpoint.name and deployment.serves_a_flow:
                 yield from _client_id(deployment)
+
+
+def _is_user_assigned(endpoint: AzureDocument) -> bool:
+    return text_of(endpoint.get("identity", "type")) == "user_assigned"
 
 
 def _client_id(deployment: AzureDocument) -> Iterator[Problem]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flowpack.assembly.flow_folder import check_sources
+from flowpack.checks.dag_structure import structure_problems
 from flowpack.checks.findings import Severity
+from flowpack.checks.literals import KIND, counts_as_left_out, fits
+from flowpack.checks.model_calls import parameters_of
 from flowpack.checks.nodes import NodeView, Reference
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
@@ -41,6 +44,8 @@ def unreadable_flow(subject: Subject) -> Iterator[Problem]:
 @rule("FP102", "flow-structure", Severity.ERROR, "A field of the flow is missing or of another kind.")
 def flow_structure(subject: Subject) -> Iterator[Problem]:
     yield from _reader_refuses(subject, FlowKind.DAG)
+    if subject.flow and subject.flow.kind is FlowKind.DAG:
+        yield from structure_problems(subject)
 
 
 @rule(
@@ -56,7 +61,9 @@ def dangling_reference(subject: Subject) -> Iterator[Problem]:
             yield _dangling(reference, f"the flow has no input '{reference.input}'", reference.input, inputs)
         elif reference.node is not None and reference.node not in nodes:
             yield _dangling(reference, f"the flow has no node '{reference.node}'", reference.node, nodes)
-        elif reference.node is not None and reference.section != "output":
+    for reference in (each for node in subject.nodes for each in node.references()):
+        # Of an output of the flow promptflow does not mind it.
+        if reference.node in nodes and reference.section != "output":
             message = f"a reference to a node reads its output, not its '{reference.section}'"
             yield Problem(message, reference.value.location, f"write ${{{reference.node}.output}}")
 
@@ -181,24 +188,37 @@ def tool_count(subject: Subject) -> Iterator[Problem]:
 
 @rule("FP109", "tool-signature", Severity.ERROR, "A node's inputs do not fit the parameters of its tool.")
 def tool_signature(subject: Subject) -> Iterator[Problem]:
+    for node in subject.nodes:
+        yield from _of_other_kinds(node, parameters_of(node))
     for node, target, source in _tools_of_nodes(subject):
         tools = read_tools(source)
         if len(tools) != 1:
             continue
         parameters = tools[0].inputs
+        given = {name: value for name, value in node.inputs.items() if not counts_as_left_out(value.data)}
         takes_more = source.tools[0][1].args.kwarg is not None
-        for name, value in node.inputs.items():
+        for name, value in given.items():
             if name not in parameters and not takes_more:
                 near = nearest(name, [each for each in parameters if each not in node.inputs])
                 known = f"it takes: {', '.join(parameters)}" if parameters else "it takes none"
                 hint = f"did you mean '{near}'?" if near else known
                 yield Problem(f"'{tools[0].name}' in '{target}' has no parameter '{name}'", value.location, hint)
-        required = [name for name, each in parameters.items() if each.default is REQUIRED and name not in node.inputs]
+        required = [name for name, each in parameters.items() if each.default is REQUIRED and name not in given]
         # `*args` and `**kwargs` of a tool class's constructor are among the parameters, and nothing asks for them.
         missing = [name for name in required if name not in {"args", "kwargs"}]
         if missing:
             names = ", ".join(f"'{name}'" for name in missing)
-            yield Problem(f"node '{node.name}' gives '{tools[0].name}' in '{target}' no {names}", node.location)
+            empty = "promptflow leaves an empty input out" if node.inputs.keys() & missing else None
+            yield Problem(f"node '{node.name}' gives '{tools[0].name}' in '{target}' no {names}", node.location, empty)
+        yield from _of_other_kinds(node, {name: each.types[0] for name, each in parameters.items()})
+
+
+def _of_other_kinds(node: NodeView, types: Mapping[str, str]) -> Iterator[Problem]:
+    for name, value in node.inputs.items():
+        kind = KIND.get(types.get(name, ""))
+        is_literal = Reference.read(value) is None and not counts_as_left_out(value.data)
+        if kind and is_literal and not fits(value.data, types[name]):
+            yield Problem(f"the parameter '{name}' of node '{node.name}' takes {kind}", value.location)
 
 
 @rule(
@@ -237,6 +257,9 @@ def flex_flow(subject: Subject) -> Iterator[Problem]:
 def prompty(subject: Subject) -> Iterator[Problem]:
     if subject.attempt.error:
         yield from _reader_refuses(subject, FlowKind.PROMPTY)
+    error = subject.connections_or_why_not[1]  # of this prompty, or of one that the flow loads
+    if error:
+        yield Problem.of(error, subject.location)
 
 
 @rule("FP113", "node-twice", Severity.ERROR, "Two nodes have one name.")
@@ -253,7 +276,15 @@ def node_twice(subject: Subject) -> Iterator[Problem]:
 @rule("FP114", "aggregation-read", Severity.ERROR, "A node for each request reads one that runs after all of them.")
 def aggregation_read(subject: Subject) -> Iterator[Problem]:
     aggregating = {node.name for node in subject.nodes if node.aggregates}
+    others = {node.name for node in subject.nodes} - aggregating
     for node in subject.nodes:
+        when = Reference.read(at(node.fields.get("activate"), "when")) if node.aggregates else None
+        if when and when.node in others:
+            yield Problem(
+                f"node '{node.name}' aggregates, and whether it runs hangs on '{when.node}', which does not",
+                when.value.location,
+                "let it hang on a node that aggregates, or decide in its code",
+            )
         for reference in node.references() if not node.aggregates else ():
             if reference.node in aggregating:
                 yield Problem(
@@ -268,6 +299,7 @@ def output_without_reference(subject: Subject) -> Iterator[Problem]:
     if _is_not_a_dag(subject):
         return
     for name, output in fields_of(subject.root.get("outputs")).items():
-        # A text that refers to nothing is the output's value, and promptflow takes it so.
-        if output.is_mapping and at(output, "reference") is None:
+        # Another text that refers to nothing is the output's value, and promptflow takes it so.
+        reference = fields_of(output).get("reference")
+        if output.is_mapping and (reference is None or reference.data == ""):
             yield Problem(f"the output '{name}' has no reference", output.location, "write reference: ${node.output}")

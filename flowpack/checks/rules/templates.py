@@ -1,4 +1,4 @@
-"""FP121, FP122: Jinja templates of LLM and prompt nodes, and of prompties. Only parsed, never rendered."""
+"""FP121 to FP123: Jinja templates of LLM and prompt nodes, and of prompties. Only parsed, never rendered."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowpack.checks.findings import Severity
+from flowpack.checks.literals import counts_as_left_out
+from flowpack.checks.model_calls import parameters_of
 from flowpack.checks.nodes import NodeView
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _WITH_TEMPLATE = {"llm", "prompt", "custom_llm"}
 _FRONT_MATTER = re.compile(r"-{3,}\r?\n(?:.*)-{3,}\r?\n", re.DOTALL)
+_TAKEN_BY_PROMPT_NODES = ("template",)
 _FORGIVING_TESTS = {"defined", "undefined", "none"}
 _FORGIVING_FILTERS = {"default", "d"}
 
@@ -35,6 +38,8 @@ class _Template:
     given: Collection[str]
     is_whole: bool = True
     """Whether all that it is given is known."""
+    taken: Collection[str] = ()
+    """Names that a variable may not have: promptflow gives them to what renders the template, or calls the model."""
 
     def location(self, line: int, name: str = "") -> Location:
         lines = self.text.splitlines()
@@ -48,13 +53,21 @@ def _templates(subject: Subject) -> Iterator[_Template]:
         text = _read(path) if path else None
         if path and text is not None:
             # A tool that takes a prompt template may fill in more than the node's inputs.
-            yield _Template(path, text, f"node '{node.name}'", set(node.inputs), node.type != "custom_llm")
+            is_whole = node.type != "custom_llm" and not _has_another_prompt(node)
+            taken = _TAKEN_BY_PROMPT_NODES if node.type == "prompt" else parameters_of(node)
+            yield _Template(path, text, f"node '{node.name}'", set(node.inputs), is_whole, taken)
     flow = subject.flow
     if flow and flow.kind is FlowKind.PROMPTY:
         match = _FRONT_MATTER.search(flow.text)
         if match:
             blank = "\n" * flow.text.count("\n", 0, match.end())
             yield _Template(flow.file, blank + flow.text[match.end() :], "the prompty", set(flow.inputs or flow.sample))
+
+
+def _has_another_prompt(node: NodeView) -> bool:
+    """An input of this name takes the place of an LLM node's template."""
+    prompt = node.inputs.get("prompt")
+    return node.type == "llm" and prompt is not None and not counts_as_left_out(prompt.data)
 
 
 def _path(node: NodeView, subject: Subject) -> Path | None:
@@ -96,7 +109,7 @@ def template_variable(subject: Subject) -> Iterator[Problem]:
         if not template.is_whole or _is_plain(template.text):
             continue
         for name, line in _variables(template.text):
-            if name not in template.given:
+            if name not in template.given and name not in template.taken:
                 near = nearest(name, template.given)
                 given = ", ".join(sorted(template.given))
                 hint = f"did you mean '{near}'?" if near else f"its inputs are: {given}" if given else None
@@ -104,8 +117,23 @@ def template_variable(subject: Subject) -> Iterator[Problem]:
                 yield Problem(message, template.location(line, name), hint)
 
 
-def _variables(text: str) -> Iterator[tuple[str, int]]:
-    """What the template needs, each once with its first line; not what it asks for with care (``default``)."""
+@rule(
+    "FP123", "template-reserved-name", Severity.ERROR, "A template's variable has the name of a parameter of its tool."
+)
+def template_reserved_name(subject: Subject) -> Iterator[Problem]:
+    for template in _templates(subject):
+        if not template.taken or _is_plain(template.text):
+            continue
+        for name, line in _variables(template.text, with_all=True):
+            if name in template.taken:
+                message = f"promptflow refuses a variable '{name}' in the template of {template.user}"
+                yield Problem(
+                    message, template.location(line, name), "a parameter of its tool has this name: rename it"
+                )
+
+
+def _variables(text: str, *, with_all: bool = False) -> Iterator[tuple[str, int]]:
+    """What the template needs, each once with its first line; not what it asks for with care, save ``with_all``."""
     from jinja2 import Environment, TemplateSyntaxError, meta, nodes  # noqa: PLC0415  (see above)
     from jinja2.defaults import DEFAULT_NAMESPACE  # noqa: PLC0415
 
@@ -113,7 +141,7 @@ def _variables(text: str) -> Iterator[tuple[str, int]]:
         tree = Environment(autoescape=True).parse(text)
     except TemplateSyntaxError:
         return
-    cared_for = set(_cared_for(tree))
+    cared_for = set() if with_all else set(_cared_for(tree))
     needed = meta.find_undeclared_variables(tree) - set(DEFAULT_NAMESPACE) - cared_for
     for node in tree.find_all(nodes.Name):
         if node.name in needed:

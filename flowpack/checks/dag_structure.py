@@ -1,0 +1,96 @@
+"""What promptflow refuses of a DAG flow's fields when it loads them, and a build has no need to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowpack.checks.literals import KIND, counts_as_left_out, fits
+from flowpack.checks.model_calls import APIS, is_of_promptflow_tools
+from flowpack.checks.nodes import NodeView
+from flowpack.checks.registry import Problem
+from flowpack.checks.subject import Subject
+from flowpack.checks.values import at, fields_of, text_of
+from flowpack.errors import FlowpackError, nearest
+from flowpack.flows.fields import check_served
+from flowpack.yaml_documents import Value
+
+_SOURCE_TYPES = {
+    "python": ("code", "package"),
+    "llm": ("code",),
+    "prompt": ("code",),
+    "custom_llm": ("package_with_prompt",),
+}
+_NEEDED = {"code": ("path",), "package": ("tool",), "package_with_prompt": ("tool", "path")}
+
+
+def structure_problems(subject: Subject) -> Iterator[Problem]:
+    for key in ("inputs", "outputs"):
+        for port in fields_of(subject.root.get(key)).values():
+            yield from _port(port)
+    for node in subject.nodes:
+        type_ = node.type
+        if type_ in _SOURCE_TYPES:
+            yield from _source(node, _SOURCE_TYPES[type_])
+        elif type_ is not None:
+            hint = f"there are: {', '.join(_SOURCE_TYPES)}"
+            yield _of(node.fields["type"], f"promptflow runs no node of type '{type_}'", _near(type_) or hint)
+        yield from _activate(node)
+        yield from _api(node)
+
+
+def _near(type_: str) -> str | None:
+    near = nearest(type_, list(_SOURCE_TYPES))
+    return f"did you mean '{near}'?" if near else None
+
+
+def _of(value: Value, message: str, hint: str | None = None) -> Problem:
+    return Problem.of(value.error(message, hint), value.location)
+
+
+def _port(port: Value) -> Iterator[Problem]:
+    try:
+        check_served(port)
+    except FlowpackError as error:
+        yield Problem.of(error, port.location)
+        return
+    default, type_ = at(port, "default"), text_of(at(port, "type"))
+    if default is not None and type_ in KIND and not fits(default.data, type_):
+        message = f"the default is not {KIND[type_]}, and each request without the input fails"
+        yield _of(default, message, "take it out: the input is then asked for" if default.data == "" else None)
+
+
+def _source(node: NodeView, types: tuple[str, ...]) -> Iterator[Problem]:
+    source = node.fields.get("source")
+    if source is None or source.is_null:
+        yield Problem(f"node '{node.name}' has no source", node.location, "say source: with a type and a path")
+        return
+    stated = at(source, "type")
+    type_ = "code" if stated is None else text_of(stated)
+    if stated is not None and type_ not in types:
+        yield _of(stated, f"a node of type '{node.type}' has no source of this type", f"write {' or '.join(types)}")
+        return
+    for key in _NEEDED[type_ or "code"]:
+        if source.is_mapping and not text_of(at(source, key)):
+            yield _of(source, f"has no {key}")
+
+
+def _activate(node: NodeView) -> Iterator[Problem]:
+    activate = node.fields.get("activate")
+    if activate is None:
+        return
+    missing = [key for key in ("when", "is") if key not in fields_of(activate)]
+    if missing:
+        hint = "write when: ${node.output} and is: a value, or take activate out"
+        yield _of(activate, f"promptflow needs {' and '.join(missing)}", hint)
+
+
+def _api(node: NodeView) -> Iterator[Problem]:
+    if not is_of_promptflow_tools(node):
+        return
+    api = node.fields.get("api")
+    if api is None or counts_as_left_out(api.data):
+        yield Problem(f"node '{node.name}' does not say which API it calls", node.location, "write api: chat")
+    elif api.data not in APIS:
+        near = nearest(str(api.data), list(APIS))
+        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(APIS)}"
+        yield _of(api, f"promptflow-tools calls no API '{api.data}'", hint)
