@@ -3,6 +3,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
+# A process a core, which takes a file of tests at a time, in the order that tests/conftest.py gives.
+IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/ready
@@ -10,7 +13,7 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready lint
 	$(BIN)/flowpack check fixtures/flows
-	scripts/with-real-parts $(BIN)/pytest
+	scripts/with-real-parts $(BIN)/pytest $(IN_PARALLEL)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

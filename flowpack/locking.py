@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.builds import Assembled, BuildRequest
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
-
-if TYPE_CHECKING:
-    from flowpack.pipeline import Assembled, BuildRequest
 
 Narrate = Callable[[str], None]
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowpack.assembly.flow_folder import FlowFolder, Progress, assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import check_apart, check_replaceable, replace_file, staged
+from flowpack.builds import Assembled, BuildRequest, Built, ImageRequest, Planned
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile
 from flowpack.dependencies.target import Target
 from flowpack.errors import EngineError, LockError
-from flowpack.flows.connections import Connection, find_connections
+from flowpack.flows.connections import find_connections
 from flowpack.flows.local_imports import find_missing_imports
-from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variables import flow_variables
-from flowpack.flows.variants import VariantChoice
 from flowpack.flows.warnings import warnings_of
-from flowpack.images.base import Base, find_base
+from flowpack.images.base import find_base
 from flowpack.images.context import BuildContext, build_context, required_variables
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
@@ -39,72 +38,11 @@ if TYPE_CHECKING:
     from flowpack.azureml.workspace import Workspace
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
     from flowpack.images.push import PushedImage
-    from flowpack.images.reference import ImageReference
 
 Narrate = Callable[[str], None]
 
 FLOW = "flow"
 """The standalone folder's name in the build context."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildRequest:
-    """What ``flowpack build`` was asked for; ``output`` is None where only an image is wanted."""
-
-    source: Path
-    target: Target
-    output: Path | None = None
-    variant: VariantChoice | None = None
-    include_roots: tuple[Path, ...] = ()
-    on_conflict: str = "warn"
-    resolver: str = "auto"
-    locked: bool = False
-    slim: bool = False
-    azureml: bool = False
-    base_image: str | None = None
-    buildkit: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageRequest:
-    """How the engine is to build; ``secrets`` maps BuildKit's secret ids to files."""
-
-    tag: ImageReference
-    push: bool = False
-    secrets: Mapping[str, Path] = field(default_factory=dict)
-    network: str | None = None
-    pull: bool = False
-    no_cache: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assembled:
-    """Everything that is known before a resolver runs or a file is written."""
-
-    flow: Flow
-    folder: FlowFolder
-    connections: tuple[Connection, ...]
-    base: Base
-
-
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    assembled: Assembled
-    lock: Lockfile
-    plan: ImagePlan
-    context: BuildContext
-    output: Path | None
-    image: BuiltImage | None = None
-    pushed: PushedImage | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """What a dry run knows: no resolver ran, so without a fresh lock its digest in the Dockerfile is a blank."""
-
-    assembled: Assembled
-    dockerfile: str
-    lock_state: str
 
 
 def build(
@@ -184,7 +122,7 @@ def deploy(
     from flowpack.azureml.endpoints.folder import write_documents  # noqa: PLC0415
     from flowpack.azureml.endpoints.identity import with_client_id  # noqa: PLC0415
     from flowpack.azureml.endpoints.preflight import check_ready  # noqa: PLC0415
-    from flowpack.azureml.endpoints.rollout import roll_out, standing_of  # noqa: PLC0415
+    from flowpack.azureml.endpoints.rollout import of_all_attempts, roll_out, standing_of  # noqa: PLC0415
     from flowpack.azureml.endpoints.scoring import scorer  # noqa: PLC0415
     from flowpack.azureml.endpoints.turns import in_turn  # noqa: PLC0415
     from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints  # noqa: PLC0415
@@ -192,23 +130,27 @@ def deploy(
 
     wanted = planned.request
     endpoints = WorkspaceEndpoints(workspace, narrate)
-    registered = _register(planned.model, wanted.output, WorkspaceRegistry(workspace), narrate)
+    registered = _register(planned.model, wanted.output, WorkspaceRegistry(workspace, endpoints.resources), narrate)
     narrate(f"model {registered.version.name}:{registered.version.version}: {registered.state}")
     model = planned.deployment.with_model(f"{registered.version.name}:{registered.version.version}")
     score = scorer(endpoints, wanted, narrate) if wanted.sample is not None else None
+    attempts = []
 
     def attempt() -> RolledOut:
         standing = standing_of(endpoints, planned, model)
+        attempts.append(standing)
         document = model.named(standing.name, workspace)
         if standing.same is None:
             document = with_client_id(endpoints.resources, planned.endpoint, document)
             if wanted.preflight:
                 check_ready(endpoints.resources, planned, document, standing, narrate)
+            endpoints.check_documents(planned.endpoint, document)
         if wanted.output:
             write_documents(planned.endpoint, document, wanted.output)
         return roll_out(endpoints, planned, document, standing, score=score, narrate=narrate)
 
-    return registered, in_turn(attempt, narrate)
+    done = in_turn(attempt, narrate)
+    return registered, of_all_attempts(attempts[0], done)
 
 
 def plan_deployment(
@@ -224,6 +166,8 @@ def plan_deployment(
 
     planned_model = plan_registration(request, model, narrate)
     planned = planned_deployment(planned_model.source, planned_model, wanted)
+    if planned.unused_name:
+        narrate(f"the rollout names the deployment; --deployment {planned.unused_name} changes that one in place")
     document = planned.as_far_as_known(workspace)
     refuse_broken(planned.endpoint.text(), document.text(), planned_model.source.flow, narrate)
     return planned

@@ -55,9 +55,10 @@ class ResourceManager:
 
     def get_at(self, path: str, api_version: str = _API_VERSION) -> Any | None:
         """The resource with this identifier, anywhere; None where there is none."""
-        return self._answer("GET", self._url(quote(path), api_version), may_be_missing=True)
+        return self._answer("GET", self._url(quote(f"/{path.lstrip('/')}"), api_version), may_be_missing=True)
 
     def post(self, *parts: str, body: Any = None) -> Any:
+        """Of what only tells, such as keys and logs: it is asked again like a GET."""
         return self._answer("POST", self._url(self._path(*parts)), body=body)
 
     def listed(self, *parts: str) -> Iterator[Any]:
@@ -90,7 +91,7 @@ class ResourceManager:
         from azure.mgmt.core.exceptions import ARMErrorFormat  # noqa: PLC0415
 
         try:
-            response = self._client.send_request(HttpRequest(method, url, json=body))
+            response = self._client.send_request(HttpRequest(method, url, json=body), retry_on_methods=[method])
             if response.status_code == 404 and may_be_missing:
                 return None
             if response.status_code != 200:

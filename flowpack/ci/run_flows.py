@@ -18,6 +18,7 @@ from flowpack.azureml.endpoints.request import DeployRequest
 from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.workspace import Workspace
+from flowpack.builds import BuildRequest, Built, ImageRequest
 from flowpack.checks.discovery import find_places
 from flowpack.ci.changed import Changes, changes_since
 from flowpack.ci.results import FlowResult
@@ -26,17 +27,7 @@ from flowpack.flows.reader import read_flow
 from flowpack.images.engine import Engine
 from flowpack.images.image_record import write_image_record
 from flowpack.images.source_labels import REVISION, source_labels
-from flowpack.pipeline import (
-    BuildRequest,
-    Built,
-    ImageRequest,
-    Narrate,
-    assemble_flow,
-    build,
-    deploy,
-    plan_deployment,
-    register,
-)
+from flowpack.pipeline import Narrate, assemble_flow, build, deploy, plan_deployment, register
 from flowpack.running.scoring import sample_input, score
 from flowpack.running.serve import ServeRequest, serve
 from flowpack.running.variables import server_environment

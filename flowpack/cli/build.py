@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.builds import BuildRequest, Built
 from flowpack.cli.left_out_view import files_and_bytes, left_out_document, left_out_lines
 from flowpack.cli.options import (
     answer_options,
@@ -21,7 +22,7 @@ from flowpack.cli.options import (
 from flowpack.cli.output import answer, narrator, progress_line
 from flowpack.cli.tree import tree
 from flowpack.errors import UsageError
-from flowpack.pipeline import BuildRequest, Built, Narrate, build
+from flowpack.pipeline import Narrate, build
 
 if TYPE_CHECKING:
     from flowpack.assembly.left_out import Count

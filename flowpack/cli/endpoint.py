@@ -92,13 +92,16 @@ def logs(
 @_common
 def traffic(endpoint: str, shares: tuple[str, ...], *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show an endpoint's traffic, or set it: `blue=90 green=10`. A deployment that is not named gets none."""
+    from flowpack.azureml.endpoints.documents import RETIRING  # noqa: PLC0415
+
     wanted = _shares(shares)
     endpoints = _endpoints(options, quiet)
     found = endpoints.existing(endpoint)
     if wanted:
         _check_deployments(wanted, [each.name for each in endpoints.deployments(endpoint)], endpoint)
-        if wanted != dict(found.traffic):
-            _in_turn(lambda: endpoints.set_traffic(endpoint, wanted), quiet)
+        if {name: share for name, share in wanted.items() if share} != dict(found.traffic):
+            # What a person gives traffic, and takes it from, is to stay.
+            _in_turn(lambda: endpoints.set_traffic(endpoint, wanted, {RETIRING: ""}), quiet)
         found = endpoints.existing(endpoint)
     answer({"endpoint": endpoint, "traffic": dict(found.traffic)}, _shown(found.traffic) or "no traffic", as_json)
 

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from flowpack.builds import BuildRequest, ImageRequest
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.errors import UsageError
 from flowpack.flows.variants import VariantChoice
-from flowpack.pipeline import BuildRequest, ImageRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from flowpack.builds import BuildRequest
 from flowpack.cli.options import build_request, build_secrets, together
 from flowpack.errors import InputError, Location, UsageError
-from flowpack.pipeline import BuildRequest
 from flowpack.running.serve import ServeRequest
 
 variable_options = together(

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.assembly.staging import MARKER
+from flowpack.builds import BuildRequest
 from flowpack.caches import cache_folder
 from flowpack.dependencies.target import Target
 from flowpack.errors import InputError, Location
 from flowpack.images.reference import ImageReference
-from flowpack.pipeline import BuildRequest, build
+from flowpack.pipeline import build
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,10 @@ def remove(path: str) -> Callable[[Path], None]:
         (edit("README.md"), ""),
         (lambda folder: None, ""),
     ],
-    ids=str,
+    ids=[
+        *("edited", "new", "removed", "moved", "mode", "lock", "lock removed", "ignore file", "flow file", "included"),
+        *("included deeper", "included alone", "base image", "ignored", "unused", "elsewhere", "nothing"),
+    ],
 )
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "as it lies there"])
 def test_what_counts(repository: Repository, change: Callable[[Path], None], flows: str, committed: bool) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import FlowpackError
 from flowpack.flows.variants import VariantChoice
-from flowpack.pipeline import BuildRequest, assemble_flow
+from flowpack.pipeline import assemble_flow
 from tests.differential.oracle import Oracle, PromptFlowError
 
 _TARGET = Target("3.11", Platform("linux", "amd64"))

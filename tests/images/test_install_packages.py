@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import venv
 from pathlib import Path
@@ -24,10 +25,22 @@ def lock(tmp_path: Path) -> Path:
     return path
 
 
-def install(lock: Path, configuration: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def python_with_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    environment = tmp_path_factory.mktemp("python") / "build"
+    venv.create(environment, with_pip=True)
+    return environment
+
+
+@pytest.fixture
+def build(python_with_pip: Path, tmp_path: Path) -> Path:
+    """One of a test's own, as uv is installed into it."""
+    return Path(shutil.copytree(python_with_pip, tmp_path / "build", symlinks=True)) / "bin" / "python"
+
+
+def install(build: Path, lock: Path, configuration: str) -> subprocess.CompletedProcess[str]:
     """By a Python with pip, into an environment without."""
-    build, image = (lock.parent / name / "bin" / "python" for name in ("build", "image"))
-    venv.create(build.parents[1], with_pip=True)
+    image = lock.parent / "image" / "bin" / "python"
     venv.create(image.parents[1])
     (lock.parent / "pip.conf").write_text(configuration)
     return subprocess.run(
@@ -48,24 +61,24 @@ def installed(lock: Path) -> bool:
     return any((lock.parent / "image").glob("lib/*/site-packages/team_tools.py"))
 
 
-def test_without_uv_pip_installs_and_says_so(lock: Path) -> None:
-    done = install(lock, f"[global]\nno-index = true\nfind-links = {lock.parent / 'wheels'}\n")
+def test_without_uv_pip_installs_and_says_so(build: Path, lock: Path) -> None:
+    done = install(build, lock, f"[global]\nno-index = true\nfind-links = {lock.parent / 'wheels'}\n")
     assert done.returncode == 0, done.stderr
     assert installed(lock)
     assert "uv did not install the packages: pip does" in done.stdout
 
 
 @pytest.mark.network
-def test_uv_finds_what_pip_is_configured_for(lock: Path) -> None:
-    done = install(lock, f"[install]\nfind-links = {lock.parent / 'wheels'}\n")
+def test_uv_finds_what_pip_is_configured_for(build: Path, lock: Path) -> None:
+    done = install(build, lock, f"[install]\nfind-links = {lock.parent / 'wheels'}\n")
     assert done.returncode == 0, done.stderr
     assert installed(lock)
     assert "pip does" not in done.stdout
 
 
-def test_a_wrong_hash_is_refused_in_pip_s_words(lock: Path) -> None:
+def test_a_wrong_hash_is_refused_in_pip_s_words(build: Path, lock: Path) -> None:
     lock.write_text(f"team-tools==1.2 \\\n    --hash=sha256:{'0' * 64}\n")
-    done = install(lock, f"[global]\nno-index = true\nfind-links = {lock.parent / 'wheels'}\n")
+    done = install(build, lock, f"[global]\nno-index = true\nfind-links = {lock.parent / 'wheels'}\n")
     assert done.returncode != 0
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
     assert not installed(lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ def llm_image(
 
 
 def _built(flow: str, environment: dict[str, str], docker: Docker, folder: Path) -> Iterator[BuiltImage]:
-    tag = str(ImageReference.parse(f"flowpack-test-{flow}-{folder.parent.name}:1"))
+    tag = str(ImageReference.parse(f"flowpack-test-{flow}-{uuid.uuid4().hex[:8]}:1"))
     flowpack("build", FLOWS / flow, "--output", folder / "out", "--tag", tag, env=environment)
     yield BuiltImage(tag, folder / "out")
     docker("image", "rm", "--force", tag, check=False)

@@ -15,6 +15,7 @@ from flowpack.running.health import wait_for_health
 from flowpack.running.processes import free_port
 from flowpack.uv_program import find_uv_program
 from tests.paths import ROOT
+from tests.shared import alone
 
 _FOLDER = ROOT / ".cache" / "tests" / f"promptflow-{RELEASE}"
 # LLM nodes need the tools, the FastAPI engine uvicorn, connections a keyring on a machine without a desktop.
@@ -24,14 +25,19 @@ _MACHINE = ("PATH", "LANG", "LC_ALL", "TZ")
 
 def installed() -> Path:
     """The folder of programs of an environment of its own; made once."""
+    with alone(_FOLDER.with_suffix(".lock")):
+        if not (_FOLDER / "ready").exists():
+            _install()
+    return _FOLDER / "bin"
+
+
+def _install() -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(_FOLDER)], check=True)
     programs = _FOLDER / "bin"
-    if not (_FOLDER / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(_FOLDER)], check=True)
-        uv = find_uv_program()
-        install = [uv, "pip", "install", "--python", str(programs / "python")] if uv else [programs / "pip", "install"]
-        subprocess.run([*install, "--quiet", *_PACKAGES], check=True)
-        (_FOLDER / "ready").touch()
-    return programs
+    uv = find_uv_program()
+    install = [uv, "pip", "install", "--python", str(programs / "python")] if uv else [programs / "pip", "install"]
+    subprocess.run([*install, "--quiet", *_PACKAGES], check=True)
+    (_FOLDER / "ready").touch()
 
 
 class PromptFlow:

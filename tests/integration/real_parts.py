@@ -35,9 +35,6 @@ HTPASSWD = f"{USER}:$2b$05$HdhDfj2cX8c4BgBIcsmZuO7rJ2bT1IgXB318aVQbaHcpefnAisz6W
 
 Docker = Callable[..., str]
 
-_PASSED = pytest.StashKey[dict[str, int]]()
-_ENGINE_NAME = pytest.StashKey[str]()
-
 
 @dataclass(frozen=True)
 class RunningRegistry:
@@ -61,13 +58,11 @@ def missing(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def engine(request: pytest.FixtureRequest) -> DockerEngine:
+def engine() -> DockerEngine:
     try:
-        found = find_engine()
+        return find_engine()
     except EngineError as error:
         missing(str(error) if in_ci() else error.message)
-    request.config.stash[_ENGINE_NAME] = str(found)
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -182,24 +177,31 @@ def _wait_for(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_PASSED] = {"engine": 0, "registry": 0}
+    config.pluginmanager.register(_Count(), "real-parts-count")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report: pytest.TestReport = yield  # type: ignore[assignment]
-    if report.when == "call" and not report.skipped:
-        for marker, count in item.config.stash[_PASSED].items():
-            item.config.stash[_PASSED][marker] = count + (item.get_closest_marker(marker) is not None)
-    return report  # type: ignore[return-value]
+class _Count:
+    """Of the reports, and so of all processes together where tests run in several; markers are among the keywords."""
+
+    def __init__(self) -> None:
+        self._ran = {"engine": 0, "registry": 0}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and not report.skipped:
+            for marker in self._ran:
+                self._ran[marker] += marker in report.keywords
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.write_line(
+            f"real parts: {self._ran['engine']} tests ran against the real engine ({_name_of_the_engine()}), "
+            f"{self._ran['registry']} of them against a real registry"
+            if self._ran["engine"]
+            else "real parts: no test ran against a real engine or a real registry"
+        )
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    ran = config.stash[_PASSED]
-    name = config.stash.get(_ENGINE_NAME, "the container engine")
-    terminalreporter.write_line(
-        f"real parts: {ran['engine']} tests ran against the real engine ({name}), "
-        f"{ran['registry']} of them against a real registry"
-        if ran["engine"]
-        else "real parts: no test ran against a real engine or a real registry"
-    )
+def _name_of_the_engine() -> str:
+    try:
+        return str(find_engine())
+    except EngineError:
+        return "which is gone"

@@ -125,7 +125,7 @@ def test_a_pull_request_then_the_main_branch_then_a_change(
         assert image in main.summary
     row = next(line for line in main.summary.splitlines() if line.startswith("| chat-with-includes"))
     assert " MB | " in row
-    assert row.endswith(" | chat-with-includes:1 |")
+    assert row.endswith(" | chat-with-includes:1 | – |")
 
     before = git(checkout, "rev-parse", "HEAD")
     (checkout / "shared" / "knowledge" / "cats.md").write_text("# Cats\nThe library has two cats.\n")

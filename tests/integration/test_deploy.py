@@ -19,11 +19,12 @@ from flowpack.azureml.endpoints.request import DeployRequest
 from flowpack.azureml.endpoints.rollout import RolledOut
 from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.workspace import Workspace, find_workspace
+from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Target
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
-from flowpack.pipeline import BuildRequest, deploy, plan_deployment
+from flowpack.pipeline import deploy, plan_deployment
 from tests.azure_emulator import AzureEmulator
-from tests.azure_emulator.setup import Setup
+from tests.azure_emulator.setup import BLOB_READER, Setup
 from tests.azureml.models.examples import build_folder, flow_folder
 from tests.commands import Done, flowpack
 from tests.integration.azure_parts import use_azure
@@ -158,12 +159,15 @@ def test_a_document_that_breaks_a_rule_is_refused_before_anything_is_made(
     assert azure.model_versions("basic-chat") == {}
 
 
-def test_what_azure_ai_ml_does_not_take_is_told_in_its_words(deploys: Deploys, tmp_path: Path) -> None:
+def test_what_azure_ai_ml_does_not_take_is_told_in_its_words_before_anything_is_made(
+    azure: AzureEmulator, deploys: Deploys, tmp_path: Path
+) -> None:
     document = tmp_path / "mine.yaml"
     document.write_text("scale: big\n")
     with pytest.raises(InputError, match="does not take this document") as caught:
         deploys(deployment_file=document)
     assert "scale" in (caught.value.detail or "")
+    assert azure.endpoint("basic-chat") is None
 
 
 def test_the_next_version_takes_over_and_the_old_one_goes(azure: AzureEmulator, deploys: Deploys) -> None:
@@ -216,6 +220,42 @@ def test_two_jobs_at_once_leave_one_of_the_two_serving(azure: AzureEmulator, cha
     [(name, share)] = traffic(azure).items()
     assert share == 100
     assert variables(azure, name)["NUMBER"] in {"0", "1"}
+
+
+def test_of_an_endpoint_that_others_made_the_rest_stays(azure: AzureEmulator, deploys: Deploys, tmp_path: Path) -> None:
+    azure.make_endpoint("basic-chat", identity="flow-identity")
+    azure.assign(azure.user_assigned("flow-identity")["principalId"], BLOB_READER, azure.setup.storage_id)
+    made = azure.endpoint("basic-chat")
+    assert made
+    private = {"description": "behind a network", "publicNetworkAccess": "Disabled"}
+    azure.store.put({**made, "tags": {"team": "library"}, "properties": {**made["properties"], **private}})
+    document = tmp_path / "endpoint.yaml"
+    document.write_text("tags: {cost: low}\n")
+    deploys(endpoint_file=document)
+    deploys(OTHER)
+    found = azure.endpoint("basic-chat")
+    assert found
+    assert {name: found["properties"][name] for name in private} == private
+    assert found["identity"] == made["identity"]
+    assert found["tags"]["team"] == "library"
+    assert found["tags"]["cost"] == "low"
+
+
+def test_the_same_again_signs_in_once_and_asks_little(azure: AzureEmulator, chat: Path) -> None:
+    flowpack("deploy", chat, "--image", IMAGE)
+    azure.journal.clear()
+    flowpack("deploy", chat, "--image", IMAGE)
+    assert len(azure.journal.asked("POST", "/oauth2/v2.0/token")) == 1
+    assert [each.method for each in azure.journal.asked(pattern="/workspaces/")] == ["GET"] * 3
+
+
+def test_an_answer_that_is_lost_hides_no_rollout(azure: AzureEmulator, deploys: Deploys) -> None:
+    """azure-core asks again and is told that it runs already."""
+    deploys()
+    azure.faults.add(r"cut PUT /onlineEndpoints/basic-chat\? moment=answer", "cut POST /listKeys")
+    assert deploys(OTHER, sample=SAMPLE).state == "created"
+    assert traffic(azure) == {"green": 100}
+    assert list(azure.deployments("basic-chat")) == ["green"]
 
 
 def test_the_tags_lead_back_to_the_flow(azure: AzureEmulator, deploys: Deploys) -> None:
@@ -289,6 +329,13 @@ class TestPreflight:
             for name, value in of_the_group.workspace_variables().items():
                 patch.setenv(name, value)
             deploys()
+        assert any("the quota could not be looked at" in line for line in deploys.said)
+
+    def test_a_service_that_does_not_tell_the_quota_keeps_nobody_from_deploying(
+        self, azure: AzureEmulator, deploys: Deploys
+    ) -> None:
+        azure.faults.add("error GET /usages status=400 times=0")
+        deploys()
         assert any("the quota could not be looked at" in line for line in deploys.said)
 
     def test_a_user_assigned_identity(self, azure: AzureEmulator, deploys: Deploys) -> None:

@@ -8,11 +8,12 @@ it names itself otherwise and keeps connections open, for the proxies in front o
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,19 @@ def pf(tmp_path_factory: pytest.TempPathFactory, stub: OpenAIStub) -> PromptFlow
     oracle.create_connection("open_ai_connection", fields)
     oracle.create_connection("front desk", {"type": "custom", "configs": {"name": "desk 3"}, "secrets": {"key": "k"}})
     return oracle
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """What ``flowpack build`` writes for a fixture; written once."""
+
+    @functools.cache
+    def build(name: str) -> Path:
+        output = tmp_path_factory.mktemp(name) / "out"
+        flowpack("build", FLOWS / name, "--output", output)
+        return output
+
+    return build
 
 
 def standalone(flow: Path, folder: Path) -> Path:
@@ -126,6 +140,7 @@ def test_a_flex_class(
     init: Mapping[str, Any] | None,
     pf: PromptFlow,
     chat_image: BuiltImage,
+    built: Callable[[str], Path],
     stub: OpenAIStub,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,7 +149,7 @@ def test_a_flex_class(
     given = {"PF_FLOW_INIT_CONFIG": json.dumps(init)} if init else {}
     for name, value in given.items():
         monkeypatch.setitem(pf.environment, name, value)
-    kind = Kind("flex-class-with-init", tmp_path, stub, given)
+    kind = Kind(built("flex-class-with-init"), tmp_path, stub, given)
     probes = [*scores({"question": "Who wrote it?", "chat_history": []}, {"chat_history": 7}), *routes()]
     stub.requests.clear()
     with pf.serve(kind.flow, serving_engine) as theirs, kind.serve(chat_image, serving_engine) as ours:
@@ -147,9 +162,14 @@ def test_a_flex_class(
 
 @engines
 def test_a_flex_function(
-    serving_engine: str, pf: PromptFlow, chat_image: BuiltImage, stub: OpenAIStub, tmp_path: Path
+    serving_engine: str,
+    pf: PromptFlow,
+    chat_image: BuiltImage,
+    built: Callable[[str], Path],
+    stub: OpenAIStub,
+    tmp_path: Path,
 ) -> None:
-    kind = Kind("flex-function", tmp_path, stub)
+    kind = Kind(built("flex-function"), tmp_path, stub)
     probes = [*scores({"days_late": 3, "items": ["book", "map"]}, {"items": 4}), *routes()]
     with pf.serve(kind.flow, serving_engine) as theirs, kind.serve(chat_image, serving_engine) as ours:
         expected = answers(theirs, probes)
@@ -157,8 +177,10 @@ def test_a_flex_function(
     assert expected["good input"].body.strip() == '{"amount":1.5,"currency":"EUR"}'
 
 
-def test_a_prompty(pf: PromptFlow, chat_image: BuiltImage, stub: OpenAIStub, tmp_path: Path) -> None:
-    kind = Kind("prompty-chat", tmp_path, stub)
+def test_a_prompty(
+    pf: PromptFlow, chat_image: BuiltImage, built: Callable[[str], Path], stub: OpenAIStub, tmp_path: Path
+) -> None:
+    kind = Kind(built("prompty-chat"), tmp_path, stub)
     good = scores({"question": "Who wrote it?"}, {"question": 7})
     probes = [*good, *routes()]
     with pf.serve(kind.flow, "flask") as theirs, kind.serve(chat_image, "flask") as ours:
@@ -176,10 +198,11 @@ def test_a_prompty(pf: PromptFlow, chat_image: BuiltImage, stub: OpenAIStub, tmp
 class Kind:
     """A fixture as ``flowpack build`` writes it, to be mounted into an image that has promptflow-core alone."""
 
-    def __init__(self, name: str, folder: Path, stub: OpenAIStub, environment: Mapping[str, str] | None = None) -> None:
-        flowpack("build", FLOWS / name, "--output", folder / "out")
-        self.flow = standalone(folder / "out" / "flow", folder)
-        self._connections = folder / "out" / "connections"
+    def __init__(
+        self, built: Path, folder: Path, stub: OpenAIStub, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.flow = standalone(built / "flow", folder)
+        self._connections = built / "connections"
         self._environment = {
             "OPEN_AI_CONNECTION_API_KEY": "test-key",
             "OPEN_AI_CONNECTION_API_BASE": stub.container_url,

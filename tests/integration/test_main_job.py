@@ -142,8 +142,11 @@ def test_a_failed_image_build_leaves_the_output_as_it_was(
     before = (chat_build / "flowpack.json").read_bytes()
     broken = tmp_path / "ca.pem"
     broken.write_text("no certificates\n")
+    at_once = tmp_path / "pip.conf"
+    at_once.write_text("[global]\nretries = 0\n")
     done = flowpack(
         *("build", CHAT, "--output", chat_build, "--tag", "flowpack-test-broken:1", "--no-cache"),
+        *("--pip-config", at_once),
         env={**building, "FLOWPACK_CA_BUNDLE": str(broken)},
         expect=3,
     )

@@ -7,15 +7,10 @@ import pytest
 from tests.running.builds import build_folder, llm_build
 
 
-@pytest.fixture(scope="session")
-def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def cache(kept_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FLOWPACK_CACHE_DIR", str(kept_cache))
-    return kept_cache
+def cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FLOWPACK_CACHE_DIR", str(shared_cache))
+    return shared_cache
 
 
 @pytest.fixture(scope="session")

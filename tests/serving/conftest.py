@@ -18,6 +18,7 @@ from flowpack.running.environments import virtual_environment
 from flowpack.running.health import wait_for_health
 from flowpack.running.processes import free_port
 from tests.running.builds import CORE, PYTHON, WITH_AZURE, WITH_TOOLS, build_folder
+from tests.shared import alone
 
 
 @dataclass
@@ -69,21 +70,23 @@ PACKAGES = {"core": CORE, "tools": WITH_TOOLS, "azure": WITH_AZURE}
 class Environments(dict[str, Path]):
     """Interpreters by what is installed beside them; each environment is made when it is first asked for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache: Path) -> None:
         self._folder = folder
+        self._cache = cache
 
     def __missing__(self, name: str) -> Path:
         build = build_folder(self._folder / name / "build", "python-only", PACKAGES[name])
-        home = virtual_environment(build / "requirements.lock", build / "flowpack_serving", python=PYTHON)
+        with alone(self._cache / f"{name}.lock"):
+            home = virtual_environment(build / "requirements.lock", build / "flowpack_serving", python=PYTHON)
         self[name] = home / "bin" / "python"
         return self[name]
 
 
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environments]:
+def environments(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environments]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FLOWPACK_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield Environments(tmp_path_factory.mktemp("environments"))
+        patch.setenv("FLOWPACK_CACHE_DIR", str(shared_cache))
+        yield Environments(tmp_path_factory.mktemp("environments"), shared_cache)
 
 
 @pytest.fixture

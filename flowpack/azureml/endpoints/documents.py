@@ -19,6 +19,12 @@ DEPLOYMENT_DIGEST = "flowpack.deployment.digest"
 
 ENDPOINT_DIGEST = "flowpack.endpoint.digest"
 
+RETIRING = "flowpack.retiring"
+"""A tag of an endpoint, which comes with new traffic: the deployments that are to go away now that they have none.
+
+A rollout that ends in between is found by it: ``name=digest``, separated by spaces.
+"""
+
 OVERRIDE = "PRT_CONFIG_OVERRIDE"
 _SCHEMA = "https://azuremlschemas.azureedge.net/latest/{}.schema.json"
 
@@ -44,8 +50,8 @@ class EndpointDocument:
     def user_assigned_identity(self) -> str | None:
         """Its Azure Resource Manager id; the checks refuse a second one."""
         assigned = (self.fields.get("identity") or {}).get("user_assigned_identities") or []
-        first = next(iter(assigned), None)
-        return first.get("resource_id") if isinstance(first, Mapping) else first
+        first = next((each.get("resource_id") for each in assigned), None)
+        return None if first is None else str(first)
 
     @property
     def digest(self) -> str:

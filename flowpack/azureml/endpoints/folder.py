@@ -15,7 +15,15 @@ from flowpack.azureml.endpoints.documents import (
     EndpointDocument,
 )
 
-_SECRET = re.compile(r"(?:^|_)(?:key|token|secret|password|pwd|connection_?string)(?:_|$)", re.I)
+_SECRET_NAME = re.compile(
+    r"(?:key|token|secrets?|passw(?:or)?d|passphrase|pwd|credentials?|conn(?:ection)?_?str(?:ing)?"
+    r"|(?:^|_)(?:pat|sas))(?:_|$)",
+    re.I,
+)
+_SECRET_VALUE = re.compile(
+    r"://[^/@\s]*:[^/@\s]+@|(?:account|access|instrumentation|api)_?key=|sharedaccesssignature=|password=|pwd=|[?&;]sig=",
+    re.I,
+)
 _REFERENCE = "${{azureml://"
 
 
@@ -32,8 +40,8 @@ def without_secrets(document: DeploymentDocument) -> DeploymentDocument:
 
 def _masked(variables: Mapping[str, Any]) -> dict[str, str]:
     """References to connections of the workspace are no secrets."""
-    return {
-        name: "****"
-        for name, value in variables.items()
-        if _SECRET.search(name) and not str(value).startswith(_REFERENCE)
-    }
+    return {name: "****" for name, value in variables.items() if _is_secret(name, str(value))}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return not value.startswith(_REFERENCE) and bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
@@ -10,6 +11,19 @@ from flowpack.errors import AzureError, InputError
 
 CLIENT_ID = "AZURE_CLIENT_ID"
 _API = "2023-01-31"
+_IDENTIFIER = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[^/]+", re.I
+)
+
+
+def check_identifier(endpoint: EndpointDocument) -> None:
+    """It is a path, which comes right behind the host that the account's token goes to."""
+    identifier = endpoint.user_assigned_identity
+    if identifier is not None and not _IDENTIFIER.fullmatch(identifier):
+        raise InputError(
+            f"'{identifier}' is no resource id of a user-assigned identity",
+            hint="`az identity show --query id` tells it: /subscriptions/…/userAssignedIdentities/NAME",
+        )
 
 
 def lacks_client_id(endpoint: EndpointDocument, deployment: DeploymentDocument) -> bool:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument, schema
-from flowpack.azureml.endpoints.identity import CLIENT_ID, lacks_client_id
+from flowpack.azureml.endpoints.identity import CLIENT_ID, check_identifier, lacks_client_id
 from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.stated import read_stated
 from flowpack.azureml.models.document import FLOW_DIGEST, FLOWPACK_VERSION, IMAGE, LOCK_DIGEST, REVISION
 from flowpack.azureml.models.plan import ModelSource, PlannedModel
 from flowpack.azureml.skus import cores
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import InputError, Location
 from flowpack.flows.connections import Connection, find_connections
-from flowpack.yaml_documents import read_document
 
 DEFAULT_INSTANCE_TYPE = "Standard_DS3_v2"
 """The smallest that Microsoft recommends for serving: 4 cores, 14 GB."""
@@ -34,12 +33,15 @@ _ROUTES = {
     "scoring_route": {"path": "/score", "port": 8080},
 }
 _ORIGINS = (FLOW_DIGEST, LOCK_DIGEST, IMAGE, REVISION, FLOWPACK_VERSION)
-_LONGEST_NAME = 32
+_SHORTEST_NAME, _LONGEST_NAME = 3, 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedDeployment:
-    """``asks_workspace`` tells whether the image can take connections from the workspace; None where nobody knows."""
+    """``asks_workspace`` tells whether the image can take connections from the workspace; None where nobody knows.
+
+    ``unused_name`` is a deployment's of a document: to change what serves in place has to be asked for.
+    """
 
     model: PlannedModel
     endpoint: EndpointDocument
@@ -47,6 +49,7 @@ class PlannedDeployment:
     connections: tuple[Connection, ...]
     asks_workspace: bool | None
     request: DeployRequest
+    unused_name: str | None = None
 
     def as_far_as_known(self, workspace: Workspace) -> DeploymentDocument:
         """As a dry run shows it: which deployment is free and which model version is next, the workspace tells."""
@@ -64,8 +67,11 @@ class PlannedDeployment:
 
 
 def plan_deployment(source: ModelSource, model: PlannedModel, request: DeployRequest) -> PlannedDeployment:
-    of_endpoint, of_deployment = _stated(request.endpoint_file), _stated(request.deployment_file)
+    of_endpoint, of_deployment = read_stated(request.endpoint_file), read_stated(request.deployment_file)
+    if not request.endpoint:
+        _check_one_endpoint(of_endpoint, of_deployment, request)
     endpoint = _endpoint(of_endpoint, of_deployment, request, source.flow.name)
+    check_identifier(endpoint)
     environment = _mapping(of_deployment, "environment")
     image = request.image or source.image or environment.get("image")
     if not image:
@@ -84,20 +90,25 @@ def plan_deployment(source: ModelSource, model: PlannedModel, request: DeployReq
         deployment=DeploymentDocument(fields),
         connections=find_connections(source.flow, source.folder.paths),
         asks_workspace=source.asks_workspace,
-        request=request if request.deployment else replace(request, deployment=of_deployment.get("name")),
+        request=request,
+        unused_name=None if request.deployment else of_deployment.get("name"),
     )
 
 
-def _stated(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    root = read_document(path).root
-    root.mapping("a document: a mapping with a name")
-    return dict(root.data)
+def _check_one_endpoint(
+    of_endpoint: Mapping[str, Any], of_deployment: Mapping[str, Any], request: DeployRequest
+) -> None:
+    one, other = of_endpoint.get("name"), of_deployment.get("endpoint_name")
+    if one and other and one.lower() != other.lower() and request.deployment_file:
+        raise InputError(
+            f"endpoint_name is {other}, and the endpoint's document is of {one}",
+            location=Location(request.deployment_file),
+            hint="name the same endpoint in both, or say which with --endpoint",
+        )
 
 
 def _mapping(stated: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A value of another kind is none: the checks tell, or azure-ai-ml does."""
+    """An environment may be a reference, and so no mapping."""
     value = stated.get(key)
     return value if isinstance(value, Mapping) else {}
 
@@ -117,15 +128,16 @@ def _endpoint(
     fields = {
         "$schema": schema("OnlineEndpoint", kubernetes=bool(compute)),
         **stated,
-        "name": name,
+        "name": name.lower(),  # as azure-ai-ml writes it
         "auth_mode": request.auth_mode or stated.get("auth_mode") or "key",
         "compute": compute,
         "identity": identity,
     }
-    if not identity:
+    if not identity or identity.get("type") != "user_assigned":
         # A system-assigned identity is not there before the endpoint is: this lets it read the connections at once.
         fields["properties"] = {"enforce_access_to_default_secret_stores": "enabled", **_mapping(stated, "properties")}
-    fields.pop("traffic", None)  # what a rollout is about
+    for key in ("traffic", "mirror_traffic"):  # what a rollout is about
+        fields.pop(key, None)
     return EndpointDocument({key: value for key, value in fields.items() if value is not None})
 
 
@@ -168,5 +180,5 @@ def _concurrent(variables: Mapping[str, Any], instance_type: str | None) -> int 
 def endpoint_name(flow_name: str) -> str:
     """The flow's name as an endpoint's may be."""
     name = re.sub(r"[^a-zA-Z0-9]+", "-", flow_name).strip("-").lower()
-    name = name if name[:1].isalpha() else f"flow-{name}".rstrip("-")
+    name = name if name[:1].isalpha() and len(name) >= _SHORTEST_NAME else f"flow-{name}".rstrip("-")
     return name[:_LONGEST_NAME].rstrip("-")

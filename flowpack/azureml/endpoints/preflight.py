@@ -21,7 +21,7 @@ from flowpack.flows.connections import Connection
 _RESERVE = 1.2
 """Managed endpoints keep a fifth more instances free, for upgrades."""
 
-_FORBIDDEN = 403
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 _FAMILY_USAGE = "Microsoft.MachineLearningServices/vmFamily/usages"
 _REGION_USAGE = "Microsoft.MachineLearningServices/dedicatedCores/usages"
 
@@ -51,19 +51,23 @@ def check_ready(
         raise AzureError(
             f"deployment {document.name} of endpoint {document.endpoint_name} would fail",
             detail="\n".join(problems),
-            hint="nothing was created or changed; mend this, or deploy with --no-preflight",
+            hint="neither the endpoint nor a deployment was changed; mend this, or deploy with --no-preflight",
         )
 
 
 @contextlib.contextmanager
 def _allowed(what: str, narrate: Callable[[str], None]) -> Iterator[None]:
-    """Who may deploy need not be allowed to look at everything: quota is the subscription's."""
+    """Who may deploy need not be allowed to look at everything: quota is the subscription's.
+
+    A service that does not tell keeps nobody from deploying either.
+    """
     try:
         yield
     except AzureError as error:
-        if error.status != _FORBIDDEN:
+        if error.status in (None, _UNAUTHORIZED):
             raise
-        narrate(f"warning: {what} could not be looked at before the deployment: this account may not read it")
+        why = "this account may not read it" if error.status == _FORBIDDEN else error.message
+        narrate(f"warning: {what} could not be looked at before the deployment: {why}")
 
 
 def _roles(
@@ -88,7 +92,7 @@ def _connections(resources: ResourceManager, planned: PlannedDeployment, documen
             unset = ", ".join(name for name in each.variables if name not in document.variables)
             yield (
                 f"connection '{each.name}': this image takes connections from variables alone, and {unset} is not "
-                "set: --variable NAME=VALUE, or build with --azureml"
+                "set: -e NAME=VALUE, or build with --azureml"
             )
         return
     there = [each["name"] for each in resources.listed("connections")]

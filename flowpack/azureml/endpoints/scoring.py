@@ -18,8 +18,8 @@ from flowpack.running.scoring import Scored, score
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # azure's SDKs go by them
 _DEPLOYMENT = "azureml-model-deployment"
 
-# A route that was made just now takes a moment to lead somewhere.
-_NOT_YET = {None, 502, 503, 504}
+# A route that was made just now takes a moment to lead somewhere; 429 is a server that has its hands full.
+_NOT_YET = {None, 429, 502, 503, 504}
 _PATIENCE = 60.0
 _PAUSE = 3.0
 

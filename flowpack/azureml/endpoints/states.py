@@ -36,10 +36,10 @@ class Endpoint:
             name=resource["name"],
             id=resource["id"],
             state=stated.get("provisioningState") or "",
-            auth_mode=_AUTH_MODES.get(str(stated.get("authMode")).lower(), "key"),
+            auth_mode=AUTH_MODES.get(str(stated.get("authMode")).lower(), "key"),
             scoring_uri=stated.get("scoringUri") or "",
-            traffic=stated.get("traffic") or {},
-            mirror_traffic=stated.get("mirrorTraffic") or {},
+            traffic=_shares(stated.get("traffic")),
+            mirror_traffic=_shares(stated.get("mirrorTraffic")),
             tags=resource.get("tags") or {},
             identity=identity.get("type"),
             principal=identity.get("principalId"),
@@ -47,7 +47,13 @@ class Endpoint:
         )
 
 
-_AUTH_MODES = {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}
+AUTH_MODES = {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}
+"""As azure-ai-ml writes them, by Azure's own names in lower case."""
+
+
+def _shares(stated: Mapping[str, int] | None) -> dict[str, int]:
+    """Azure names those that get nothing as well, or not, as it was told."""
+    return {name: percent for name, percent in (stated or {}).items() if percent}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

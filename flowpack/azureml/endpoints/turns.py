@@ -23,18 +23,16 @@ def in_turn(
     narrate: Callable[[str], None],
     *,
     sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Done:
     """What ``attempt`` gives, which looks at the endpoint anew each time."""
-    began = clock()
-    told = False
+    waited = 0.0  # what an attempt does before it is in the way takes its own time
     while True:
         try:
             return attempt()
         except EndpointBusy as busy:
-            if clock() - began > _LONGEST:
+            if waited >= _LONGEST:
                 raise AzureError(f"{busy}: another change of it did not end in {_LONGEST / 60:.0f} min") from busy
-            if not told:
+            if not waited:
                 narrate(f"{busy}: another change of it is under way; waiting for its end")
-            told = True
         sleep(_PAUSE)
+        waited += _PAUSE

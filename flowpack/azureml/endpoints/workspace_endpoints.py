@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
@@ -30,6 +31,7 @@ _HEARTBEAT = 60.0  # seconds between two lines that say that it goes on
 _STEP = 1.0
 _LINES = 60
 
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
 _CONFLICT = 409
 _RUNNING = re.compile(r"already running|in progress|another operation|currently being", re.I)
 
@@ -60,24 +62,30 @@ class WorkspaceEndpoints:
         found = self.resources.listed(_ENDPOINTS, endpoint, _DEPLOYMENTS)
         return sorted(map(Deployment.of, found), key=lambda each: each.name)
 
-    def write_endpoint(self, document: EndpointDocument) -> Endpoint:
-        """Makes it, or brings one that is there in line; its traffic stays."""
-        there = self.endpoint(document.name)
-        with quiet():
-            from azure.ai.ml import load_online_endpoint  # noqa: PLC0415
+    def check_documents(self, endpoint: EndpointDocument, deployment: DeploymentDocument) -> None:
+        """An InputError where azure-ai-ml does not take one of the two, before anything is made."""
+        _endpoint_entity(endpoint)
+        _deployment_entity(deployment)
 
-            entity = _loaded(load_online_endpoint, document.text())
-            if there:
-                entity.traffic, entity.mirror_traffic = dict(there.traffic), dict(there.mirror_traffic)
-        self._carry_out(
-            f"endpoint {document.name}", lambda: self._client.online_endpoints.begin_create_or_update(entity)
-        )
+    def write_endpoint(self, document: EndpointDocument) -> Endpoint:
+        """Makes it, or brings one that is there in line; what the document does not say stays."""
+
+        def begin() -> Any:
+            entity = _endpoint_entity(document)
+            if self.endpoint(document.name):
+                _complete(entity, self._client.online_endpoints.get(document.name))
+            return self._client.online_endpoints.begin_create_or_update(entity)
+
+        self._carry_out(f"endpoint {document.name}", begin)
         return self.existing(document.name)
 
-    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> None:
+    def set_traffic(self, name: str, traffic: Mapping[str, int], tags: Mapping[str, str] = _NO_TAGS) -> None:
+        """``tags`` come to those that there are, and take their place; of an empty value they take it away."""
+
         def begin() -> Any:
             entity = self._client.online_endpoints.get(name)
             entity.traffic = dict(traffic)
+            entity.tags = {key: value for key, value in {**(entity.tags or {}), **tags}.items() if value}
             # A deployment that serves is no mirror of itself.
             mirrored = {each: share for each, share in entity.mirror_traffic.items() if not traffic.get(each)}
             entity.mirror_traffic = mirrored
@@ -90,10 +98,7 @@ class WorkspaceEndpoints:
 
         def begin() -> Any:
             # A new one each time, as azure-ai-ml writes into it.
-            from azure.ai.ml import load_online_deployment  # noqa: PLC0415
-
-            entity = _loaded(load_online_deployment, document.text())
-            return self._client.online_deployments.begin_create_or_update(entity)
+            return self._client.online_deployments.begin_create_or_update(_deployment_entity(document))
 
         try:
             self._carry_out(f"deployment {document.name}", begin)
@@ -192,6 +197,30 @@ class WorkspaceEndpoints:
                 if found:
                     return f"the last lines of its log ({container}):\n{found}"
         return ""
+
+
+def _complete(entity: Any, present: Any) -> None:
+    """A PUT takes away what it does not say."""
+    entity.traffic, entity.mirror_traffic = present.traffic, present.mirror_traffic
+    entity.tags = {**(present.tags or {}), **entity.tags}
+    entity.properties = {**(present.properties or {}), **(entity.properties or {})}
+    for field in ("description", "identity", "public_network_access"):
+        if getattr(entity, field, None) is None and getattr(present, field, None) is not None:
+            setattr(entity, field, getattr(present, field))
+
+
+def _endpoint_entity(document: EndpointDocument) -> Any:
+    with quiet():
+        from azure.ai.ml import load_online_endpoint  # noqa: PLC0415
+
+        return _loaded(load_online_endpoint, document.text())
+
+
+def _deployment_entity(document: DeploymentDocument) -> Any:
+    with quiet():
+        from azure.ai.ml import load_online_deployment  # noqa: PLC0415
+
+        return _loaded(load_online_deployment, document.text())
 
 
 def _loaded(load: Callable[..., Any], text: str) -> Any:

@@ -22,9 +22,9 @@ _REFUSALS = {400, _CONFLICT, 412}
 
 
 class WorkspaceRegistry:
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, resources: ResourceManager | None = None) -> None:
         self.workspace = workspace
-        self._read = ResourceManager(workspace)
+        self._read = resources or ResourceManager(workspace)  # who has one has signed in already
 
     def __str__(self) -> str:
         return str(self.workspace)

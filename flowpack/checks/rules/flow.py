@@ -1,7 +1,8 @@
-"""FP101 to FP115: the flow file, its references, and the sources of its nodes."""
+"""FP101 to FP116: the flow file, its references, and the sources of its nodes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from flowpack.assembly.flow_folder import check_sources
@@ -32,6 +33,9 @@ def _kind(subject: Subject) -> FlowKind:
         return FlowKind.PROMPTY
     is_flex = "entry" in subject.root or subject.file.name.startswith("flow.flex.")
     return FlowKind.FLEX if is_flex else FlowKind.DAG
+
+
+_WITHIN = re.compile(r"\$\{(?:(?:inputs|flow)\.(?P<input>\w+)|(?P<node>\w+)\.output\b[^}]*)\}")
 
 
 @rule("FP101", "unreadable-flow", Severity.ERROR, "The flow file is no YAML that promptflow reads.")
@@ -303,3 +307,19 @@ def output_without_reference(subject: Subject) -> Iterator[Problem]:
         reference = fields_of(output).get("reference")
         if output.is_mapping and (reference is None or reference.data == ""):
             yield Problem(f"the output '{name}' has no reference", output.location, "write reference: ${node.output}")
+
+
+@rule("FP116", "reference-in-text", Severity.WARNING, "A reference stands within a longer text, where it is not one.")
+def reference_in_text(subject: Subject) -> Iterator[Problem]:
+    if _is_not_a_dag(subject):
+        return
+    inputs, nodes = fields_of(subject.root.get("inputs")), {node.name for node in subject.nodes}
+    for node in subject.nodes:
+        for value in node.inputs.values():
+            text = text_of(value)
+            if not text or Reference.read(value):
+                continue
+            for match in _WITHIN.finditer(text):
+                if match["input"] in inputs or match["node"] in nodes:
+                    message = f"the node gets '{match[0]}' as these characters: a reference is the whole value"
+                    yield Problem(message, value.location, "put the text together in a prompt node, or in the code")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flowpack.assembly.flow_folder import assemble
@@ -21,6 +22,7 @@ from flowpack.errors import AzureError, ServingError
 from flowpack.flows.reader import read_flow
 from tests.paths import FLOWS
 
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
 IMAGE = "example.azurecr.io/library/chat@sha256:" + "5" * 64
 WORKSPACE = Workspace("sub", "group", "prod", "from the test")
 
@@ -32,8 +34,15 @@ def planned(flow: Path, *, image: str | None = IMAGE, **asked: Any) -> PlannedDe
     return plan_deployment(source, plan_model(source, ModelRequest()), DeployRequest(**asked))
 
 
+class Killed(BaseException):
+    """The process is no more."""
+
+
 class OneEndpoint:
-    """Every change is done at once. ``broken`` are images that do not start, ``mute`` those that do not answer."""
+    """Every change is done at once. ``broken`` are images that do not start, ``mute`` those that do not answer.
+
+    ``ends_before`` is the change, by its beginning, before which a rollout ends as if it were killed.
+    """
 
     def __init__(self) -> None:
         self.there: Endpoint | None = None
@@ -41,6 +50,7 @@ class OneEndpoint:
         self.changes: list[str] = []
         self.broken: set[str] = set()
         self.mute: set[str] = set()
+        self.ends_before = "nothing"
 
     def endpoint(self, name: str) -> Endpoint | None:
         return self.there
@@ -49,7 +59,7 @@ class OneEndpoint:
         return list(self.by_name.values())
 
     def write_endpoint(self, document: EndpointDocument) -> Endpoint:
-        self.changes.append(f"endpoint {document.name}")
+        self._change(f"endpoint {document.name}")
         before = self.there
         self.there = Endpoint(
             name=document.name,
@@ -64,7 +74,7 @@ class OneEndpoint:
         return self.there
 
     def write_deployment(self, document: DeploymentDocument) -> None:
-        self.changes.append(f"write {document.name}")
+        self._change(f"write {document.name}")
         image = document.fields["environment"]["image"]
         self.by_name[document.name] = Deployment(
             name=document.name,
@@ -78,21 +88,28 @@ class OneEndpoint:
         if image in self.broken:
             raise AzureError("it does not start")
 
-    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> None:
+    def set_traffic(self, name: str, traffic: Mapping[str, int], tags: Mapping[str, str] = _NO_TAGS) -> None:
         assert sum(traffic.values()) == 100
         assert set(traffic) <= set(self.by_name)
-        self.changes.append("traffic " + " ".join(f"{each}={share}" for each, share in sorted(traffic.items())))
+        self._change("traffic " + " ".join(f"{each}={share}" for each, share in sorted(traffic.items())))
         assert self.there
-        self.there = replace(self.there, traffic=dict(traffic))
+        self.there = replace(self.there, traffic=dict(traffic), tags={**self.there.tags, **tags})
 
     def delete_deployment(self, endpoint: str, name: str) -> None:
         assert self.there
-        assert not self.there.traffic.get(name)
-        self.changes.append(f"delete {name}")
+        if self.there.traffic.get(name):
+            raise AzureError("it has traffic")
+        self._change(f"delete {name}")
         del self.by_name[name]
 
+    def _change(self, what: str) -> None:
+        if what.startswith(self.ends_before):
+            self.ends_before = "nothing"
+            raise Killed
+        self.changes.append(what)
+
     def score(self, endpoint: Endpoint, name: str) -> str:
-        self.changes.append(f"score {name}")
+        self._change(f"score {name}")
         if self.by_name[name].environment in self.mute:
             raise ServingError("it does not answer")
         return f"{name} answers"

@@ -20,6 +20,9 @@ OVERRIDE = (
 )
 
 
+IDENTITY = "/subscriptions/sub/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/flow"
+
+
 @pytest.fixture
 def chat(tmp_path: Path) -> Path:
     return flow_folder(tmp_path / "basic_chat")
@@ -71,7 +74,7 @@ def test_a_person_s_documents_stay_but_for_what_is_deployed(chat: Path, tmp_path
         app_insights_enabled=True,
     )
     stated = deployment(chat, deployment_file=mine, variables={"B": "3"}, instance_count=2)
-    assert (stated["name"], stated["endpoint_name"], stated["model"]) == ("purple", "prod", "azureml:basic_chat:<next>")
+    assert (stated["name"], stated["endpoint_name"], stated["model"]) == ("blue", "prod", "azureml:basic_chat:<next>")
     assert stated["environment"]["image"] == IMAGE
     assert stated["environment"]["inference_config"]["scoring_route"] == {"path": "/ask", "port": 80}
     assert (stated["instance_type"], stated["instance_count"]) == ("Standard_F4s_v2", 2)
@@ -85,16 +88,19 @@ def test_a_person_s_documents_stay_but_for_what_is_deployed(chat: Path, tmp_path
 
 
 def test_the_endpoint_s_document_names_it_and_its_identity(chat: Path, tmp_path: Path) -> None:
-    identity = {"type": "user_assigned", "user_assigned_identities": [{"resource_id": "/id"}]}
+    identity = {"type": "user_assigned", "user_assigned_identities": [{"resource_id": IDENTITY}]}
     mine = file(tmp_path / "endpoint.yaml", name="prod", auth_mode="aad_token", identity=identity, traffic={"x": 100})
     plan = planned(chat, endpoint_file=mine)
-    assert plan.endpoint.user_assigned_identity == "/id"
+    assert plan.endpoint.user_assigned_identity == IDENTITY
     stated = plan.endpoint.to_dict()
     assert (stated["name"], stated["auth_mode"]) == ("prod", "aad_token")
     assert "properties" not in stated
     assert "traffic" not in stated
     assert plan.as_far_as_known(WORKSPACE).endpoint_name == "prod"
-    assert planned(chat, identity="/other", endpoint_file=mine).endpoint.user_assigned_identity == "/other"
+    other = f"{IDENTITY}-2"
+    assert planned(chat, identity=other, endpoint_file=mine).endpoint.user_assigned_identity == other
+    with pytest.raises(InputError, match="is no resource id of a user-assigned identity"):
+        planned(chat, identity="@example.com/flow-identity")
 
 
 def test_on_kubernetes(chat: Path) -> None:
@@ -125,14 +131,77 @@ def test_the_digest_is_that_of_what_runs(chat: Path) -> None:
 
 def test_documents_for_people_have_no_secrets(chat: Path) -> None:
     reference = "${{azureml://connections/search/credentials/key}}"
-    variables = {"OPEN_AI_CONNECTION_API_KEY": "abc", "SEARCH_KEY": reference, "KEYBOARD": "de", "A_TOKEN": "x"}
-    shown = without_secrets(planned(chat, variables=variables).deployment)
-    assert dict(shown.variables) == {**variables, "OPEN_AI_CONNECTION_API_KEY": "****", "A_TOKEN": "****"}
+    shown = {"SEARCH_KEY": reference, "KEYBOARD": "de", "MAX_TOKENS": "9", "DOCS": "https://a.example/b@c"}
+    secrets = {
+        "OPEN_AI_CONNECTION_API_KEY": "abc",
+        "OPENAI_APIKEY": "abc",
+        "A_TOKEN": "x",
+        "DATABASE_URL": "postgres://user:hush@host/db",
+        "STORAGE": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=hush",
+        "DOCS_WITH_SAS": "https://a.example/b?sv=1&sig=hush",
+    }
+    found = without_secrets(planned(chat, variables={**shown, **secrets}).deployment).variables
+    assert dict(found) == {**shown, **dict.fromkeys(secrets, "****")}
 
 
 @pytest.mark.parametrize(
     ("flow", "endpoint"),
-    [("Basic_Chat", "basic-chat"), ("1st flow", "flow-1st-flow"), ("a" * 31 + "_b", "a" * 31), ("chat", "chat")],
+    [
+        ("Basic_Chat", "basic-chat"),
+        ("1st flow", "flow-1st-flow"),
+        ("a" * 31 + "_b", "a" * 31),
+        ("chat", "chat"),
+        ("qa", "flow-qa"),
+    ],
 )
 def test_an_endpoint_s_name_from_a_flow_s(flow: str, endpoint: str) -> None:
     assert endpoint_name(flow) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("tags: [a]", "1:7: tags: expected a mapping, found a list"),
+        ("name: 5", "1:7: name: expected text, found the number '5'"),
+        ("compute: [a]", "1:10: compute: expected text, found a list"),
+        ("identity: system", "1:11: identity: expected a mapping, found the string 'system'"),
+        ("identity: {user_assigned_identities: [id]}", "identity.user_assigned_identities[0]: expected resource_id"),
+        ("auth_mode: secret", "1:12: auth_mode: expected key, aml_token, aad_token, found the string 'secret'"),
+        ("instance_type: 5", "1:16: instance_type: expected text"),
+        ("instance_count: two", "1:17: instance_count: expected a whole number, found the string 'two'"),
+        ("request_settings: fast", "1:19: request_settings: expected a mapping"),
+        ("environment_variables: {A: 1}", "1:28: environment_variables.A: expected text, found the number '1'"),
+        ("environment_variables: [A=1]", "1:24: environment_variables: expected a mapping, found a list"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["endpoint_file", "deployment_file"])
+def test_a_value_of_the_wrong_kind_is_told_where_it_is(
+    chat: Path, tmp_path: Path, kind: str, text: str, problem: str
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"{text}\n")
+    with pytest.raises(InputError) as caught:
+        deployment(chat, **{kind: mine})
+    assert problem in str(caught.value)
+
+
+def test_two_documents_of_two_endpoints(chat: Path, tmp_path: Path) -> None:
+    mine = {
+        "endpoint_file": file(tmp_path / "endpoint.yaml", name="one"),
+        "deployment_file": file(tmp_path / "deployment.yaml", endpoint_name="two"),
+    }
+    with pytest.raises(InputError, match="endpoint_name is two, and the endpoint's document is of one"):
+        deployment(chat, **mine)
+    assert deployment(chat, endpoint="three", **mine)["endpoint_name"] == "three"
+
+
+def test_what_a_document_may_say_in_other_ways(chat: Path, tmp_path: Path) -> None:
+    """Keys and dates as YAML reads them, an environment by its name, Azure's own spelling of an auth_mode."""
+    mine = file(tmp_path / "mine.yaml", tags={1: "a", "b": "c"}, environment="azureml:mine:1", description=None)
+    assert deployment(chat, deployment_file=mine)["environment"]["image"] == IMAGE
+    identity = {"type": "system_assigned"}
+    mine = file(tmp_path / "endpoint.yaml", auth_mode="AMLToken", identity=identity, mirror_traffic={"x": 10})
+    stated = planned(chat, endpoint_file=mine).endpoint.to_dict()
+    assert stated["auth_mode"] == "aml_token"
+    assert stated["properties"] == {"enforce_access_to_default_secret_stores": "enabled"}
+    assert "mirror_traffic" not in stated

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from flowpack.azureml.endpoints.plan import PlannedDeployment
-from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment
+from flowpack.azureml.endpoints.rollout import roll_out, standing_of
+from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
 from flowpack.azureml.endpoints.turns import EndpointBusy, in_turn
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
-from tests.azureml.endpoints.examples import WORKSPACE, OneEndpoint, planned
+from tests.azureml.endpoints.examples import WORKSPACE, Killed, OneEndpoint, planned
 from tests.azureml.models.examples import flow_folder
 
 
@@ -83,7 +84,7 @@ def test_a_part_of_the_traffic_then_all_of_it(azure: OneEndpoint, chat: Path) ->
     assert traffic(azure) == {"blue": 90, "green": 10}
     assert azure.roll_out(plan(chat, 2, traffic=10)).state == "unchanged"
     assert azure.changes == []
-    azure.roll_out(plan(chat, 2))
+    assert azure.roll_out(plan(chat, 2)).state == "updated"
     assert azure.changes == ["score green", "traffic green=100", "delete blue"]
 
 
@@ -140,6 +141,50 @@ def test_in_place_what_serves_is_not_removed_when_it_fails(azure: OneEndpoint, c
     assert traffic(azure) == {"only": 100}
 
 
+def test_in_place_what_did_not_answer_is_asked_again(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1, deployment="only"))
+    azure.mute.add(image(2))
+    for _ in range(2):
+        with pytest.raises(ServingError):
+            azure.roll_out(plan(chat, 2, deployment="only"))
+
+
+def test_one_that_fails_stays_where_another_gave_it_traffic_meanwhile(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+
+    def while_another_moves_traffic(endpoint: Any, name: str) -> str:
+        azure.set_traffic("chat", {name: 100})
+        raise ServingError("it does not answer")
+
+    azure.score = while_another_moves_traffic  # type: ignore[method-assign]
+    with pytest.raises(ServingError):
+        azure.roll_out(plan(chat, 2))
+    assert set(azure.by_name) == {"blue", "green"}
+
+
+def test_the_case_of_a_name_makes_no_other_deployment(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1, deployment="Only"))
+    assert set(azure.by_name) == {"only"}
+    azure.by_name["Theirs"] = foreign("Theirs")
+    assert azure.roll_out(plan(chat, 1, deployment="theirs")).deployment.name == "Theirs"
+
+
+def test_a_managed_endpoint_is_none_on_kubernetes(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    with pytest.raises(InputError, match="is managed, and what is asked for is on one"):
+        azure.roll_out(plan(chat, 2, compute="cluster"))
+    assert azure.there
+    azure.there = replace(azure.there, compute="/subscriptions/s/computes/cluster")
+    with pytest.raises(InputError, match="on the Kubernetes cluster cluster, and what is asked for is not"):
+        azure.roll_out(plan(chat, 2))
+
+
+def test_azure_names_those_without_traffic_as_well() -> None:
+    properties = {"traffic": {"blue": 0, "green": 100}, "mirrorTraffic": {"blue": 0}}
+    endpoint = Endpoint.of({"name": "chat", "id": "chat", "properties": properties})
+    assert (endpoint.traffic, endpoint.mirror_traffic) == ({"green": 100}, {})
+
+
 def test_deployments_of_others_are_left_where_they_are(azure: OneEndpoint, chat: Path) -> None:
     azure.roll_out(plan(chat, 1, deployment="x"))
     azure.by_name |= {"blue": foreign("blue"), "old": foreign("old")}
@@ -155,7 +200,40 @@ def test_what_an_interrupted_rollout_left_is_taken_up(azure: OneEndpoint, chat: 
     azure.write_deployment(plan(chat, 2).deployment.with_model("chat:1").named("green", WORKSPACE))
     azure.by_name["green"] = replace(azure.by_name["green"], state="Creating")
     azure.roll_out(plan(chat, 3))
-    assert azure.changes == ["write green", "score green", "traffic green=100", "delete blue"]
+    assert azure.changes == ["delete green", "write green", "score green", "traffic green=100", "delete blue"]
+
+
+@pytest.mark.parametrize("moment", ["write", "score", "traffic", "delete"])
+def test_the_same_again_ends_what_a_killed_rollout_began(azure: OneEndpoint, chat: Path, moment: str) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.ends_before = moment
+    with pytest.raises(Killed):
+        azure.roll_out(plan(chat, 2))
+    azure.roll_out(plan(chat, 2))
+    assert traffic(azure) == {"green": 100}
+    assert set(azure.by_name) == {"green"}
+
+
+def test_a_kept_one_stays(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.roll_out(plan(chat, 2, keep_old=True))
+    assert azure.roll_out(plan(chat, 2)).state == "unchanged"
+    assert set(azure.by_name) == {"blue", "green"}
+
+
+def test_one_that_gets_mirrored_traffic_stays(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    azure.roll_out(plan(chat, 2, traffic=0))
+    assert azure.there
+    azure.there = replace(azure.there, mirror_traffic={"green": 10})
+    azure.roll_out(plan(chat, 1))
+    assert azure.changes == []
+
+
+def test_without_traffic_the_first_one_gets_none_either(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1, traffic=0))
+    assert azure.changes == ["endpoint chat", "write blue", "score blue"]
+    assert traffic(azure) == {}
 
 
 def test_a_kept_one_is_what_the_next_takes(azure: OneEndpoint, chat: Path) -> None:
@@ -164,6 +242,31 @@ def test_a_kept_one_is_what_the_next_takes(azure: OneEndpoint, chat: Path) -> No
     assert set(azure.by_name) == {"blue", "green"}
     assert azure.roll_out(plan(chat, 1)).deployment.name == "blue"
     assert azure.changes == ["score blue", "traffic blue=100", "delete green"]
+
+
+def test_what_got_traffic_meanwhile_is_not_changed_in_place(azure: OneEndpoint, chat: Path) -> None:
+    """Another rollout made green, and gave it the traffic after this one had looked."""
+    azure.roll_out(plan(chat, 1))
+    azure.roll_out(plan(chat, 2, traffic=0))
+    mine = plan(chat, 3)
+    model = mine.deployment.with_model("chat:1")
+    standing = standing_of(azure, mine, model)
+    azure.set_traffic("chat", {"green": 100})
+    with pytest.raises(EndpointBusy):
+        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, narrate=lambda _: None)
+    assert azure.by_name["green"].environment == image(2)
+    assert azure.roll_out(mine).deployment.name == "blue"
+
+
+def test_what_was_made_meanwhile_is_not_changed_in_place(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    mine = plan(chat, 3)
+    model = mine.deployment.with_model("chat:1")
+    standing = standing_of(azure, mine, model)
+    azure.roll_out(plan(chat, 2))
+    with pytest.raises(EndpointBusy):
+        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, narrate=lambda _: None)
+    assert azure.by_name["green"].environment == image(2)
 
 
 def test_what_another_changed_meanwhile_gets_no_traffic(azure: OneEndpoint, chat: Path) -> None:
@@ -179,6 +282,36 @@ def test_what_another_changed_meanwhile_gets_no_traffic(azure: OneEndpoint, chat
     with pytest.raises(AzureError, match="changed by another meanwhile"):
         azure.roll_out(plan(chat, 2))
     assert traffic(azure) == {"blue": 100}
+
+
+def test_the_traffic_goes_back_where_another_takes_the_deployment_away_as_it_moves(
+    azure: OneEndpoint, chat: Path
+) -> None:
+    azure.roll_out(plan(chat, 1))
+    moved = azure.set_traffic
+
+    def as_another_deletes(name: str, traffic: Any, tags: Any) -> None:
+        moved(name, traffic, tags)
+        azure.by_name.pop("green", None)
+
+    azure.set_traffic = as_another_deletes  # type: ignore[method-assign,assignment]
+    with pytest.raises(AzureError, match="changed by another meanwhile"):
+        azure.roll_out(plan(chat, 2))
+    assert traffic(azure) == {"blue": 100}
+    assert set(azure.by_name) == {"blue"}
+
+
+def test_one_to_be_removed_that_another_made_anew_stays(azure: OneEndpoint, chat: Path) -> None:
+    azure.roll_out(plan(chat, 1))
+    moved = azure.set_traffic
+
+    def as_another_writes(name: str, traffic: Any, tags: Any) -> None:
+        moved(name, traffic, tags)
+        azure.write_deployment(plan(chat, 3).deployment.with_model("chat:1").named("blue", WORKSPACE))
+
+    azure.set_traffic = as_another_writes  # type: ignore[method-assign,assignment]
+    assert azure.roll_out(plan(chat, 2)).removed == ()
+    assert set(azure.by_name) == {"blue", "green"}
 
 
 def test_twenty_deployments_are_the_most(azure: OneEndpoint, chat: Path) -> None:
@@ -211,7 +344,7 @@ def test_an_attempt_is_made_again_when_the_endpoint_is_busy() -> None:
         answer = next(answers)
         if isinstance(answer, EndpointBusy):
             raise answer
-        return answer
+        return str(answer)
 
     assert in_turn(attempt, said.append, sleep=lambda _: None) == "done"
     assert said == ["endpoint chat: another change of it is under way; waiting for its end"]
@@ -221,6 +354,7 @@ def test_patience_has_an_end() -> None:
     def busy() -> None:
         raise EndpointBusy("endpoint chat")
 
-    times = iter(range(0, 10_000, 900))
+    slept: list[float] = []
     with pytest.raises(FlowpackError, match="did not end in 30 min"):
-        in_turn(busy, lambda _: None, sleep=lambda _: None, clock=lambda: next(times))
+        in_turn(busy, lambda _: None, sleep=slept.append)
+    assert sum(slept) == 1800
