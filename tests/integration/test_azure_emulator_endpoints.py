@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from tests.azure_emulator import AzureEmulator, Setup
-from tests.azure_emulator.connections import api_key
-from tests.azure_emulator.setup import BLOB_READER, READER, SECRETS_READER
+from tests.integration.azure_client import DEPLOYMENT, ENDPOINT, FLOW, LOCATION, URI, Azure, put_model
 from tests.integration.azure_parts import use_azure
 from tests.integration.conftest import BuiltImage
 from tests.integration.real_parts import Docker
@@ -25,105 +21,6 @@ from tests.paths import FLOWS
 
 # Of azure-ai-ml's own schemas, as it is imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-ENDPOINT = """\
-$schema: https://azuremlschemas.azureedge.net/latest/managedOnlineEndpoint.schema.json
-name: basic-chat
-auth_mode: key
-properties:
-  enforce_access_to_default_secret_stores: enabled
-tags: {team: a}
-"""
-DEPLOYMENT = """\
-$schema: https://azuremlschemas.azureedge.net/latest/managedOnlineDeployment.schema.json
-name: blue
-endpoint_name: basic-chat
-model: azureml:chat:1
-environment:
-  image: registry.example/team/flow@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-  inference_config:
-    liveness_route:  {path: /health, port: 8080}
-    readiness_route: {path: /health, port: 8080}
-    scoring_route:   {path: /score,  port: 8080}
-instance_type: Standard_E16s_v3
-instance_count: 1
-app_insights_enabled: true
-request_settings: {request_timeout_ms: 300000, max_concurrent_requests_per_instance: 10}
-environment_variables: {PROMPTFLOW_WORKER_NUM: "4"}
-"""
-FLOW = {"azureml.promptflow.source_flow_id": "basic-chat"}
-LOCATION = f"{Setup().subscription_path}/providers/Microsoft.MachineLearningServices/locations/westeurope"
-URI = "azureml://datastores/workspaceblobstore/paths/LocalUpload/0123/flow"
-
-
-class Answered(NamedTuple):
-    status: int
-    body: str
-    headers: dict[str, str]
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Azure:
-    """The emulator, and the client that a user of it has."""
-
-    def __init__(self, emulator: AzureEmulator, folder: Path) -> None:
-        from azure.ai.ml import MLClient  # noqa: PLC0415  (seconds: for those who only collect the tests)
-
-        self.emulator = emulator
-        self.folder = folder
-        setup = emulator.setup
-        names = (setup.subscription_id, setup.resource_group, setup.workspace)
-        self.client = MLClient(emulator.credential(), *names, enable_telemetry=False, show_progress=False)
-
-    def endpoint(self, text: str = ENDPOINT, **changes: Any) -> Any:
-        from azure.ai.ml import load_online_endpoint  # noqa: PLC0415
-
-        made = self._loaded(load_online_endpoint, text, changes)
-        return self.client.online_endpoints.begin_create_or_update(made).result()
-
-    def deployment(self, text: str = DEPLOYMENT, *, begin: bool = False, **changes: Any) -> Any:
-        from azure.ai.ml import load_online_deployment  # noqa: PLC0415
-
-        made = self._loaded(load_online_deployment, text, changes)
-        poller = self.client.online_deployments.begin_create_or_update(made)
-        return poller if begin else poller.result()
-
-    def _loaded(self, load: Callable[..., Any], text: str, changes: dict[str, Any]) -> Any:
-        file = self.folder / "document.yaml"
-        file.write_text(text)
-        return load(file, params_override=[{name: value} for name, value in changes.items()])
-
-    def traffic(self, **percentages: int) -> None:
-        endpoint = self.client.online_endpoints.get("basic-chat")
-        endpoint.traffic = percentages
-        self.client.online_endpoints.begin_create_or_update(endpoint).result()
-
-    def ask(self, token: str | None = None, deployment: str = "", body: Any = "hello") -> Answered:
-        """A request as any program sends it, with the primary key where no other token is given."""
-        if token is None:
-            token = self.client.online_endpoints.get_keys("basic-chat").primary_key
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        named = {"azureml-model-deployment": deployment} if deployment else {}
-        url = f"https://basic-chat.{self.emulator.setup.scoring_domain}/score"
-        request = urllib.request.Request(url, json.dumps(body).encode(), {**headers, **named})
-        context = ssl.create_default_context(cafile=str(self.emulator.certificates.bundle))
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({"https": self.emulator.address}), urllib.request.HTTPSHandler(context=context)
-        )
-        try:
-            with opener.open(request, timeout=60) as answer:
-                return Answered(answer.status, answer.read().decode(), dict(answer.headers))
-        except urllib.error.HTTPError as error:
-            return Answered(error.code, error.read().decode(), dict(error.headers))
-
-
-def put_model(emulator: AzureEmulator, properties: dict[str, str] | None = None, version: str = "1") -> None:
-    wanted = {"modelUri": URI, "properties": FLOW if properties is None else properties}
-    status, answer = emulator.ask("PUT", f"models/chat/versions/{version}", {"properties": wanted})
-    assert status == 201, answer
 
 
 @pytest.fixture
@@ -380,110 +277,6 @@ def test_quota_follows_the_deployments(azure: Azure) -> None:
     assert used() == {"Standard DSv2 Family Cluster Dedicated vCPUs": 24, total: 24}
     azure.deployment(instance_type="Standard_DS3_v2", instance_count=1)
     assert used()[total] == 8
-
-
-def test_connections_and_their_secrets(azure: Azure) -> None:
-    azure.emulator.connect("open_ai_connection", api_key("AzureOpenAI", "https://a.example", "k-1", ApiVersion="v"))
-    connection = azure.client.connections.get("open_ai_connection")
-    assert (connection.type, connection.target) == ("azure_open_ai", "https://a.example")
-    path = "connections/open_ai_connection"
-    for who, status in (("data-scientist", 200), ("contributor", 200), ("reader", 403)):
-        answered, answer = azure.emulator.ask("POST", f"{path}/listsecrets", principal=who)
-        assert answered == status
-        assert (answer["properties"]["credentials"] == {"key": "k-1"}) if status == 200 else "k-1" not in str(answer)
-    assert azure.emulator.ask("GET", path)[1]["properties"]["credentials"] is None
-
-
-def test_the_identity_of_an_endpoint_signs_in(azure: Azure) -> None:
-    """As in a deployment: with MSI_ENDPOINT and MSI_SECRET, and with a role or without."""
-    emulator = azure.emulator
-    emulator.connect("open_ai_connection", api_key("AzureOpenAI", "https://a.example", "k-1"))
-    emulator.make_endpoint("may", enforce_access_to_default_secret_stores="enabled")
-    emulator.make_endpoint("may-not")
-    emulator.make_endpoint("user", identity="flow-identity")
-    identity = emulator.user_assigned("flow-identity")
-    assert _secrets_by(emulator, "may") == 200
-    assert _secrets_by(emulator, "may-not") == 403
-    assert _secrets_by(emulator, "user", identity["clientId"]) == 403
-    emulator.assign(identity["principalId"], SECRETS_READER)
-    assert _secrets_by(emulator, "user", identity["clientId"]) == 200
-    for endpoint, client in (("user", None), ("may", identity["clientId"])):
-        with pytest.raises(ClientAuthenticationError, match="Identity not found"):
-            _secrets_by(emulator, endpoint, client)
-
-
-def _secrets_by(emulator: AzureEmulator, endpoint: str, client_id: str | None = None) -> int:
-    from azure.identity import ManagedIdentityCredential  # noqa: PLC0415
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in emulator.deployment_variables(endpoint).items():
-            patch.setenv(name, value)
-        with ManagedIdentityCredential(client_id=client_id) as credential:
-            token = credential.get_token("https://management.azure.com/.default").token
-        host = "https://management.azure.com"
-        url = f"{host}{emulator.setup.workspace_id}/connections/open_ai_connection/listsecrets?api-version=2024-04-01"
-        request = urllib.request.Request(url, b"", {"Authorization": f"Bearer {token}"}, method="POST")
-        context = urllib.request.HTTPSHandler(context=ssl.create_default_context())
-        try:
-            with urllib.request.build_opener(context).open(request, timeout=30) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-
-
-def test_a_reference_to_a_connection_becomes_its_value(azure: Azure) -> None:
-    azure.emulator.connect("weather service", api_key("Serp", "https://a.example", "k-1"))
-    reference = "${{azureml://connections/weather service%s}}"
-    variables = {
-        "EMULATOR_ANSWER": reference % "",
-        "KEY": reference % "/credentials/key",
-        "TARGET": reference % "/target",
-    }
-    azure.endpoint()
-    azure.deployment(environment_variables=variables)
-    assert azure.ask(deployment="blue").json["properties"]["credentials"] == {"key": "k-1"}
-    held = azure.emulator.deployments("basic-chat")["blue"]["properties"]["environmentVariables"]
-    assert held == variables, "what is asked for stays a reference"
-    with pytest.raises(HttpResponseError, match="the connection gone of KEY was not found"):
-        azure.deployment(environment_variables={"KEY": "${{azureml://connections/gone}}"})
-
-
-def test_a_user_assigned_identity_needs_its_roles_first(azure: Azure) -> None:
-    emulator, setup = azure.emulator, azure.emulator.setup
-    identity = emulator.user_assigned("flow-identity")
-    resource = setup.identity_id("flow-identity")
-    named = f"{{type: user_assigned, user_assigned_identities: [{{resource_id: {resource}}}]}}"
-    azure.endpoint(f"{ENDPOINT}identity: {named}\n")
-    held = emulator.endpoint("basic-chat")
-    assert held and held["identity"]["userAssignedIdentities"][resource]["clientId"] == identity["clientId"]
-    with pytest.raises(HttpResponseError, match="not authorized to read the storage account"):
-        azure.deployment()
-    assert "AuthorizationPermissionMismatch" in azure.client.online_deployments.get_logs(
-        "blue", "basic-chat", 50, container_type="storage-initializer"
-    )
-    emulator.assign(identity["principalId"], BLOB_READER, setup.storage_id)
-    azure.deployment()
-
-
-def test_roles_are_given_by_who_may(azure: Azure) -> None:
-    emulator = azure.emulator
-    thing = emulator.user_assigned("flow-identity")["principalId"]
-    reader = "/subscriptions/x/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7"
-    body = {"properties": {"roleDefinitionId": reader, "principalId": thing, "principalType": "ServicePrincipal"}}
-    path = "providers/Microsoft.Authorization/roleAssignments"
-    assert emulator.ask("PUT", f"{path}/1", body)[0] == 403
-    assert emulator.ask("PUT", f"{path}/1", body, principal="owner")[0] == 201
-    assert emulator.ask("PUT", f"{path}/2", body, principal="owner")[0] == 409
-    assert emulator.roles.of(thing, f"{emulator.setup.workspace_id}/models") == {READER}
-    mine = [one for one in emulator.ask("GET", path)[1]["value"] if one["properties"]["principalId"] == thing]
-    assert [one["name"] for one in mine] == ["1"]
-
-
-def test_roles_on_the_resource_group_alone(another_azure: Callable[..., AzureEmulator]) -> None:
-    emulator = another_azure(setup=Setup(roles_on_group=True, runs_containers=False))
-    assert emulator.ask("GET", "onlineEndpoints")[0] == 200
-    status, answer = emulator.ask("GET", f"{LOCATION}/usages")
-    assert (status, answer["error"]["code"]) == (403, "AuthorizationFailed")
 
 
 def test_what_was_deployed_serves_after_another_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
