@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowpack.azureml.endpoints.plan import endpoint_name
+from flowpack.azureml.endpoints.plan import LONGEST_NAME, valid_name
 from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.scoring import with_sample
 from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.workspace import Workspace
@@ -43,6 +44,10 @@ class CiDeployment:
     pattern: str
     request: DeployRequest
 
+    def endpoint_of(self, flow: str) -> str:
+        """Whole: a name cut short would lose what the pattern has behind the flow's, and may be another flow's."""
+        return self.pattern.replace("{flow}", valid_name(flow))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CiRequest:
@@ -70,6 +75,8 @@ def run_flows(request: CiRequest, engine: Callable[[], Engine], narrate: Narrate
     flows = [place.flow for place in find_places(request.sources) if place.flow]
     names = {flow: _name(flow) for flow in flows}
     _check_apart(names)
+    if request.deployment:
+        _check_endpoints(names, request.deployment)
     changes = _changes(request, narrate)
     results = []
     for number, flow in enumerate(flows, 1):
@@ -106,7 +113,7 @@ class _FlowRun:
             self._result = replace(self._result, test=self._test(built, output))
         pushed = self._push(built, output) if self._request.push else None
         if self._request.deployment:
-            self._deploy(flow, built, output, pushed, self._request.deployment)
+            self._deploy(flow, output, pushed, self._request.deployment)
         elif self._request.registry:
             self._register(flow, output, pushed, self._request.registry)
 
@@ -163,14 +170,12 @@ class _FlowRun:
         version = register(asked, ModelRequest(image=pushed), registry, self._narrate).version
         self._result = replace(self._result, model=f"{version.name}:{version.version}")
 
-    def _deploy(self, flow: Path, built: Built, output: Path, pushed: str | None, wanted: CiDeployment) -> None:
+    def _deploy(self, flow: Path, output: Path, pushed: str | None, wanted: CiDeployment) -> None:
         """A deployment registers what it runs."""
         asked = replace(self._request.build(flow), source=output)
-        request = replace(wanted.request, endpoint=endpoint_name(wanted.pattern.replace("{flow}", self._result.flow)))
-        with contextlib.suppress(InputError):  # the test has told
-            request = replace(request, sample=sample_input(built.assembled.flow))
+        request = replace(wanted.request, endpoint=wanted.endpoint_of(self._result.flow))
         planned = plan_deployment(asked, ModelRequest(image=pushed), request, wanted.workspace, self._narrate)
-        registered, done = deploy(planned, wanted.workspace, self._narrate)
+        registered, done = deploy(with_sample(planned, {}, self._narrate), wanted.workspace, self._narrate)
         version = registered.version
         self._result = replace(
             self._result,
@@ -216,6 +221,22 @@ def _check_apart(names: Mapping[Path, str]) -> None:
                 f"two flows are named '{name}': {shown_path(other)} and {shown_path(flow)}",
                 hint="a flow has its folder's name: rename one, or run flowpack ci for each",
             )
+
+
+def _check_endpoints(names: Mapping[Path, str], wanted: CiDeployment) -> None:
+    """Before a flow is built: Azure takes no longer name, and two flows would replace one another in turns."""
+    by_endpoint: dict[str, Path] = {}
+    for flow, name in names.items():
+        endpoint = wanted.endpoint_of(name)
+        if len(endpoint) > LONGEST_NAME:
+            raise UsageError(
+                f"the endpoint of {shown_path(flow)} would be '{endpoint}': {len(endpoint)} characters, and "
+                f"{LONGEST_NAME} are the most",
+                hint="a shorter --endpoint pattern, or a shorter name of the flow's folder",
+            )
+        other = by_endpoint.setdefault(endpoint.lower(), flow)
+        if other is not flow:
+            raise UsageError(f"two flows have the endpoint '{endpoint}': {shown_path(other)} and {shown_path(flow)}")
 
 
 def _image_name(pattern: str, name: str, folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from flowpack.cli.options import answer_options, build_request, flow_options, so
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import workspace_of, workspace_options
 from flowpack.cli.serving_options import variable_options, variables_of
-from flowpack.errors import InputError
 
 if TYPE_CHECKING:
     from flowpack.azureml.endpoints.plan import PlannedDeployment
@@ -80,6 +78,7 @@ def command(source: Path, *, dry_run: bool, as_json: bool, quiet: bool, **option
     serves, scored with the flow's sample, and then gets the traffic; the old one goes away. Where the endpoint has
     this model, image and settings already, nothing is done. Prints the scoring URI on stdout.
     """
+    from flowpack.azureml.endpoints.scoring import with_sample  # noqa: PLC0415
     from flowpack.azureml.models.request import ModelRequest  # noqa: PLC0415
     from flowpack.cli.register import image_with_digest  # noqa: PLC0415
     from flowpack.pipeline import deploy, plan_deployment  # noqa: PLC0415
@@ -95,7 +94,7 @@ def command(source: Path, *, dry_run: bool, as_json: bool, quiet: bool, **option
     if dry_run:
         _show(planned, workspace, as_json)
         return
-    registered, done = deploy(_with_sample(planned, given, narrate) if test else planned, workspace, narrate)
+    registered, done = deploy(with_sample(planned, given, narrate) if test else planned, workspace, narrate)
     version, endpoint = registered.version, done.endpoint
     narrate(f"{done.state}: deployment {done.deployment.name} of endpoint {endpoint.name} in {workspace}")
     document = {
@@ -127,23 +126,6 @@ def _deploy_request(options: dict[str, Any], image: str | None) -> DeployRequest
         preflight=not options.pop("no_preflight"),
         **{name: options.pop(name) for name in _TAKEN},
     )
-
-
-def _with_sample(
-    planned: PlannedDeployment, given: dict[str, Any], narrate: Callable[[str], None]
-) -> PlannedDeployment:
-    from dataclasses import replace  # noqa: PLC0415
-
-    from flowpack.running.scoring import sample_input  # noqa: PLC0415
-
-    try:
-        sample = sample_input(planned.model.source.flow, given)
-    except InputError as error:
-        if error.location or given:  # a broken sample, not a missing one
-            raise
-        narrate(f"warning: the deployment is not tested: {error.message}")
-        return planned
-    return replace(planned, request=replace(planned.request, sample=sample))
 
 
 def _show(planned: PlannedDeployment, workspace: Workspace, as_json: bool) -> None:

@@ -253,6 +253,7 @@ def _deployment_document(deployment: Deployment) -> dict[str, Any]:
         "name": deployment.name,
         "state": deployment.state,
         "model": deployment.model,
+        "environment": deployment.environment,
         "instance_type": deployment.instance_type,
         "instance_count": deployment.instance_count,
         "tags": dict(deployment.tags),

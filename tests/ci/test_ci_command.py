@@ -56,6 +56,20 @@ def test_a_deployment_needs_a_workspace_and_an_endpoint_for_each_flow(repository
     assert "--deploy needs a workspace" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("a" * 28,), "33 characters, and 32 are the most"),
+        (("12", "flow_12"), "two flows have the endpoint 'flow-12-prod': flows/"),
+    ],
+)
+def test_an_endpoint_s_name_is_whole_and_one_flow_s(names: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    write_tree(tmp_path, {f"flows/{name}/flow.dag.yaml": FLOW for name in names})
+    workspace = ("--subscription", "s", "--resource-group", "g", "--workspace-name", "w")
+    arguments = ("ci", "flows", "--deploy", "--endpoint", "{flow}-prod", *workspace)
+    assert told in flowpack(*arguments, cwd=tmp_path, env=NO_ENGINE, expect=2).stderr
+
+
 def test_an_empty_revision_takes_every_flow(repository: Path) -> None:
     done = flowpack("ci", "flows/broken", "--changed-since", "", cwd=repository, env=NO_ENGINE, expect=1)
     assert done.stdout == "broken\tfailed\t-\t-\t-\n"

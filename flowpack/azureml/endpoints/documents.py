@@ -70,7 +70,7 @@ class EndpointDocument:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentDocument:
-    """Without a name and a model until the rollout has found which: ``placed`` gives it both."""
+    """Without a model and a name until the rollout has found which: ``with_model``, then ``named``."""
 
     fields: Mapping[str, Any]
 

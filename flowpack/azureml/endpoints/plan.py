@@ -33,7 +33,7 @@ _ROUTES = {
     "scoring_route": {"path": "/score", "port": 8080},
 }
 _ORIGINS = (FLOW_DIGEST, LOCK_DIGEST, IMAGE, REVISION, FLOWPACK_VERSION)
-_SHORTEST_NAME, _LONGEST_NAME = 3, 32
+_SHORTEST_NAME, LONGEST_NAME = 3, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +179,10 @@ def _concurrent(variables: Mapping[str, Any], instance_type: str | None) -> int 
 
 def endpoint_name(flow_name: str) -> str:
     """The flow's name as an endpoint's may be."""
+    return valid_name(flow_name)[:LONGEST_NAME].rstrip("-")
+
+
+def valid_name(flow_name: str) -> str:
+    """In the letters that an endpoint's name may have, however long it is."""
     name = re.sub(r"[^a-zA-Z0-9]+", "-", flow_name).strip("-").lower()
-    name = name if name[:1].isalpha() and len(name) >= _SHORTEST_NAME else f"flow-{name}".rstrip("-")
-    return name[:_LONGEST_NAME].rstrip("-")
+    return name if name[:1].isalpha() and len(name) >= _SHORTEST_NAME else f"flow-{name}".rstrip("-")

@@ -7,13 +7,15 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from flowpack.azureml.endpoints.plan import PlannedDeployment
 from flowpack.azureml.endpoints.request import DeployRequest
 from flowpack.azureml.endpoints.states import Endpoint
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.errors import InputError, ServingError
-from flowpack.running.scoring import Scored, score
+from flowpack.running.scoring import Scored, sample_input, score
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # azure's SDKs go by them
 _DEPLOYMENT = "azureml-model-deployment"
@@ -40,6 +42,20 @@ def ask(
             if error.status not in _NOT_YET or time.monotonic() - began > _PATIENCE:
                 raise
             time.sleep(_PAUSE)
+
+
+def with_sample(
+    planned: PlannedDeployment, given: Mapping[str, Any], narrate: Callable[[str], None]
+) -> PlannedDeployment:
+    """The plan with the flow's sample and what was given over it; a flow that has none is not tested, which is told."""
+    try:
+        sample = sample_input(planned.model.source.flow, given)
+    except InputError as error:
+        if error.location or given:  # a broken sample, not a missing one
+            raise
+        narrate(f"warning: the deployment is not tested: {error.message}")
+        return planned
+    return replace(planned, request=replace(planned.request, sample=sample))
 
 
 def scorer(
