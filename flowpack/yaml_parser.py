@@ -128,6 +128,8 @@ def _refused(text: str, error: yaml.MarkedYAMLError, refuse: Refuse) -> YamlErro
     if error.context_mark and "duplicate anchor" in (error.context or ""):
         message = f"an anchor of this name stands on line {error.context_mark.line + 1} already"
         return refuse(message, mark.line, mark.column, "give it another name")
+    if "maximum nesting depth" in (error.problem or ""):  # libyaml's own limit, which PyYAML 6.0.4 sets
+        return refuse("nested too deeply", mark.line, mark.column, None)
     if text[mark.index : mark.index + 1] == "\t":
         return tab_error(mark.line, mark.column, refuse)
     problem = " ".join(part for part in (error.problem, error.context) if part)
