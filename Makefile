@@ -6,7 +6,10 @@ BIN := $(VENV)/bin
 # A process a core, which takes a file of tests at a time, in the order that tests/conftest.py gives.
 IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint bench clean
+# The rooms whose tests need neither an engine nor a server, and take two minutes.
+QUICK := tests/flows tests/assembly tests/dependencies tests/images tests/checks tests/azureml
+
+.PHONY: demo test test-pythons test-latest test-lowest lint bench clean
 
 demo: $(VENV)/ready
 	scripts/demo
@@ -14,6 +17,16 @@ demo: $(VENV)/ready
 test: $(VENV)/ready lint
 	$(BIN)/flowpack check fixtures/flows
 	scripts/with-real-parts $(BIN)/pytest $(IN_PARALLEL)
+
+# The quick part on the oldest and on the newest Python of this machine that flowpack supports.
+test-pythons: $(VENV)/ready
+	scripts/test-pythons $(IN_PARALLEL) $(QUICK)
+
+# The quick part with what a fresh installation would get today, and with the lower bounds of pyproject.toml.
+test-latest test-lowest: test-%:
+	rm -rf $(VENV)-$*
+	scripts/setup $(VENV)-$* $*
+	$(VENV)-$*/bin/pytest $(IN_PARALLEL) $(QUICK)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -23,8 +36,8 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	scripts/with-real-parts $(BIN)/python -m benchmarks
 
-$(VENV)/ready: pyproject.toml scripts/setup
+$(VENV)/ready: pyproject.toml requirements-dev.lock scripts/setup
 	scripts/setup $(VENV)
 
 clean:
-	rm -rf $(VENV) .cache build dist
+	rm -rf $(VENV) $(VENV)-* .cache build dist

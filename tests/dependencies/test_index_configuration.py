@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -19,18 +20,32 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     return {"HOME": str(tmp_path), "PATH": os.environ["PATH"], **more}
 
 
+PIPS_OWN = """
+import json, sys
+from pip._internal.configuration import Configuration
+found = Configuration(isolated=False)
+found.load()
+print(json.dumps({key: found.get_value(key) for key in json.load(sys.stdin)}))
+"""
+
+
 def as_pip_says(environ: dict[str, str]) -> dict[str, str]:
-    """`pip config list`, with the last of each option winning, as pip's own order has it."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], env=environ, capture_output=True, text=True, check=True
-    ).stdout
-    found = dict(line.split("=", 1) for line in listed.splitlines())
+    """Each option that `pip config list` names, with the value that pip itself takes.
+
+    Newer releases list an option once for each file, sorted by the files' names, which is not the order that counts.
+    """
+    pip = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(pip, env=environ, capture_output=True, text=True, check=True).stdout
+    keys = json.dumps([line.partition("=")[0] for line in listed.splitlines()])
+    asked = [sys.executable, "-c", PIPS_OWN]
+    answer = subprocess.run(asked, env=environ, input=keys, capture_output=True, text=True, check=True).stdout
+    found = json.loads(answer)
     settings: dict[str, str] = {}
     for section in ("global", "install", ":env:"):
         for key, value in found.items():
             name = key.removeprefix(f"{section}.")
-            if key.startswith(f"{section}.") and value.strip("'"):
-                settings["timeout" if name == "default-timeout" else name] = value.strip("'").replace("\\n", "\n")
+            if key.startswith(f"{section}.") and value:
+                settings["timeout" if name == "default-timeout" else name] = value
     return settings
 
 
