@@ -222,7 +222,6 @@ def assemble_flow(
         environment_image=flow.environment.image,
         flow_folder=flow.folder,
         root=roots.folders[0],
-        within=flow.roots,
     )
     return Assembled(flow=flow, folder=folder, connections=find_connections(flow, folder.paths), base=base)
 

@@ -116,7 +116,9 @@ class CopiedFile:
 
     def write_and_sum_up(self, target: str, advance: Advance) -> str:
         """Copies and gives the digest of what was copied."""
-        return self._copy(target, lambda source, made: copy_and_sum_up(source, made, self.size, advance, settled=self.settled))
+        return self._copy(
+            target, lambda source, made: copy_and_sum_up(source, made, self.size, advance, settled=self.settled)
+        )
 
     def _copy(self, target: str, copy: Callable[[int, int], _Copied]) -> _Copied:
         source = self.opened()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 IGNORE_FILES = (".flowpackignore", ".amlignore", ".gitignore")
 
-IGNORE_BYTES = 1024 * 1024
+IGNORE_BYTES = 128 * 1024
 
 _ALWAYS_OUT = {
     **dict.fromkeys((".venv", ".tox", ".nox"), "virtual environment"),

@@ -136,7 +136,7 @@ def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
         raise InputError(
             f"'{include.path}' lies outside the project root '{roots.folders[0]}'",
             location=include.location,
-            hint=f"allow its folder with --include-root, {real.parent} for example",
+            hint=f"allow it with --include-root {real.parent if real.suffix else real}",  # no look at what it is
         )
 
 

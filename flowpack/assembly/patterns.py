@@ -1,20 +1,23 @@
-"""The patterns of one ignore file, matched by pathspec with RE2, whose time is linear in the path and in the pattern.
+"""The patterns of one ignore file: read by pathspec, matched by RE2, whose time is linear in pattern and path.
 
 Python's own ``re`` tries every way to share a name among several ``*``, which takes years for ``a*a*a*a*b`` and a long
-name. Where RE2 is not installed, patterns with so many are refused. RE2 in turn takes a limited number of patterns at a
-time, so a long file is matched in batches, the last first.
+name. Where RE2 is not installed, patterns with so many are refused.
+
+pathspec's ``GitIgnoreSpec`` decides on files alone: asked for a folder it takes a rule for what is below as one for the
+folder, so that ``*``, ``!*/``, ``!*.py`` would leave out every folder. Here its expressions are matched with the path
+itself, as git does, the parents being known to be in. What pathspec reads otherwise than git is refused, with its line.
+git matches bytes, so that is what names and patterns are here, each read as one character of Latin-1.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from flowpack.errors import InputError, Location
@@ -24,15 +27,19 @@ try:
 except ImportError:  # no wheel for this platform: pyproject.toml asks for one wherever there is
     re2 = None
 
-_FAULTS = (ValueError, RuntimeError, re.error, *((re2.error,) if re2 else ()))
-
 MOST_PATTERNS = 2_000
 LONGEST_PATTERN = 500
-_IN_A_BATCH = 200
-_WILDCARDS_IN_A_BATCH = 200
-_CHARACTERS_IN_A_BATCH = 4_000
+# RE2 matches many patterns at once, in a limited memory; a long file is matched in parts, the last first.
+_PATTERNS_AT_ONCE = 200
+_WILDCARDS_AT_ONCE = 200
+_CHARACTERS_AT_ONCE = 4_000
 _STARS_WITHOUT_RE2 = 3
-_WILDCARDS = re.compile(r"[*?\[]")
+
+_OF_A_FOLDER = "(?P<ps_d>/)"  # how pathspec's expressions for folders end
+_WILDCARD = re.compile(r"[*?\[]")
+_TOKEN = re.compile(r"\\.|\[(?P<not>[!^]?)(?P<members>[A-Za-z0-9_.,+@#$%&~=;{}() -]+)\]|[^\\\[]+", re.DOTALL)
+_RANGE = re.compile(r"(.)-(.)")
+_STARS_AFTER_TEXT = re.compile(r"[^*?\[\\]*[^*?\[\\/]\*\*+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,90 +49,166 @@ class Pattern:
     line: int
     text: str
     keeps: bool
+    expression: bytes
+    folders_only: bool
 
 
 class Patterns:
-    """Of the patterns that match a path the last decides. A pattern that pathspec cannot take is an InputError."""
+    """Of the patterns that match a path the last decides."""
 
     def __init__(self, content: bytes, file: Path) -> None:
-        lines = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").split("\n")
-        patterns = [
-            _pattern(number, line.removesuffix("\r").partition("\0")[0], file) for number, line in enumerate(lines, 1)
-        ]
-        kept = [pattern for pattern in patterns if pattern]
-        if len(kept) > MOST_PATTERNS:
-            raise InputError(f"has more than {MOST_PATTERNS} patterns", location=Location(file, kept[-1].line))
-        self._batches = [_Batch(batch, file) for batch in reversed(list(_batches(kept)))]
+        lines = content.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
+        found = (
+            _pattern(_trimmed(line.removesuffix("\r").partition("\0")[0]), Location(file, number))
+            for number, line in enumerate(lines, start=1)
+        )
+        patterns: list[Pattern] = []
+        for pattern in filter(None, found):
+            if len(patterns) == MOST_PATTERNS:
+                raise InputError(
+                    f"has more than {MOST_PATTERNS} patterns",
+                    location=Location(file, pattern.line),
+                    hint="write patterns that cover more names",
+                )
+            patterns.append(pattern)
+        self._parts = [_Matcher(part, file) for part in reversed(list(_in_parts(patterns)))]
 
     def last_match(self, relative: str, is_folder: bool) -> Pattern | None:
         """The pattern that decides on a path, whose parents are known to be in: git never looks below what is out."""
-        path = relative if relative.isascii() else os.fsencode(relative).decode("utf-8", "replace")
-        if is_folder:
-            path += "/"
-        for batch in self._batches:
-            found = batch.last_match(path)
-            if found:
-                return found
+        path = os.fsencode(relative)
+        for part in self._parts:
+            pattern = part.last_match(path, is_folder)
+            if pattern:
+                return pattern
         return None
 
 
-class _Batch:
+class _Matcher:
     def __init__(self, patterns: Sequence[Pattern], file: Path) -> None:
         self._patterns = patterns
         self._file = file
 
+    def last_match(self, path: bytes, is_folder: bool) -> Pattern | None:
+        found = self._match(path)
+        if not found:  # the last expression matches all: RE2 ran out of memory, and says so in no other way
+            raise self._too_many()
+        best = -1
+        for index in found:
+            if best < index < len(self._patterns) and (is_folder or not self._patterns[index].folders_only):
+                best = index
+        return self._patterns[best] if best >= 0 else None
+
     @cached_property
-    def _spec(self) -> GitIgnoreSpec:
+    def _match(self) -> Callable[[bytes], Sequence[int] | None]:
+        """Gives the indices of all expressions that match: those of the patterns, and one that always does."""
+        expressions = [*(pattern.expression for pattern in self._patterns), b""]
+        if re2 is None:
+            compiled = [re.compile(expression, re.DOTALL) for expression in expressions]
+            return lambda path: [index for index, each in enumerate(compiled) if each.search(path)]
+        options = re2.Options()
+        options.log_errors, options.never_capture, options.dot_nl = False, True, True
+        options.encoding = re2.Options.Encoding.LATIN1
+        together = re2.Set.SearchSet(options)
         try:
-            return GitIgnoreSpec.from_lines([pattern.text for pattern in self._patterns], backend="re2" if re2 else "simple")
-        except _FAULTS as error:
-            raise InputError(
-                f"the patterns from here to line {self._patterns[-1].line} cannot be matched: {error}",
-                location=Location(self._file, self._patterns[0].line),
-                hint="write fewer or shorter patterns",
-            ) from error
+            for expression in expressions:
+                together.Add(expression)
+            together.Compile()
+        except re2.error as error:
+            raise self._too_many() from error
+        match: Callable[[bytes], Sequence[int] | None] = together.Match
+        return match
 
-    def last_match(self, path: str) -> Pattern | None:
-        index = self._spec.check_file(path).index
-        return None if index is None else self._patterns[index]
+    def _too_many(self) -> InputError:
+        return InputError(
+            "the patterns from here on are more than can be matched at once",
+            location=Location(self._file, self._patterns[0].line),
+            hint="write shorter patterns",
+        )
 
 
-def _pattern(number: int, line: str, file: Path) -> Pattern | None:
-    """None for what is no pattern: an empty line, a comment."""
-    text = line.rstrip(" ") if not line.endswith("\\ ") else line
-    if not text or text.startswith("#"):
+def _trimmed(line: str) -> str:
+    """Without the spaces at the end, but for one that a backslash keeps."""
+    text = line.rstrip(" ")
+    backslashes = len(text) - len(text.rstrip("\\"))
+    return f"{text} " if backslashes % 2 and len(text) < len(line) else text
+
+
+def _pattern(text: str, place: Location) -> Pattern | None:
+    """None for what git matches with nothing: an empty line, a comment, half an escape, brackets that do not end."""
+    keeps = text.startswith("!")
+    inner = text.removeprefix("!") if keeps else text
+    if not inner or text.startswith("#") or _ends_in_half_an_escape(inner.removesuffix("/")):
         return None
-    place = Location(file, number)
     if len(text) > LONGEST_PATTERN:
         raise InputError(f"the pattern is longer than {LONGEST_PATTERN} characters", location=place)
-    if re2 is None and text.count("*") - 2 * text.count("**/") > _STARS_WITHOUT_RE2:
+    tokens = _tokens(inner, place)
+    if tokens is None:
+        return None
+    if re2 is None and inner.count("*") - 2 * inner.count("**") > _STARS_WITHOUT_RE2:
         raise InputError(
-            f"the pattern has more than {_STARS_WITHOUT_RE2} wildcards '*', which takes long to match without RE2",
+            f"the pattern has more than {_STARS_WITHOUT_RE2} '*', which take too long to match without RE2",
             location=place,
             hint="install google-re2 beside flowpack, or write several patterns",
         )
+    body = re.sub(r"\*{3,}", "**", inner).removesuffix("/")
+    if "\\/" in tokens or ("/" in body and _STARS_AFTER_TEXT.match(body)):
+        raise _unlike_git(place, "write '*' or '/**/'")
+    if body.endswith("/**"):
+        body += "/*"  # pathspec takes it for the folder as well, git for what is below
     try:
-        made = GitIgnoreSpecPattern(text)
-    except (ValueError, re.error) as error:
-        raise InputError(
-            "the pattern cannot be read", location=place, hint="write it as `git help gitignore` has it"
-        ) from error
-    return None if made.include is None else Pattern(number, text, text.startswith("!"))
+        # As a folder's, so that pathspec takes away no space at the end, and the expression's end is known.
+        expression, _ = GitIgnoreSpecPattern.pattern_to_regex(f"{body}/")
+    except ValueError:
+        return None
+    if expression is None:
+        return None
+    # Nothing but a slash matches a slash; pathspec forgets it of brackets that say what is not meant.
+    expression = re.sub(r"\[\^(?!/\])", "[^/", expression.removesuffix(_OF_A_FOLDER) + "$")
+    shown = os.fsdecode(text.encode("latin-1"))
+    return Pattern(place.line or 0, shown, keeps, expression.encode("latin-1"), folders_only=inner.endswith("/"))
 
 
-def _batches(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
-    batch: list[Pattern] = []
+def _ends_in_half_an_escape(text: str) -> bool:
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
+
+
+def _tokens(text: str, place: Location) -> list[str] | None:
+    """The pattern's texts, escapes and brackets; None where brackets do not end."""
+    tokens = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            if "]" not in text[position + 2 :]:
+                return None
+            raise _unlike_git(place, "write plain letters, digits and ranges of them between the brackets")
+        if match["members"] and not all(_is_plain_range(*each) for each in _RANGE.findall(match["members"])):
+            raise _unlike_git(place, "write ranges of letters or of digits between the brackets")
+        tokens.append(match[0])
+        position = match.end()
+    return tokens
+
+
+def _is_plain_range(first: str, last: str) -> bool:
+    same_kind = (str.isdigit, str.islower, str.isupper)
+    return first <= last and any(kind(first) and kind(last) for kind in same_kind)
+
+
+def _unlike_git(place: Location, hint: str) -> InputError:
+    return InputError("the pattern cannot be read as git reads it", location=place, hint=hint)
+
+
+def _in_parts(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
+    part: list[Pattern] = []
     characters = wildcards = 0
     for pattern in patterns:
-        more = len(_WILDCARDS.findall(pattern.text))
-        full = len(batch) == _IN_A_BATCH or characters + len(pattern.text) > _CHARACTERS_IN_A_BATCH
-        if batch and (full or wildcards + more > _WILDCARDS_IN_A_BATCH):
-            yield batch
-            batch, characters, wildcards = [], 0, 0
-        batch.append(pattern)
+        more = len(_WILDCARD.findall(pattern.text))
+        full = len(part) == _PATTERNS_AT_ONCE or characters + len(pattern.text) > _CHARACTERS_AT_ONCE
+        if part and (full or wildcards + more > _WILDCARDS_AT_ONCE):
+            yield part
+            part, characters, wildcards = [], 0, 0
+        part.append(pattern)
         characters += len(pattern.text)
         wildcards += more
-    if batch:
-        yield batch
-
-
+    if part:
+        yield part

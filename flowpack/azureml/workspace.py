@@ -151,7 +151,10 @@ def _from_config_json(start: Path) -> Iterator[_Found]:
             path = above / folder / name
             if path.is_file():
                 with contextlib.suppress(InputError):
-                    yield {key: (value, shown_path(path)) for key, value in _of_config_json(_json(path, [project_root(path.parent)])).items()}
+                    yield {
+                        key: (value, shown_path(path))
+                        for key, value in _of_config_json(_json(path, [project_root(path.parent)])).items()
+                    }
 
 
 def _of_config_json(document: Any) -> dict[str, str]:

@@ -25,7 +25,7 @@ class Base:
         return cls((f"FROM {image} AS base",), origin)
 
     @classmethod
-    def of_file(cls, path: Path, origin: str, within: Roots | None) -> Base:
+    def of_file(cls, path: Path, origin: str, *, within: Roots | None = None) -> Base:
         lines = read_text(path, limit=DOCUMENT_BYTES, within=within).splitlines()
         stages = [number for number, line in enumerate(lines) if _FROM.match(line)]
         if not stages:
@@ -43,9 +43,7 @@ class Base:
         return cls(tuple(lines), origin)
 
 
-def find_base(
-    *, base_image: str | None, environment_image: str | None, flow_folder: Path, root: Path, within: Roots
-) -> Base:
+def find_base(*, base_image: str | None, environment_image: str | None, flow_folder: Path, root: Path) -> Base:
     """``--base-image``, else the flow's ``environment.image``, else the nearest Dockerfile.base up to ``root``."""
     if base_image:
         return Base.of_image(base_image, "--base-image")
@@ -55,10 +53,10 @@ def find_base(
         if (folder / BASE_FILE).is_file():
             path = folder / BASE_FILE
             origin = path.relative_to(root).as_posix() if folder.is_relative_to(root) else BASE_FILE
-            return Base.of_file(path, origin, within)
+            return Base.of_file(path, origin, within=(root.resolve(),))
         if folder == root:
             break
-    return Base.of_file(_own_base_file(), f"flowpack's own {BASE_FILE}", within=None)
+    return Base.of_file(_own_base_file(), f"flowpack's own {BASE_FILE}")
 
 
 def _own_base_file() -> Path:

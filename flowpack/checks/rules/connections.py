@@ -40,7 +40,9 @@ def literal_secret(subject: Subject) -> Iterator[Problem]:
     texts += [each.root.document for each in subject.documents if each.root]
     for document in texts:
         told = set()
-        whole = read_bytes(document.path, limit=DOCUMENT_BYTES, within=subject.roots.folders)  # with what is around a prompty's front matter
+        whole = read_bytes(
+            document.path, limit=DOCUMENT_BYTES, within=subject.roots.folders
+        )  # with what is around a prompty's front matter
         for secret in secrets_in(whole, document.path):
             told.add(secret.location.line)
             yield Problem(f"this looks like {secret.kind}", secret.location, hint)
