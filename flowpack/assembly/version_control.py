@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 NAMES = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
-_IGNORED_BY_HFS = {
-    ord(each): None for each in "\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\ufeff"
-} | dict.fromkeys(range(8298, 8304))
+_IGNORED_BY_HFS = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
 _OF_GIT = ("HEAD", "objects", "refs")
 
 
