@@ -73,7 +73,7 @@ def _needs(assembled: Assembled, request: BuildRequest, narrate: Narrate) -> Ser
         narrate(f"warning: --slim leaves the full SDK in, since {against}")
     return ServingNeeds(
         tools=needs_tools(flow, files),
-        sdk=needs_sdk(files),
+        sdk=needs_sdk(flow, files),
         slim=request.slim and against is None,
         azureml=request.azureml,
     )

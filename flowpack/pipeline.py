@@ -207,7 +207,7 @@ def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Plan
 def assemble_flow(
     request: BuildRequest, narrate: Narrate = lambda _: None, progress: Progress = lambda *_: None
 ) -> Assembled:
-    flow = read_flow(request.source, request.variant)
+    flow = read_flow(request.source, request.variant, include_roots=request.include_roots)
     for warning in warnings_of(flow):
         narrate(f"warning: {warning}")
     roots = IncludeRoots.of(flow.folder, request.include_roots)

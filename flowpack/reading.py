@@ -1,7 +1,7 @@
 """Reads files that a stranger may have written: opened once, inside their project, regular, bounded, unchanged.
 
-A flow's files, its repository's and the documents beside it are read through here alone. What a person names on the
-command line (``within=None``) may lie anywhere; the other rules hold for it too.
+A flow's files, its repository's and the documents beside it are read through here alone; a test looks for other ways.
+What a person names on the command line (``within=None``) may lie anywhere; the other rules hold for it too.
 """
 
 from __future__ import annotations
@@ -30,11 +30,32 @@ _KINDS = {
 }
 
 
+Roots = Sequence[Path]
+"""Folders with their links resolved, one of which must hold each file that is read."""
+
+_VERSION_CONTROL = (".git", ".hg", ".svn")
+
+
+def project_root(folder: Path) -> Path:
+    """The folder under version control, else the working directory if ``folder`` lies in it, else its parent.
+
+    Always one of the folders above: a ``.git`` that someone planted makes the project smaller, never larger.
+    """
+    for each in (folder, *folder.parents):
+        if any(os.path.lexists(each / name) for name in _VERSION_CONTROL):
+            return each
+    with contextlib.suppress(OSError):  # the working directory may have been deleted
+        here = Path.cwd().resolve()
+        if here in folder.parents:
+            return here
+    return folder.parent
+
+
 def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "of an unknown kind")
 
 
-def read_bytes(path: Path, *, limit: int, within: Sequence[Path] | None, error: type[InputError] = InputError) -> bytes:
+def read_bytes(path: Path, *, limit: int, within: Roots | None, error: type[InputError] = InputError) -> bytes:
     """The whole content of a regular file of at most ``limit`` bytes.
 
     ``within`` are folders with their links resolved, one of which must hold the file that was opened, wherever a link
@@ -48,7 +69,7 @@ def read_bytes(path: Path, *, limit: int, within: Sequence[Path] | None, error: 
         return content
 
 
-def read_text(path: Path, *, limit: int, within: Sequence[Path] | None, error: type[InputError] = InputError) -> str:
+def read_text(path: Path, *, limit: int, within: Roots | None, error: type[InputError] = InputError) -> str:
     """As ``read_bytes``, decoded as UTF-8, with or without a byte order mark; line ends stay as they are."""
     raw = read_bytes(path, limit=limit, within=within, error=error)
     try:
@@ -63,7 +84,7 @@ def read_text(path: Path, *, limit: int, within: Sequence[Path] | None, error: t
 
 @contextlib.contextmanager
 def opened(
-    path: Path, *, within: Sequence[Path] | None, error: type[InputError] = InputError
+    path: Path, *, within: Roots | None, error: type[InputError] = InputError
 ) -> Iterator[tuple[int, os.stat_result]]:
     """A descriptor of a regular file and what it was when it was opened; nothing of it has been read yet."""
     try:
@@ -75,7 +96,9 @@ def opened(
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise error(f"is not a regular file: it is {kind_of(found.st_mode)}", location=Location(path))
+            raise error(
+                f"is not a regular file: it is {kind_of(found.st_mode)}", location=Location(path), hint="take it out"
+            )
         if within is not None:
             check_within(descriptor, path, within, error)
         try:
@@ -86,16 +109,20 @@ def opened(
         os.close(descriptor)
 
 
-def check_within(descriptor: int, path: Path, within: Sequence[Path], error: type[InputError] = InputError) -> None:
+def check_within(descriptor: int, path: Path, within: Roots, error: type[InputError] = InputError) -> None:
     """Refuses an open file that lies in none of the folders, by the place that the system knows it under."""
     real = real_path(descriptor, path)
-    if any(real == str(folder) or real.startswith(f"{str(folder).rstrip('/')}/") for folder in within):
+    if lies_within(real, within):
         return
     raise error(
         f"leads out of the project, to '{real}'",
         location=Location(path),
         hint=f"put the file itself there, or allow its folder with --include-root {os.path.dirname(real)}",  # noqa: PTH120
     )
+
+
+def lies_within(real: str, within: Roots) -> bool:
+    return any(real == str(folder) or real.startswith(f"{str(folder).rstrip('/')}/") for folder in within)
 
 
 def real_path(descriptor: int, path: Path) -> str:

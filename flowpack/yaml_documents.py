@@ -14,10 +14,12 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from flowpack import reading
 from flowpack.errors import InputError, Location, YamlError
+from flowpack.reading import DOCUMENT_BYTES, Roots
 from flowpack.yaml_parser import Constructor12, Resolver12, compose, shortened
 
-MAXIMUM_BYTES = 4 * 1024 * 1024
+MAXIMUM_BYTES = DOCUMENT_BYTES
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Document:
     path: Path
     text: str
     node: Node
+    within: Roots | None = ()
+    """Where the files that the document refers to may lie; None for anywhere."""
 
     @cached_property
     def root(self) -> Value:
@@ -96,13 +100,13 @@ class Value:
         return f"{name.get(self.node.tag.rpartition(':')[2], 'the value')} '{shortened(self.node.value)}'"
 
 
-def read_document(path: Path, text: str | None = None) -> Document:
-    """Reads one YAML document; a YamlError says where it cannot be read.
+def read_document(path: Path, text: str | None = None, *, within: Roots | None = ()) -> Document:
+    """Reads one YAML document, inside of ``within``; a YamlError says where it cannot be read.
 
     An empty file, several documents, a duplicate key and a file beyond the limits are errors.
     """
     if text is None:
-        text = read_text(path)
+        text = read_text(path, within)
     if len(text) > MAXIMUM_BYTES:
         raise _too_large(path)
 
@@ -112,25 +116,11 @@ def read_document(path: Path, text: str | None = None) -> Document:
     node = compose(text, refuse)
     if node is None:
         raise YamlError("the file is empty", location=Location(path))
-    return Document(path, text, node)
+    return Document(path, text, node, within)
 
 
-def read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAXIMUM_BYTES + 1)
-    except OSError as error:
-        raise YamlError(f"cannot be read: {error.strerror}", location=Location(path)) from error
-    if len(raw) > MAXIMUM_BYTES:
-        raise _too_large(path)
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        where = Location(path, before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
-        is_utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-        message = "the file is UTF-16, not UTF-8" if is_utf_16 else "the file is not UTF-8"
-        raise YamlError(message, location=where, hint="save it as UTF-8") from error
+def read_text(path: Path, within: Roots | None) -> str:
+    return reading.read_text(path, limit=MAXIMUM_BYTES, within=within, error=YamlError)
 
 
 def _too_large(path: Path) -> YamlError:

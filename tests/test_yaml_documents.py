@@ -65,7 +65,7 @@ def test_merge_keys_anchors_and_block_scalars() -> None:
 def test_byte_order_mark_and_crlf_are_read(tmp_path: Path) -> None:
     path = tmp_path / "flow.dag.yaml"
     path.write_bytes("\ufeffname: Übung\r\nnodes: []\r\n".encode())
-    document = read_document(path)
+    document = read_document(path, within=None)
     assert document.root.data == {"name": "Übung", "nodes": []}
     assert document.root.mapping()["nodes"].location.line == 2
 
@@ -131,7 +131,7 @@ def test_content_that_is_no_text_of_a_flow(
     path = tmp_path / "flow.dag.yaml"
     path.write_bytes(content)
     with pytest.raises(YamlError) as caught:
-        read_document(path)
+        read_document(path, within=None)
     assert caught.value.location == Location(path, line, column)
     assert caught.value.message == words
 

@@ -24,7 +24,7 @@ def copy_content(source: int, target: int, size: int, advance: Advance) -> None:
     """From one descriptor to another, both at their start. ``size`` is what is expected; the source's end decides."""
     if size <= _SMALL:
         content = os.read(source, size + 1)
-        _write(target, content, advance)
+        write_content(target, content, advance)
         if len(content) == size:  # a call less for each of thousands
             return
     elif _share(source, target):
@@ -33,10 +33,10 @@ def copy_content(source: int, target: int, size: int, advance: Advance) -> None:
     else:
         _copy_in_the_kernel(source, target, advance)
     while chunk := os.read(source, _CHUNK):
-        _write(target, chunk, advance)
+        write_content(target, chunk, advance)
 
 
-def _write(target: int, content: bytes, advance: Advance) -> None:
+def write_content(target: int, content: bytes, advance: Advance) -> None:
     written = os.write(target, content)
     while written < len(content):
         written += os.write(target, content[written:])

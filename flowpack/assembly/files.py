@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from flowpack.assembly.copying import Advance, copy_content
 from flowpack.assembly.hashing import copy_and_sum_up, sum_up
 from flowpack.errors import InputError, Location, OutsideError
+from flowpack.reading import Roots, check_within
 
 if TYPE_CHECKING:
     from zipfile import ZipFile, ZipInfo
@@ -22,6 +24,9 @@ _Copied = TypeVar("_Copied")
 _CHUNK = 1024 * 1024
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that the format can hold
 _UNIX = 3
+COARSE = 2_000_000_000
+"""ns: the times of some file systems come in steps of 2 s."""
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _OF_THE_TARGET = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -52,18 +57,28 @@ class Digests(Protocol):
 
 @dataclass(slots=True)  # not frozen: a flow may have 20,000, and a frozen one takes three times as long to make
 class CopiedFile:
-    """A file on disk as it was when its folder was listed; times in ns."""
+    """A file on disk as it was when its folder was listed; times in ns.
+
+    Each time that it is opened it must still be this file, unchanged, in one of ``roots``: its content is what the
+    listing, the digest and the copy have in common. The change time is the system's own, which no program puts back.
+    """
 
     path: str
     size: int
     modified: int
     changed: int
     inode: int
+    device: int
     executable: bool
+    settled: bool
+    """Whether the next change will show in the times: right after one, a second may leave the same."""
+    roots: Roots
 
     @classmethod
-    def of(cls, path: str, found: os.stat_result) -> CopiedFile:
-        return cls(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, bool(found.st_mode & 0o100))
+    def of(cls, path: str, found: os.stat_result, roots: Roots) -> CopiedFile:
+        executable = bool(found.st_mode & 0o100)
+        numbers = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+        return cls(path, *numbers, executable, found.st_ctime_ns < time.time_ns() - COARSE, roots)
 
     @property
     def origin(self) -> Path:
@@ -75,7 +90,9 @@ class CopiedFile:
     def sum_up(self, advance: Advance) -> str:
         descriptor = self.opened()
         try:
-            return sum_up(descriptor, self.size, advance)
+            digest = sum_up(descriptor, self.size, advance)
+            self.check_unchanged(descriptor)
+            return digest
         except OSError as error:
             raise self.unreadable(error) from error
         finally:
@@ -83,9 +100,12 @@ class CopiedFile:
 
     def chunks(self) -> Iterator[bytes]:
         descriptor = self.opened()
+        left = self.size  # a file that grows meanwhile is not followed
         try:
-            while chunk := os.read(descriptor, min(self.size + 1, _CHUNK)):
+            while left and (chunk := os.read(descriptor, min(left, _CHUNK))):
+                left -= len(chunk)
                 yield chunk
+            self.check_unchanged(descriptor)
         except OSError as error:
             raise self.unreadable(error) from error
         finally:
@@ -96,7 +116,9 @@ class CopiedFile:
 
     def write_and_sum_up(self, target: str, advance: Advance) -> str:
         """Copies and gives the digest of what was copied."""
-        return self._copy(target, lambda source, made: copy_and_sum_up(source, made, self.size, advance))
+        return self._copy(
+            target, lambda source, made: copy_and_sum_up(source, made, self.size, advance, settled=self.settled)
+        )
 
     def _copy(self, target: str, copy: Callable[[int, int], _Copied]) -> _Copied:
         source = self.opened()
@@ -115,16 +137,31 @@ class CopiedFile:
             os.close(source)
 
     def opened(self) -> int:
+        """A descriptor of the file that was listed, and of no other that has taken its place since."""
         try:
-            return os.open(self.path, os.O_RDONLY)
+            descriptor = os.open(self.path, _READ)
         except OSError as error:
             raise self.unreadable(error) from error
+        try:
+            self.check_unchanged(descriptor)
+            check_within(descriptor, self.origin, self.roots)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
-    def check_unchanged(self, source: int | str) -> None:
-        """Refuses what would not fit the digest, which was taken before."""
-        now = os.stat(source)  # noqa: PTH116  (a descriptor or the path)
-        if (now.st_size, now.st_mtime_ns) != (self.size, self.modified):
-            raise InputError("has changed during the build", location=Location(self.origin), hint="build again")
+    def check_unchanged(self, descriptor: int) -> None:
+        """Refuses what would not fit the listing, or the digest that was taken before."""
+        now = os.fstat(descriptor)
+        if (
+            (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (self.size, self.modified, self.changed)
+            or now.st_ino != self.inode
+            or now.st_dev != self.device
+        ):
+            raise self.changed_meanwhile()
+
+    def changed_meanwhile(self) -> InputError:
+        return InputError("has changed during the build", location=Location(self.origin), hint="build again")
 
     def unreadable(self, error: OSError) -> InputError:
         return InputError(f"cannot be read: {error.strerror}", location=Location(self.origin))
@@ -193,7 +230,6 @@ def _zip_member(archive: ZipFile, entry: ZipInfo, member: CopiedFile) -> None:
     with archive.open(entry, "w", force_zip64=member.size >= 2**31) as file:
         for chunk in member.chunks():
             file.write(chunk)
-    member.check_unchanged(member.path)
 
 
 def mode_of(executable: bool) -> int:
@@ -202,7 +238,7 @@ def mode_of(executable: bool) -> int:
 
 def _made(target: str, executable: bool = False) -> int:
     try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         os.fchmod(descriptor, mode_of(executable))
     except OSError as error:
         raise _unwritable(target, error) from error

@@ -22,6 +22,7 @@ from flowpack.dependencies.lock_format import LOCK_NAME
 from flowpack.errors import InputError, shown_path
 from flowpack.flows.model import Environment, Flow, Include, Node
 from flowpack.flows.resolve import in_the_way
+from flowpack.reading import DOCUMENT_BYTES, read_bytes
 
 Progress = Callable[[str, int, int], None]
 """Is told what goes on, how many bytes of it are done, and how many there are."""
@@ -198,8 +199,8 @@ def merged(
 def _flow_file(flow: Flow) -> FileSource:
     """The flow file as the standalone folder gets it: mostly as it lies there."""
     content = flow.text.encode()
-    if flow.file.read_bytes() == content:
-        return file_at(str(flow.file))
+    if read_bytes(flow.file, limit=DOCUMENT_BYTES, within=flow.roots) == content:
+        return file_at(str(flow.file), flow.roots)
     return WrittenFile(flow.file, content)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from flowpack.assembly.copying import Advance, copy_content
+from flowpack.assembly.copying import Advance, copy_content, write_content
 
 _CHUNK = 1024 * 1024
 _PIECE = 64 * _CHUNK
@@ -35,12 +35,21 @@ def sum_up(descriptor: int, size: int, advance: Advance) -> str:
     return f"pieces:{summed.hexdigest()}"
 
 
-def copy_and_sum_up(source: int, target: int, size: int, advance: Advance) -> str:
-    """Copies from one descriptor to another and gives the digest, in the time that the slower of the two takes."""
-    if size <= _CHUNK:  # the second look at so small a file is at memory
-        digest = sum_up(source, size, lambda _: None)
+def copy_and_sum_up(source: int, target: int, size: int, advance: Advance, *, settled: bool) -> str:
+    """Copies from one descriptor to another and gives the digest of what was written.
+
+    A small file is read once, so that both have the same bytes. A large one is summed up beside being copied, in the
+    time that the slower of the two takes, where its times will show a change (``settled``); else what was written is.
+    """
+    if size <= _CHUNK:
+        content = os.read(source, size)
+        while len(content) < size and (more := os.read(source, size - len(content))):
+            content += more
+        write_content(target, content, advance)
+        return hashlib.sha256(content).hexdigest()
+    if not settled:
         copy_content(source, target, size, advance)
-        return digest
+        return sum_up(target, size, lambda _: None)
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do without)
 
     with ThreadPoolExecutor(1) as beside:  # neither hashing nor copying holds the interpreter's lock

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowpack.errors import InputError, Location
+from flowpack.assembly.version_control import is_repository, is_version_control
+from flowpack.errors import Location
+from flowpack.reading import project_root, read_bytes
 
 if TYPE_CHECKING:
-    from flowpack.assembly.gitignore import Patterns
+    from flowpack.assembly.patterns import Patterns
 
 IGNORE_FILES = (".flowpackignore", ".amlignore", ".gitignore")
 
+IGNORE_BYTES = 128 * 1024
+
 _ALWAYS_OUT = {
-    **dict.fromkeys((".git", ".hg", ".svn"), "version control"),
     **dict.fromkeys((".venv", ".tox", ".nox"), "virtual environment"),
     **dict.fromkeys(("__pycache__", ".ipynb_checkpoints", ".DS_Store"), "cache"),
     **dict.fromkeys((".pytest_cache", ".mypy_cache", ".ruff_cache"), "cache"),
@@ -65,13 +68,13 @@ class IgnoreRules:
     def decision(self, relative: str, path: str, is_folder: bool) -> Rule | None:
         name = relative.rpartition("/")[2]
         always = why_always_out(name)
-        if always is None and is_folder and _is_environment(path):
-            always = "virtual environment"
+        if always is None and is_folder:
+            always = _why_always_out_folder(path)
         if always:
             return Rule(always)
         if self.patterns is None or self.file is None:
             return None
-        pattern = self.patterns.last_match(relative, name, is_folder)
+        pattern = self.patterns.last_match(relative, is_folder)
         return Rule(pattern.text, Location(self.file, pattern.line), pattern.keeps) if pattern else None
 
     def why_left_out(self, folder: Path, relative: str) -> Rule | None:
@@ -90,7 +93,15 @@ def why_always_out(name: str) -> str | None:
         return ".env*"
     if name.endswith((".pyc", ".pyo", ".pyd")):
         return "cache"
+    if is_version_control(name):
+        return "version control"
     return _ALWAYS_OUT.get(name)
+
+
+def _why_always_out_folder(path: str) -> str | None:
+    if _is_environment(path):
+        return "virtual environment"
+    return "version control" if is_repository(path) else None
 
 
 def _is_environment(folder: str) -> bool:
@@ -98,9 +109,6 @@ def _is_environment(folder: str) -> bool:
 
 
 def _read(path: Path) -> Patterns:
-    from flowpack.assembly.gitignore import Patterns  # noqa: PLC0415  (a flow without an ignore file does without)
+    from flowpack.assembly.patterns import Patterns  # noqa: PLC0415  (a flow without an ignore file does without)
 
-    try:
-        return Patterns(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", location=Location(path)) from error
+    return Patterns(read_bytes(path, limit=IGNORE_BYTES, within=[project_root(path.parent)]), path)

@@ -8,6 +8,7 @@ includes of a flow that is included are not followed.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from flowpack.assembly.files import CopiedFile, FileSource, ZippedFolder
 from flowpack.assembly.ignore import IgnoreRules, Rule
 from flowpack.assembly.left_out import Kept, LeftOut
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.assembly.sources import FolderWalk, check_name, file_at, kind_of
+from flowpack.assembly.sources import FolderWalk, check_name, file_at
+from flowpack.assembly.version_control import part_of_version_control
 from flowpack.errors import InputError, nearest
 from flowpack.flows.model import Flow, Include
 from flowpack.flows.resolve import FLOW_FILE_NAMES
+from flowpack.reading import kind_of
 
 _HAS_INCLUDES = re.compile(rb"^additional_includes[ \t]*:", re.MULTILINE)
 
@@ -43,7 +46,7 @@ class IncludedSource:
             rule = self._rule_against(flow)
             if rule:
                 left_out.kept.append(Kept(self.target, self.include, rule))
-            yield self.target, file_at(str(self.path))
+            yield self.target, file_at(str(self.path), (*roots.folders,))
             return
         files = FolderWalk(self.path, roots, left_out).files()
         if self.zipped:
@@ -74,12 +77,14 @@ def is_flow_with_includes(target: str, source: FileSource) -> bool:
 
 def _source(include: Include, flow: Flow, roots: IncludeRoots) -> IncludedSource:
     path = flow.folder / include.path  # an absolute path stays as it is
+    _check_root(include, _real(path), roots)  # before anything is looked at
     mode = _mode(include, path)
     zipped = not mode and path.suffix == ".zip" and stat.S_ISDIR(_mode(include, path.with_suffix("")))
     if not mode and not zipped:
         raise _missing(include, path)
     real = (path.with_suffix("") if zipped else path).resolve()
     _check_root(include, real, roots)
+    _check_no_version_control(include, real, roots)
     if zipped or stat.S_ISDIR(mode):
         _check_not_around(include, real, flow)
     elif not stat.S_ISREG(mode):
@@ -108,12 +113,30 @@ def _check_not_around(include: Include, real: Path, flow: Flow) -> None:
         )
 
 
+def _real(path: Path) -> Path:
+    """Where links lead, also where nothing is there; of a link that leads to itself its own place."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # RuntimeError for a loop, ValueError for what no path may hold
+        return Path(os.path.normpath(path.parent)) / path.name
+
+
+def _check_no_version_control(include: Include, real: Path, roots: IncludeRoots) -> None:
+    repository = part_of_version_control(real, roots.folders)
+    if repository:
+        raise InputError(
+            f"'{include.path}' leads into version control, '{repository}'",
+            location=include.location,
+            hint="copy what the flow needs out of there",
+        )
+
+
 def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
     if not roots.allow(real):
         raise InputError(
             f"'{include.path}' lies outside the project root '{roots.folders[0]}'",
             location=include.location,
-            hint=f"allow it with --include-root {real if real.is_dir() else real.parent}",
+            hint=f"allow it with --include-root {real.parent if real.suffix else real}",  # no look at what it is
         )
 
 

@@ -17,12 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowpack.assembly.copying import Advance
-from flowpack.assembly.files import CopiedFile
+from flowpack.assembly.files import COARSE, CopiedFile
 from flowpack.assembly.staging import replace_file
 from flowpack.caches import cache_folder
 
 _FORMAT = 1
-_COARSE = 2_000_000_000  # ns: the times of some file systems come in steps of 2 s
 _MANY_FILES = 200
 _MANY_BYTES = 8 * 1024 * 1024
 
@@ -66,7 +65,7 @@ class Record:
         self._new[path] = self._old[path]
 
     def remember(self, path: str, digest: str, *numbers: int, changed: int) -> None:
-        if changed < self._began - _COARSE:
+        if changed < self._began - COARSE:
             self._new[path] = f"{digest} {numbers}"
 
     def save(self) -> None:
@@ -149,8 +148,8 @@ class EarlierFolder:
         self._record.save()
 
 
-def _of_source(file: CopiedFile) -> tuple[int, int, int, int]:
-    return file.size, file.modified, file.changed, file.inode
+def _of_source(file: CopiedFile) -> tuple[int, int, int, int, int]:
+    return file.size, file.modified, file.changed, file.inode, file.device
 
 
 def _of_output(found: os.stat_result) -> tuple[int, int, int]:

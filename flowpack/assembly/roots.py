@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_VERSION_CONTROL = (".git", ".hg", ".svn")
+from flowpack.reading import project_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,3 @@ class IncludeRoots:
 
     def allow(self, path: Path) -> bool:
         return any(path == folder or folder in path.parents for folder in self.folders)
-
-
-def project_root(flow_folder: Path) -> Path:
-    """The folder under version control, else the working directory if the flow lies in it, else the flow's parent."""
-    for folder in (flow_folder, *flow_folder.parents):
-        if any((folder / name).exists() for name in _VERSION_CONTROL):
-            return folder
-    here = Path.cwd().resolve()
-    return here if here in flow_folder.parents else flow_folder.parent

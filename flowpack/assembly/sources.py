@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +15,12 @@ from flowpack.assembly.ignore import IgnoreRules
 from flowpack.assembly.left_out import LeftOut
 from flowpack.assembly.names import why_impossible
 from flowpack.assembly.roots import IncludeRoots
+from flowpack.assembly.version_control import is_repository, part_of_version_control
 from flowpack.errors import InputError, Location
+from flowpack.reading import Roots, kind_of
 
-_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFBLK: "a device",
-    stat.S_IFCHR: "a device",
-}
+_PATHS_OF_ONE_FOLDER = 64
+"""By how many paths links may lead to one folder: two links in each of 25 folders make 33 million of one."""
 
 
 @dataclass(slots=True)
@@ -38,10 +37,13 @@ class FolderWalk:
         With strings instead of ``Path`` and no recursion: this is where thousands of files pass.
         """
         rules = IgnoreRules.of(self.folder)
-        waiting: list[tuple[str, str, tuple[tuple[int, int], ...]]]
-        waiting = [(str(self.folder), "", (_identity(stat_of(str(self.folder))),))]
+        within = self.within
+        self._check_no_repository()
+        waiting: list[tuple[str, str, tuple[tuple[int, int], ...], bool]]
+        waiting = [(str(self.folder), "", (_identity(stat_of(str(self.folder))),), False)]
+        reached: Counter[tuple[int, int]] = Counter()
         while waiting:
-            folder, prefix, above = waiting.pop()
+            folder, prefix, above, by_link = waiting.pop()
             for entry in self._entries(folder):
                 relative = prefix + entry.name
                 try:
@@ -53,17 +55,42 @@ class FolderWalk:
                     self.left_out.add(rule, entry, is_folder)
                     continue
                 check_name(relative, folder)
-                if entry.is_symlink():
+                is_link = entry.is_symlink()
+                if is_link:
                     self._check_link(Path(entry.path))
                 if is_folder:
-                    found = stat_of(entry.path)
-                    if _identity(found) in above:
+                    identity = _identity(stat_of(entry.path))
+                    if identity in above:
                         raise InputError(
                             "a symbolic link leads back to a folder that holds it", location=Location(Path(entry.path))
                         )
-                    waiting.append((entry.path, relative + "/", (*above, _identity(found))))
+                    if by_link or is_link:
+                        reached[identity] += 1
+                        if reached[identity] > _PATHS_OF_ONE_FOLDER:
+                            raise self._too_many_paths(entry.path)
+                    waiting.append((entry.path, relative + "/", (*above, identity), by_link or is_link))
                 else:
-                    yield relative, file_at(entry.path, entry)
+                    yield relative, file_at(entry.path, within, entry)
+
+    @property
+    def within(self) -> Roots:
+        """A folder that was named lies in one of the roots already; that of a whole machine may be named as a flow."""
+        return (*self.roots.folders, self.folder)
+
+    def _check_no_repository(self) -> None:
+        if is_repository(str(self.folder)):
+            raise InputError(
+                "the folder is a git repository of its own, with the earlier versions of its files",
+                location=Location(self.folder),
+                hint="take HEAD, objects and refs out, or include the folders that are meant",
+            )
+
+    def _too_many_paths(self, path: str) -> InputError:
+        return InputError(
+            f"symbolic links lead to the folder '{os.path.realpath(path)}' by more than {_PATHS_OF_ONE_FOLDER} paths",
+            location=Location(Path(path)),
+            hint="take out links, or leave them out with .flowpackignore",
+        )
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -79,6 +106,13 @@ class FolderWalk:
             raise InputError(
                 broken_link(path, error), location=Location(path), hint="mend the link, or name it in .flowpackignore"
             ) from error
+        repository = part_of_version_control(target, self.within)
+        if repository:
+            raise InputError(
+                f"the symbolic link leads into version control, '{repository}'",
+                location=Location(path),
+                hint="take the link out, or name it in .flowpackignore",
+            )
         if not self.roots.allow(target) and self.folder not in target.parents:
             raise InputError(
                 f"the symbolic link leads out of the project, to '{target}'",
@@ -97,8 +131,8 @@ def check_name(relative: str, place: str) -> None:
         )
 
 
-def file_at(path: str, entry: os.DirEntry[str] | None = None) -> CopiedFile:
-    """The regular file at a path; ``entry`` spares a call of the system where a folder was listed."""
+def file_at(path: str, within: Roots, entry: os.DirEntry[str] | None = None) -> CopiedFile:
+    """The regular file at a path, to be read in ``within`` alone; ``entry`` spares a call of the system."""
     found = stat_of(path, entry)
     if not stat.S_ISREG(found.st_mode):
         raise InputError(
@@ -106,11 +140,7 @@ def file_at(path: str, entry: os.DirEntry[str] | None = None) -> CopiedFile:
             location=Location(Path(path)),
             hint="name it in .flowpackignore",
         )
-    return CopiedFile.of(path, found)
-
-
-def kind_of(mode: int) -> str:
-    return _KINDS.get(stat.S_IFMT(mode), "of an unknown kind")
+    return CopiedFile.of(path, found, within)
 
 
 def stat_of(path: str, entry: os.DirEntry[str] | None = None) -> os.stat_result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +27,20 @@ class FolderWriter:
         written = {}
         folders = {""}
         for relative, source in files.items():
-            folder = relative.rpartition("/")[0]
-            if folder not in folders:
-                (self.target / folder).mkdir(parents=True, exist_ok=True)
-                folders.add(folder)
+            self._make_folders(relative.rpartition("/")[0], folders)
             written[relative] = self._write(relative, source)
         self.earlier.remember(self.target, written)
         return written
+
+    def _make_folders(self, folder: str, made: set[str]) -> None:
+        """From the top on, without recursion: how deep they go is for the flow's author to say."""
+        missing = []
+        while folder not in made:
+            missing.append(folder)
+            folder = folder.rpartition("/")[0]
+        for each in reversed(missing):
+            os.makedirs(f"{self.target}/{each}", exist_ok=True)  # noqa: PTH103
+            made.add(each)
 
     def _write(self, relative: str, source: FileSource) -> str:
         path = f"{self.target}/{relative}"
@@ -44,7 +52,10 @@ class FolderWriter:
                 self.known.learn(source, digest)
                 return digest
         digest = digest or source.digest(self.known)
-        if self.earlier.link(relative, digest, mode_of(source.executable), path):
+        if isinstance(source, CopiedFile) and not source.settled:
+            if source.write_and_sum_up(path, self.advance) != digest:
+                raise source.changed_meanwhile()
+        elif self.earlier.link(relative, digest, mode_of(source.executable), path):
             self.advance(source.size)
         else:
             source.write(path, self.advance)

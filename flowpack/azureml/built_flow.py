@@ -21,6 +21,7 @@ from flowpack.errors import InputError, Location
 from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow
 from flowpack.images.image_record import read_image_record
+from flowpack.reading import LOCK_BYTES, RECORD_BYTES, Roots, read_bytes
 
 
 def is_build(source: Path) -> bool:
@@ -28,16 +29,18 @@ def is_build(source: Path) -> bool:
 
 
 def read_build(build: Path) -> ModelSource:
+    within = (build.resolve(),)
     path = build / MARKER
+    content = read_bytes(path, limit=RECORD_BYTES, within=within)
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
+        record: dict[str, Any] = json.loads(content)
         stated = record["flow"]
         name, file, digest, lock_digest = stated["name"], stated["file"], stated["digest"], record["lock_digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "the build's record cannot be read", location=Location(path), hint="build it again: flowpack build"
         ) from error
-    flow = replace(read_flow(build / "flow" / file), name=name)
+    flow = replace(read_flow(build / "flow" / file, within=within), name=name)
     folder = standalone_folder(flow, build / "flow")
     if folder.digest != digest:
         raise InputError(
@@ -52,15 +55,15 @@ def read_build(build: Path) -> ModelSource:
         lock_digest=lock_digest,
         image=image.reference if image else None,
         revision=image.revision if image else None,
-        asks_workspace=_asks_workspace(build / LOCK_NAME),
+        asks_workspace=_asks_workspace(build / LOCK_NAME, within),
     )
 
 
-def _asks_workspace(lock: Path) -> bool | None:
+def _asks_workspace(lock: Path, within: Roots) -> bool | None:
     """By the package that signs the server in to the workspace."""
     try:
-        return re.search(rb"^azure-identity==", lock.read_bytes(), re.M) is not None
-    except OSError:
+        return re.search(rb"^azure-identity==", read_bytes(lock, limit=LOCK_BYTES, within=within), re.M) is not None
+    except InputError:
         return None
 
 
@@ -68,7 +71,7 @@ def standalone_folder(flow: Flow, path: Path) -> FlowFolder:
     """A folder that is a standalone folder already, so that no ignore rule is asked again."""
     return FlowFolder(
         flow=replace(flow, file=path / flow.standalone_name),
-        files=dict(sorted(_files(str(path)))),
+        files=dict(sorted(_files(str(path.resolve())))),
         included_by={},
         sources=(path,),
         left_out=LeftOut(),
@@ -77,14 +80,16 @@ def standalone_folder(flow: Flow, path: Path) -> FlowFolder:
 
 
 def _files(top: str) -> Iterator[tuple[str, FileSource]]:
+    """flowpack writes no links, so each one came later, and is refused by what it leads to or as what it is."""
     waiting = [""]
+    roots = (Path(top),)
     while waiting:
         prefix = waiting.pop()
         with os.scandir(f"{top}/{prefix}") as entries:
             for entry in entries:
                 if entry.name == "__pycache__":
                     continue  # running the flow from here leaves it
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{prefix}{entry.name}/")
                 else:
-                    yield prefix + entry.name, file_at(entry.path, entry)
+                    yield prefix + entry.name, file_at(entry.path, roots, entry)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.errors import InputError, Location, UsageError, shown_path
+from flowpack.reading import DOCUMENT_BYTES, Roots, project_root, read_text
 
 SUBSCRIPTION, GROUP, NAME = "subscription", "resource group", "workspace name"
 _OPTIONS = {SUBSCRIPTION: "--subscription", GROUP: "--resource-group", NAME: "--workspace-name"}
@@ -117,26 +118,26 @@ def _from_az(environ: Mapping[str, str], start: Path) -> _Found:
             found[SUBSCRIPTION] = (subscription, "az login")
     for path in (*(each / home.name / "config" for each in (start, *start.parents)), home / "config"):
         if path.is_file():
-            defaults = _defaults(path)
+            defaults = _defaults(path, None if path.parent == home else [project_root(path.parent)])
             for key, option in _AZ_OPTIONS.items():
                 if defaults.get(option):
                     found.setdefault(key, (defaults[option], shown_path(path)))
     return found
 
 
-def _defaults(path: Path) -> Mapping[str, str]:
+def _defaults(path: Path, within: Roots | None) -> Mapping[str, str]:
     from configparser import ConfigParser, Error  # noqa: PLC0415  (only where az is used)
 
     parser = ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, Error) as error:
-        raise InputError("az's configuration cannot be read", location=Location(path), detail=str(error)) from error
+        parser.read_string(read_text(path, limit=DOCUMENT_BYTES, within=within))
+    except Error as error:
+        raise InputError("az's configuration cannot be read", location=Location(path)) from error
     return parser["defaults"] if parser.has_section("defaults") else {}
 
 
 def _default_subscription(path: Path) -> str | None:
-    profile = _json(path)
+    profile = _json(path, within=None)
     try:
         return next((str(each["id"]) for each in profile["subscriptions"] if each.get("isDefault")), None)
     except (KeyError, TypeError, AttributeError):
@@ -150,7 +151,10 @@ def _from_config_json(start: Path) -> Iterator[_Found]:
             path = above / folder / name
             if path.is_file():
                 with contextlib.suppress(InputError):
-                    yield {key: (value, shown_path(path)) for key, value in _of_config_json(_json(path)).items()}
+                    yield {
+                        key: (value, shown_path(path))
+                        for key, value in _of_config_json(_json(path, [project_root(path.parent)])).items()
+                    }
 
 
 def _of_config_json(document: Any) -> dict[str, str]:
@@ -164,8 +168,8 @@ def _of_config_json(document: Any) -> dict[str, str]:
     return {key: value for key, value in zip(_OPTIONS, values, strict=True) if value}
 
 
-def _json(path: Path) -> Any:
+def _json(path: Path, within: Roots | None) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_text(path, limit=DOCUMENT_BYTES, within=within))
+    except (ValueError, RecursionError) as error:
         raise InputError("cannot be read as JSON", location=Location(path), detail=str(error)) from error

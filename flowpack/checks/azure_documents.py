@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.checks.values import at, fields_of, text_of
-from flowpack.errors import FlowpackError, Location
+from flowpack.errors import FlowpackError, Location, YamlError
+from flowpack.reading import DOCUMENT_BYTES, Roots, lies_within, read_text
 from flowpack.yaml_documents import Value, read_document
 
 _SCHEMA = re.compile(
@@ -57,15 +59,20 @@ class AzureDocument:
     root: Value | None
     """None where the file cannot be read; ``error`` says why."""
     error: FlowpackError | None = None
+    within: Roots = ()
+    """Folders outside of which nothing is looked at, whatever paths the document states."""
 
     @classmethod
-    def read(cls, path: Path) -> AzureDocument:
+    def read(cls, path: Path, within: Roots) -> AzureDocument:
+        kind = Kind.MODEL
         try:
-            root = read_document(path).root
+            text = read_text(path, limit=DOCUMENT_BYTES, within=within, error=YamlError)
+            kind = kind_of(path.name, text.encode()) or Kind.MODEL
+            root = read_document(path, text, within=within).root
             root.mapping("a document: a mapping with a name")
         except FlowpackError as error:
-            return cls(path, kind_of(path.name, path.read_bytes()) or Kind.MODEL, None, error)
-        return cls(path, kind_of(path.name, path.read_bytes()) or Kind.MODEL, root)
+            return cls(path, kind, None, error, within)
+        return cls(path, kind, root, within=within)
 
     @property
     def location(self) -> Location:
@@ -108,9 +115,22 @@ class AzureDocument:
         return self.get("environment", "build", "path")
 
     def local_path(self, value: Value | None) -> Path | None:
-        """Where a path that the document states leads; None where that is elsewhere, or not known yet."""
+        """Where a path that the document states leads; None where that is elsewhere, outside, or not known yet."""
+        path = self._stated_path(value)
+        return None if path is None or self._is_outside(path) else path
+
+    def leads_out(self, value: Value | None) -> bool:
+        """Whether a path that the document states leads out of the project, by itself or by a link."""
+        path = self._stated_path(value)
+        return path is not None and self._is_outside(path)
+
+    def _stated_path(self, value: Value | None) -> Path | None:
         text = text_of(value)
-        return None if not text or _REMOTE.match(text) or is_filled_in(text) else self.path.parent / text
+        unknown = not text or "\0" in text or _REMOTE.match(text) or is_filled_in(text)
+        return None if unknown or not text else self.path.parent / text
+
+    def _is_outside(self, path: Path) -> bool:
+        return not lies_within(os.path.realpath(path), self.within)
 
     @cached_property
     def serves_a_flow(self) -> bool:

@@ -13,9 +13,12 @@ from flowpack.assembly.ignore import why_always_out
 from flowpack.checks.azure_documents import kind_of
 from flowpack.errors import InputError, Location, UsageError
 from flowpack.flows.resolve import FLOW_FILE_NAMES
+from flowpack.reading import DOCUMENT_BYTES, project_root, read_bytes
 
 _NOT_OF_A_PROJECT = {"node_modules", "site-packages"}
 _BUILD_OUTPUT = "flowpack.json"
+_DEEPEST = 100
+"""Levels of folders below the one that is checked: more are a trap rather than a project."""
 _ENVIRONMENT = "pyvenv.cfg"
 _DAG = (".dag.yaml", ".dag.yml")
 _CONFIGURATION = re.compile(rb"^[ \t]+configuration[ \t]*:", re.MULTILINE)
@@ -58,30 +61,53 @@ def _count(found: _Found) -> int:
 
 def _expanded(source: str) -> list[Path]:
     if Path(source).exists():
-        return [Path(source).resolve()]
+        return [_found_at(Path(source))]
     matches = glob.glob(source, recursive=True) if glob.has_magic(source) else []  # noqa: PTH207  (absolute ones too)
     if not matches:
         raise UsageError(f"'{source}' does not exist")
-    return [Path(match).resolve() for match in sorted(matches)]
+    return [_found_at(Path(match)) for match in sorted(matches)]
+
+
+def _found_at(path: Path) -> Path:
+    """A file's own link stays as it is, so that what it leads to counts as the file's content alone."""
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
 
 
 def _look(path: Path, found: _Found) -> None:
     if path.is_file():
         _take(path, found, asked_for=True)
         return
-    waiting = [str(path)]
+    waiting = [(str(path), 0)]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            here = list(entries)
+        folder, depth = waiting.pop()
+        here = _entries(folder, depth)
         names = {entry.name for entry in here}
         if _ENVIRONMENT in names or _BUILD_OUTPUT in names:
             continue
         for entry in here:
             if entry.is_dir(follow_symlinks=False):
                 if _is_of_the_project(entry.name):
-                    waiting.append(entry.path)
+                    waiting.append((entry.path, depth + 1))
             elif entry.name.endswith((".yaml", ".yml", ".prompty")):
                 _take(Path(entry.path), found)
+
+
+def _entries(folder: str, depth: int) -> list[os.DirEntry[str]]:
+    if depth > _DEEPEST:
+        raise InputError(
+            f"folders are nested more than {_DEEPEST} levels deep",
+            location=Location(Path(folder)),
+            hint="name the flows' own folders",
+        )
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}",
+            location=Location(Path(folder)),
+            hint="make it readable, or name the flows' own folders",
+        ) from error
 
 
 def _is_of_the_project(name: str) -> bool:
@@ -107,8 +133,8 @@ def _take(path: Path, found: _Found, *, asked_for: bool = False) -> None:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError:  # it is reported where something needs the file
+        return read_bytes(path, limit=DOCUMENT_BYTES, within=[project_root(path.parent)])
+    except InputError:  # it is reported where something needs the file
         return b""
 
 

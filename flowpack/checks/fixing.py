@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flowpack.assembly.staging import replace_file
 from flowpack.checks.findings import Edit, Finding
+from flowpack.reading import DOCUMENT_BYTES, project_root, read_text
 
 
 def fix(findings: Iterable[Finding]) -> int:
@@ -19,8 +20,8 @@ def fix(findings: Iterable[Finding]) -> int:
 
 
 def _edit(path: Path, edits: list[Edit]) -> int:
-    with path.open(encoding="utf-8", newline="") as file:  # line ends stay as they are
-        lines = file.read().splitlines(keepends=True)
+    within = [project_root(path.absolute().parent)]
+    lines = read_text(path, limit=DOCUMENT_BYTES, within=within).splitlines(keepends=True)
     made = 0
     above = len(lines) + 1
     for edit in sorted(edits, key=lambda edit: edit.first, reverse=True):

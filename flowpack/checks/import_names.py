@@ -10,7 +10,9 @@ from pathlib import Path
 from flowpack.checks.distributions import DISTRIBUTIONS
 from flowpack.errors import Location
 from flowpack.flows.model import Flow
+from flowpack.flows.python_source import read_source
 from flowpack.flows.tool_sources import ToolSource
+from flowpack.reading import Roots
 
 
 def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[str, Location]]:
@@ -29,10 +31,11 @@ def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[
                     yield module, source.location(statement)
 
 
-def mentions(modules: Sequence[str], paths: Mapping[str, Path]) -> bool:
+def mentions(modules: Sequence[str], paths: Mapping[str, Path], within: Roots) -> bool:
     """Whether any source has one of the names, be it in a text."""
     words = re.compile("|".join(rf"\b{re.escape(module)}\b" for module in modules).encode())
-    return any(words.search(paths[target].read_bytes()) for target in paths if target.endswith(".py"))
+    sources = (read_source(paths[target], within) for target in paths if target.endswith(".py"))
+    return any(words.search(source) for source in sources if source)
 
 
 def _first(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[str]:

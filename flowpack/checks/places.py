@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from flowpack.checks.findings import Finding
-from flowpack.errors import Location
+from flowpack.errors import InputError, Location
+from flowpack.reading import LOCK_BYTES, project_root, read_bytes
 
 
 def relative_path(path: Path, root: Path) -> str:
@@ -23,14 +24,14 @@ def relative_path(path: Path, root: Path) -> str:
 
 def line_of(location: Location) -> str | None:
     """The line's text; None where the whole file is meant, or there is no such line."""
-    lines = file_lines(location.path)
-    if location.line is None or not 0 < location.line <= len(lines):
+    if location.line is None:
         return None
-    return lines[location.line - 1]
+    lines = file_lines(location.path)
+    return lines[location.line - 1] if 0 < location.line <= len(lines) else None
 
 
 def file_lines(path: Path) -> tuple[str, ...]:
-    """No lines where there is no file to read."""
+    """No lines where there is no file that may be read: a finding may be about what is wrong with it."""
     try:
         status = path.stat()
         return _lines(path, status.st_mtime_ns, status.st_size)
@@ -41,7 +42,11 @@ def file_lines(path: Path) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def _lines(path: Path, _modified: int, _size: int) -> tuple[str, ...]:
     """Kept, since findings ask for the same few files again and again; a fix writes them anew in between."""
-    return tuple(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"))
+    try:
+        content = read_bytes(path, limit=LOCK_BYTES, within=[project_root(path.absolute().parent)])
+    except InputError:
+        return ()
+    return tuple(content.decode("utf-8-sig", "replace").split("\n"))
 
 
 def mark_of(finding: Finding, root: Path) -> str:

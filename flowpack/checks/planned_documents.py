@@ -38,7 +38,7 @@ def _told(finding: Finding) -> str:
 
 def _read(kind: Kind, text: str) -> AzureDocument:
     path = Path(f"{kind.value}.yaml")
-    return AzureDocument(path, kind, read_document(path, text).root)
+    return AzureDocument(path, kind, read_document(path, text).root, within=[Path.cwd()])
 
 
 class _Planned(Subject):

@@ -29,6 +29,7 @@ from flowpack.checks.secrets import LOOKED_AT
 from flowpack.checks.subject import Subject
 from flowpack.dependencies.target import Platform
 from flowpack.errors import Location
+from flowpack.flows.python_source import read_source
 from flowpack.images.base import BASE_FILE
 
 
@@ -78,7 +79,8 @@ def _follows_from_files(subject: Subject) -> bool:
     if any(node.source and node.source.tool for node in (subject.flow.nodes if subject.flow else ())):
         return False
     sources = (subject.paths[target] for target in subject.paths if target.endswith(".py"))
-    return not any(b"sys.path" in text or b"addsitedir" in text for text in (path.read_bytes() for path in sources))
+    texts = (read_source(path, subject.roots.folders) or b"" for path in sources)
+    return not any(b"sys.path" in text or b"addsitedir" in text for text in texts)
 
 
 def _looked_at(place: Place, subject: Subject) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowpack.errors import Location
+from flowpack.errors import InputError, Location
+from flowpack.reading import Roots, read_bytes
 
 LOOKED_AT = 1024 * 1024
 """Bytes of a file; what is larger is data."""
@@ -38,14 +39,13 @@ class Secret:
     location: Location
 
 
-def secrets_in_file(path: Path) -> Iterator[Secret]:
+def secrets_in_file(path: Path, within: Roots) -> Iterator[Secret]:
     """One a line; nothing of the secret itself is handed on."""
     try:
-        with path.open("rb") as file:
-            data = file.read(LOOKED_AT + 1)
-    except OSError:
+        data = read_bytes(path, limit=LOOKED_AT, within=within)
+    except InputError:
         return
-    if len(data) <= LOOKED_AT and b"\0" not in data[:1024]:
+    if b"\0" not in data[:1024]:
         yield from secrets_in(data, path)
 
 

@@ -20,11 +20,12 @@ from flowpack.checks.values import fields_of
 from flowpack.dependencies.lock_format import LOCK_NAME, ParsedLock, parse_lock
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
-from flowpack.errors import FlowpackError, Location
+from flowpack.errors import FlowpackError, Location, LockError
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.model import Flow, Include
 from flowpack.flows.reader import read_flow
 from flowpack.flows.tool_sources import ToolSource
+from flowpack.reading import LOCK_BYTES, read_text
 from flowpack.yaml_documents import Document, Value, read_document
 
 _TARGET = re.compile(r"Python (\S+) on (\S+)")
@@ -67,7 +68,7 @@ class Subject:
         if self.file is None:
             return Attempt(None, None)
         try:
-            return Attempt(read_flow(self.file), None)
+            return Attempt(read_flow(self.file, within=self.roots.folders), None)
         except FlowpackError as error:
             return Attempt(None, error)
 
@@ -84,8 +85,8 @@ class Subject:
             if self.file.suffix == ".prompty":
                 from flowpack.flows.prompty import read_front_matter  # noqa: PLC0415  (few flows are one)
 
-                return read_front_matter(self.file)
-            return read_document(self.file)
+                return read_front_matter(self.file, self.roots.folders)
+            return read_document(self.file, within=self.roots.folders)
         except FlowpackError:
             return None
 
@@ -142,7 +143,8 @@ class Subject:
     @cached_property
     def sources(self) -> Mapping[str, ToolSource]:
         """The folder's Python files that can be parsed."""
-        read = {target: ToolSource.read(self.paths[target]) for target in self.paths if target.endswith(".py")}
+        within = self.roots.folders
+        read = {target: ToolSource.read(self.paths[target], within) for target in self.paths if target.endswith(".py")}
         return {target: source for target, source in read.items() if source}
 
     @property
@@ -156,9 +158,12 @@ class Subject:
         if self.lock_file is None:
             return None
         try:
-            return parse_lock(self.lock_file.read_text(encoding="utf-8"), self.lock_file)
-        except (FlowpackError, OSError, UnicodeDecodeError):
+            return parse_lock(self.read_lock(self.lock_file), self.lock_file)
+        except FlowpackError:
             return None
+
+    def read_lock(self, path: Path) -> str:
+        return read_text(path, limit=LOCK_BYTES, within=self.roots.folders, error=LockError)
 
     @cached_property
     def target(self) -> Target:
@@ -204,7 +209,7 @@ class Subject:
 
     @cached_property
     def documents(self) -> tuple[AzureDocument, ...]:
-        return tuple(map(AzureDocument.read, self._documents))
+        return tuple(AzureDocument.read(path, self.roots.folders) for path in self._documents)
 
     def documents_of(self, *kinds: Kind) -> tuple[AzureDocument, ...]:
         return tuple(each for each in self.documents if each.kind in kinds and each.root)

@@ -101,7 +101,7 @@ def _explain(request: BuildRequest, path: str, as_json: bool) -> None:
     from flowpack.assembly.roots import IncludeRoots  # noqa: PLC0415
     from flowpack.flows.reader import read_flow  # noqa: PLC0415
 
-    flow = read_flow(request.source, request.variant)
+    flow = read_flow(request.source, request.variant, include_roots=request.include_roots)
     found = explain(flow, IncludeRoots.of(flow.folder, request.include_roots), path)
     document = {"path": path, "in": found.target is not None, "target": found.target, "why": found.why}
     answer({**document, "rule": str(found.rule) if found.rule else None}, str(found), as_json)

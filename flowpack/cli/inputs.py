@@ -10,6 +10,7 @@ import click
 
 from flowpack.cli.options import assignments, together
 from flowpack.errors import InputError, Location
+from flowpack.reading import RECORD_BYTES, read_text
 
 input_options = together(
     click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input, JSON or text. Repeatable."),
@@ -22,9 +23,10 @@ input_options = together(
 def given_inputs(file: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if file is not None:
+        text = read_text(file, limit=RECORD_BYTES, within=None)
         try:
-            given = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
+            given = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise InputError(f"is no JSON: {error}", location=Location(file)) from error
         if not isinstance(given, dict):
             raise InputError("expected an object of inputs", location=Location(file))

@@ -24,7 +24,7 @@ _OF_THE_IMAGE = {"pip", "setuptools", "wheel"}
 
 def with_conda_file(requirements: Requirements, name: str, files: Mapping[str, Path], target: Target) -> Requirements:
     """The requirements with those of the file's pip section; RequirementsError for what only conda could install."""
-    document = read_document(files[name])
+    document = read_document(files[name], within=None)  # of the listing, whose files lie within the roots
     fields = document.root.mapping("a conda environment: a mapping with dependencies")
     lines: list[RequirementLine] = []
     for item in fields["dependencies"].sequence() if "dependencies" in fields else []:

@@ -17,6 +17,7 @@ from flowpack.flows.connection_types import (
 )
 from flowpack.flows.model import Node
 from flowpack.flows.tool_sources import ConnectionKeys, ToolSource
+from flowpack.reading import Roots
 
 _REFERENCE = re.compile(r"^\$\{([^.]+)\.([^.]+)}$")
 
@@ -31,7 +32,7 @@ class Use:
     keys: ConnectionKeys = field(default_factory=ConnectionKeys)
 
 
-def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path]) -> Iterator[Use]:
+def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path], within: Roots) -> Iterator[Use]:
     for node in nodes:
         user = f"node '{node.name}'"
         if node.connection:
@@ -39,7 +40,7 @@ def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path]) -> Iterator[Use]:
             kind = LLM_PROVIDERS.get(node.provider or "", AZURE_OPEN_AI)
             yield Use(node.connection, (kind,), user)
         elif node.source and node.source.type == "code" and node.source.path and node.type == "python":
-            yield from _in_tool(node, files.get(_standalone(node.source.path)), user)
+            yield from _in_tool(node, files.get(_standalone(node.source.path)), user, within)
         elif node.source and node.source.tool:
             yield from _in_package_tool(node, node.source.tool, user)
 
@@ -56,8 +57,8 @@ def _in_package_tool(node: Node, tool: str, user: str) -> Iterator[Use]:
         yield from _literal(node, each.name, each.class_names, user, each.keys)
 
 
-def _in_tool(node: Node, path: Path | None, user: str) -> Iterator[Use]:
-    source = ToolSource.read(path) if path else None
+def _in_tool(node: Node, path: Path | None, user: str, within: Roots) -> Iterator[Use]:
+    source = ToolSource.read(path, within) if path else None
     if source is not None:
         for parameter in source.connection_parameters.values():
             yield from _literal(node, parameter.name, parameter.class_names, user, parameter.keys)

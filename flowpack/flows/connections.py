@@ -63,7 +63,7 @@ def find_connections(flow: Flow, files: Mapping[str, Path]) -> tuple[Connection,
     """The flow's connections by name; ``files`` maps each path of the standalone folder to its source."""
     uses: dict[str, list[Use]] = {}
     for use in (
-        *in_nodes(flow.nodes, files),
+        *in_nodes(flow.nodes, files, flow.roots),
         *in_environment(flow.environment_variables),
         *in_init(flow, files),
         *in_models(flow, files),

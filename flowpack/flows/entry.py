@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowpack.errors import InputError, nearest
+from flowpack.errors import InputError, RequirementsError, nearest
 from flowpack.flows.fields import SERVED_TYPES
 from flowpack.flows.model import Include
 from flowpack.flows.python_source import Function, PythonSource
 from flowpack.flows.resolve import standalone_source
 from flowpack.flows.signatures import EntrySignature, Parameter, read_entry
+from flowpack.reading import DOCUMENT_BYTES, read_bytes
 from flowpack.yaml_documents import Value
 
 _PLAIN_DECORATORS = {"trace", "dataclass"}
@@ -41,7 +42,7 @@ def find_entry(
         if not _may_be_of_a_package(folder, root, module, beside):
             raise value.error(f"there is no module '{module}' in the flow", _near_module(module, beside, name))
         return None
-    source = PythonSource.read(path)
+    source = PythonSource.read(path, value.document.within)
     if source is None:
         return None
     if path.name != "__init__.py":
@@ -83,7 +84,9 @@ def _may_be_of_a_package(folder: Path, root: Mapping[str, Value], module: str, b
     requirements = folder / str(stated.get("python_requirements_txt") or "requirements.txt")
     top = module.partition(".")[0]
     if requirements.is_file():
-        text = requirements.read_text(encoding="utf-8", errors="replace").lower().replace("_", "-")
+        within = root["entry"].document.within
+        content = read_bytes(requirements, limit=DOCUMENT_BYTES, within=within, error=RequirementsError)
+        text = content.decode("utf-8", "replace").lower().replace("_", "-")
         if top.lower().replace("_", "-") in text:
             return True
     elif not any(stated.get(name) for name in ("python_requirements_txt", "conda_file", "image", "setup_sh")):

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from flowpack.errors import Location, shown_path
 from flowpack.flows.model import Flow
-from flowpack.flows.python_source import PythonSource
+from flowpack.flows.python_source import PythonSource, read_source
 from flowpack.flows.sys_path_edits import added_folders
+from flowpack.reading import lies_within
 
 _AN_IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.M)
 _FORGIVING = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -124,14 +125,13 @@ class _Search:
     def imports(self, target: str) -> list[_Import]:
         """The imports of a source; none where a look at its text shows that each is installed or Python's own."""
         path = self._files[target]
-        try:
-            text = path.read_bytes()
-        except OSError:
+        text = read_source(path, self._flow.roots)
+        if text is None:
             return []
         edits_path = b"sys.path" in text or b"addsitedir" in text
         if not edits_path and not any(self._is_of_interest(top) for top in _tops(text)):
             return []
-        source = PythonSource.read(path)
+        source = PythonSource.read(path, self._flow.roots)
         if source is None:
             return []
         if edits_path:
@@ -210,6 +210,8 @@ class _Search:
                 self._prefixes.append(folder[len(_STANDALONE) + 1 :].replace(os.sep, "/") + "/")
         for call, folder in added_folders(source, str(self._files[target]), str(self._flow.folder)):
             where = source.location(call)
+            if not lies_within(os.path.realpath(folder), self._flow.roots):
+                continue  # nothing outside of the project is looked at
             self._beside.setdefault(
                 Path(folder), f" ({shown_path(where.path)}:{where.line} adds its folder to sys.path)"
             )

@@ -117,6 +117,8 @@ class Flow:
     """The inputs of the request that a flex flow or a prompty states as its sample."""
     sample_init: Mapping[str, Any] = field(default_factory=dict)
     """What promptflow makes a flex flow's class with where ``PF_FLOW_INIT_CONFIG`` is not set."""
+    roots: tuple[Path, ...] = ()
+    """Folders, with their links resolved, outside of which nothing of the flow is read."""
 
     @property
     def folder(self) -> Path:

@@ -18,8 +18,9 @@ from flowpack.flows.connection_types import (
 )
 from flowpack.flows.connection_uses import Use
 from flowpack.flows.model import Flow, FlowInput, FlowKind
-from flowpack.flows.python_source import PythonSource, last_name
+from flowpack.flows.python_source import PythonSource, last_name, read_source
 from flowpack.flows.tool_sources import ConnectionKeys, keys_used
+from flowpack.reading import Roots
 
 
 def in_init(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
@@ -44,8 +45,8 @@ def in_models(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
         if isinstance(name, str) and name and not name.startswith("${"):
             yield Use(name, (_type_of(configuration),), f"'{target}'")
     for target in files:
-        if target.endswith(".py") and b"ModelConfiguration" in files[target].read_bytes():
-            yield from _in_source(target, files[target])
+        if target.endswith(".py") and b"ModelConfiguration" in (read_source(files[target], flow.roots) or b""):
+            yield from _in_source(target, files[target], flow.roots)
 
 
 def prompty_configurations(flow: Flow, files: Mapping[str, Path]) -> dict[str, Mapping[str, Any]]:
@@ -53,22 +54,23 @@ def prompty_configurations(flow: Flow, files: Mapping[str, Path]) -> dict[str, M
     targets = [target for target in files if target.endswith(".prompty")]
     if flow.kind is FlowKind.PROMPTY:
         targets = [flow.standalone_name]
-    if not targets or not (flow.kind is FlowKind.PROMPTY or _in_some_source(b"prompty", files)):
+    if not targets or not (flow.kind is FlowKind.PROMPTY or _in_some_source(b"prompty", flow, files)):
         return {}
     from flowpack.flows.prompty import model_configuration, read_front_matter  # noqa: PLC0415  (few flows have one)
 
     found = {}
     for target in targets:
         try:
-            found[target] = model_configuration(read_front_matter(files[target]))
+            found[target] = model_configuration(read_front_matter(files[target], flow.roots))
         except FlowpackError:
             if flow.kind is FlowKind.PROMPTY:
                 raise
     return found
 
 
-def _in_some_source(word: bytes, files: Mapping[str, Path]) -> bool:
-    return any(word in files[target].read_bytes().lower() for target in files if target.endswith(".py"))
+def _in_some_source(word: bytes, flow: Flow, files: Mapping[str, Path]) -> bool:
+    sources = (read_source(files[target], flow.roots) for target in files if target.endswith(".py"))
+    return any(word in (source or b"").lower() for source in sources)
 
 
 def _type_of(configuration: Mapping[str, Any]) -> ConnectionType:
@@ -78,8 +80,8 @@ def _type_of(configuration: Mapping[str, Any]) -> ConnectionType:
     return OPEN_AI if configuration.get("model") else AZURE_OPEN_AI
 
 
-def _in_source(target: str, path: Path) -> Iterator[Use]:
-    source = PythonSource.read(path)
+def _in_source(target: str, path: Path, within: Roots) -> Iterator[Use]:
+    source = PythonSource.read(path, within)
     for node in ast.walk(source.tree) if source else ():
         kind = MODEL_CONFIGURATIONS.get(last_name(node)) if isinstance(node, ast.Call) else None
         for argument in node.keywords if kind and isinstance(node, ast.Call) else ():
@@ -94,7 +96,7 @@ def _keys_of(flow: Flow, parameter: FlowInput, files: Mapping[str, Path]) -> Con
 
     module, _, name = (flow.entry or "").partition(":")
     path = next((files[file] for file in module_files(module) if file in files), None)
-    source = PythonSource.read(path) if path and parameter.type == "CustomConnection" else None
+    source = PythonSource.read(path, flow.roots) if path and parameter.type == "CustomConnection" else None
     owner = source.defined(name) if source else None
     if not isinstance(owner, ast.ClassDef):
         return ConnectionKeys()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flowpack.flows.model import Flow
+from flowpack.flows.python_source import read_source
 from flowpack.flows.tool_sources import ToolSource
 
 # What promptflow-core and promptflow-tracing install below `promptflow`; the rest comes with the full SDK, `from
@@ -26,12 +27,12 @@ def needs_tools(flow: Flow, files: Mapping[str, Path]) -> bool:
         tool = node.source.tool if node.source else None
         if node.type in _NODES_OF_TOOLS or (tool or "").startswith("promptflow.tools."):
             return True
-    return any(module.startswith("promptflow.tools") for _, module in _promptflow_imports(files))
+    return any(module.startswith("promptflow.tools") for _, module in _promptflow_imports(flow, files))
 
 
-def needs_sdk(files: Mapping[str, Path]) -> bool:
+def needs_sdk(flow: Flow, files: Mapping[str, Path]) -> bool:
     """Whether a source imports what promptflow-core does not have."""
-    return any(_is_of_the_sdk(module) for _, module in _promptflow_imports(files))
+    return any(_is_of_the_sdk(module) for _, module in _promptflow_imports(flow, files))
 
 
 def why_not_slim(flow: Flow, files: Mapping[str, Path]) -> str | None:
@@ -40,7 +41,7 @@ def why_not_slim(flow: Flow, files: Mapping[str, Path]) -> str | None:
         tool = node.source.tool if node.source else None
         if tool and not tool.startswith("promptflow.tools."):
             return f"node '{node.name}' uses the tool '{tool}' of a package that flowpack does not read"
-    for target, module in _promptflow_imports(files):
+    for target, module in _promptflow_imports(flow, files):
         if _is_of_the_sdk(module) and module.partition(".")[2].partition(".")[0] not in _GIVEN_BY_THE_LAUNCHER:
             return f"'{target}' imports {module}"
     return None
@@ -51,12 +52,12 @@ def _is_of_the_sdk(module: str) -> bool:
     return len(parts) == 1 or parts[1] not in _IN_CORE | _DISTRIBUTIONS_OF_THEIR_OWN
 
 
-def _promptflow_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+def _promptflow_imports(flow: Flow, files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
     """Pairs of a source and a module of promptflow that it imports."""
     for target in files:
-        if not target.endswith(".py") or b"promptflow" not in (path := files[target]).read_bytes():
+        if not target.endswith(".py") or b"promptflow" not in (read_source(files[target], flow.roots) or b""):
             continue
-        source = ToolSource.read(path)
+        source = ToolSource.read(files[target], flow.roots)
         for module in sorted(source.imported_modules) if source else ():
             if module.partition(".")[0] == "promptflow":
                 yield target, module

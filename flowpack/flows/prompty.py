@@ -25,6 +25,7 @@ from flowpack.flows.model import Flow, FlowKind, Include
 from flowpack.flows.references import not_there, read_data, with_files
 from flowpack.flows.resolve import standalone_source
 from flowpack.flows.variants import VariantChoice
+from flowpack.reading import Roots
 from flowpack.yaml_documents import Document, Value, read_document, read_text
 
 SUFFIX = ".prompty"
@@ -36,9 +37,9 @@ _IN_MODEL = ("api", "configuration", "parameters", "response")
 _NO_VALUES_OF_A_CONNECTION = {"type", "connection", "model", "azure_deployment"}
 
 
-def read_prompty_flow(path: Path, choice: VariantChoice | None) -> Flow:
+def read_prompty_flow(path: Path, choice: VariantChoice | None, within: Roots) -> Flow:
     refuse_variant(FlowKind.PROMPTY, choice)
-    document = read_front_matter(path)
+    document = read_front_matter(path, within)
     root = document.root.mapping("a front matter: a mapping with a model")
     includes = read_includes(root)
     _check_model(root, document)
@@ -54,21 +55,21 @@ def read_prompty_flow(path: Path, choice: VariantChoice | None) -> Flow:
         environment=read_environment(root),
         environment_variables={key: value.data for key, value in mapping_of(root, "environment_variables").items()},
         additional_includes=includes,
-        text=read_text(path),
+        text=read_text(path, within),
         sample=_sample(root, document, includes),
     )
 
 
-def read_front_matter(path: Path) -> Document:
+def read_front_matter(path: Path, within: Roots) -> Document:
     """The YAML part as a document, with the lines and columns of the file."""
-    text = read_text(path)
+    text = read_text(path, within)
     parts = _PARTS.search(text)
     if parts is None:
         hint = "a prompty begins with YAML between two lines of dashes:\n        ---\n        model: ...\n        ---"
         raise InputError("the file has no front matter", location=Location(path, 1), hint=hint)
     before = "\n" * text.count("\n", 0, parts.start("front"))
     try:
-        return read_document(path, before + parts["front"])
+        return read_document(path, before + parts["front"], within=within)
     except YamlError as error:
         dashes = [text.count("\n", 0, match.start()) + 1 for match in _DASHES.finditer(text, parts.start("front"))]
         if len(dashes) < 2 or error.location is None or (error.location.line or 0) < dashes[0]:
@@ -137,7 +138,7 @@ def _sample(root: Mapping[str, Value], document: Document, includes: Iterable[In
         path = find(named)
         if path is None:
             raise not_there(value, named)
-        data = read_data(path)
+        data = read_data(path, document.within)
     if not isinstance(data, dict):
         raise value.error("expected a mapping of inputs, or a JSON file with one: ${file:sample.json}")
     return data

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from flowpack.errors import Location
+from flowpack.errors import InputError, Location
+from flowpack.reading import DOCUMENT_BYTES, Roots, read_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Definition: TypeAlias = Function | ast.ClassDef | ast.expr
 
-MAXIMUM_BYTES = 4 * 1024 * 1024
+MAXIMUM_BYTES = DOCUMENT_BYTES
 """A tree takes a hundred times its text; what is larger is data rather than code."""
 
 LOCAL = ":"
@@ -38,11 +39,15 @@ class PythonSource:
             self.tree = ast.parse(text)
 
     @classmethod
-    def read(cls, path: Path) -> Self | None:
-        """None where the file is no Python that this interpreter reads; running it is where that shows."""
+    def read(cls, path: Path, within: Roots | None) -> Self | None:
+        """None where the file is no Python that this interpreter reads; running it is where that shows.
+
+        None too for what may not be read: the assembly of the standalone folder refuses it.
+        """
+        text = read_source(path, within)
         try:
-            return cls(path.read_bytes(), path) if path.stat().st_size <= MAXIMUM_BYTES else None
-        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # the parser's limits are the last two
+            return None if text is None else cls(text, path)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the parser's limits are the last two
             return None
 
     def location(self, node: ast.stmt | ast.expr | ast.arg) -> Location:
@@ -139,6 +144,14 @@ class PythonSource:
             for item in each.body:
                 if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) and item.name == name:
                     return item
+        return None
+
+
+def read_source(path: Path, within: Roots | None) -> bytes | None:
+    """The text of a Python file; None where it is larger than code is, or may not be read."""
+    try:
+        return read_bytes(path, limit=MAXIMUM_BYTES, within=within)
+    except InputError:
         return None
 
 

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flowpack.flows.dag import read_dag_flow
 from flowpack.flows.model import Flow
 from flowpack.flows.resolve import find_flow_file
 from flowpack.flows.variants import VariantChoice
+from flowpack.reading import project_root
 from flowpack.yaml_documents import read_document
 
 
-def read_flow(source: Path, variant: VariantChoice | None = None) -> Flow:
+def read_flow(
+    source: Path,
+    variant: VariantChoice | None = None,
+    *,
+    include_roots: Sequence[Path] = (),
+    within: tuple[Path, ...] | None = None,
+) -> Flow:
+    """Nothing is read outside of the flow's project and ``include_roots``, or of ``within`` where it is given."""
     file = find_flow_file(source)
+    # Known before the first byte is read: no link in the flow's folder has a say.
+    roots = within or (project_root(file.parent), *(path.resolve() for path in include_roots))
     # Most flows are DAG flows, which need neither the reader of signatures nor that of prompties.
     if file.suffix.lower() == ".prompty":
         from flowpack.flows.prompty import read_prompty_flow  # noqa: PLC0415
 
-        return read_prompty_flow(file, variant)
-    document = read_document(file)
+        return replace(read_prompty_flow(file, variant, roots), roots=roots)
+    document = read_document(file, within=roots)
     fields = document.root.mapping("a flow: a mapping with inputs, outputs and nodes")
     if "nodes" not in fields and "entry" not in fields and file.name.startswith("flow.flex."):
         raise document.root.error("the flow has no entry", "say entry: module:function, or entry: module:Class")
     if "entry" in fields:
         from flowpack.flows.flex import read_flex_flow  # noqa: PLC0415
 
-        return read_flex_flow(document, variant)
-    return read_dag_flow(document, variant)
+        return replace(read_flex_flow(document, variant), roots=roots)
+    return replace(read_dag_flow(document, variant), roots=roots)

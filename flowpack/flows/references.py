@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.errors import InputError, Location
+from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 from flowpack.yaml_documents import Value, read_document
 
 _REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")
@@ -28,7 +29,7 @@ def with_files(value: Value, find: Callable[[str], Path | None]) -> Any:
         path = find(match[2])
         if path is None:
             raise not_there(value, match[2])
-        return read_data(path)
+        return read_data(path, value.document.within)
 
     return resolve(value.data)
 
@@ -38,21 +39,17 @@ def not_there(value: Value, path: str) -> InputError:
     return value.error(f"'{path}' is not in the standalone folder", hint)
 
 
-def read_data(path: Path) -> Any:
+def read_data(path: Path, within: Roots | None) -> Any:
     """What promptflow makes of a file by its name: JSON, YAML or text."""
     if path.suffix.lower() in {".yaml", ".yml"}:
-        return read_document(path).root.data
+        return read_document(path, within=within).root.data
+    text = read_text(path, limit=DOCUMENT_BYTES, within=within)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         return json.loads(text) if path.suffix.lower() == ".json" else text
     except json.JSONDecodeError as error:
         raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
-    except UnicodeDecodeError as error:
-        raise InputError("the file is not UTF-8", location=Location(path), hint="save it as UTF-8") from error
     except RecursionError as error:
         raise InputError("nested too deeply", location=Location(path)) from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", location=Location(path)) from error
 
 
 def environment_names(data: Any) -> Iterator[str]:

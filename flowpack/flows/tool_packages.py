@@ -17,6 +17,7 @@ from flowpack.errors import FlowpackError
 from flowpack.flows.connection_types import CONNECTION_TYPES
 from flowpack.flows.model import Flow
 from flowpack.flows.tool_sources import ConnectionKeys, ConnectionParameter, ToolSource
+from flowpack.reading import DOCUMENT_BYTES, read_text
 from flowpack.yaml_documents import read_document
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ def _fields_of(tool: str, distribution: Distribution, top: str) -> Mapping[str, 
         if file.suffix in {".yaml", ".yml"} and file.parts[0] == top:
             path = Path(str(distribution.locate_file(file)))
             with contextlib.suppress(FlowpackError, OSError, ValueError):
-                if tool in path.read_text(encoding="utf-8"):
-                    found = read_document(path).root.mapping().get(tool)
+                text = read_text(path, limit=DOCUMENT_BYTES, within=None)  # of a package installed beside flowpack
+                if tool in text:
+                    found = read_document(path, text).root.mapping().get(tool)
                     if found is not None and isinstance(found.data, dict):
                         return found.data
     return None
@@ -87,7 +89,7 @@ def _connection_parameters(fields: Mapping[str, Any], distribution: Distribution
 def _keys(parameter: str, fields: Mapping[str, Any], distribution: Distribution) -> ConnectionKeys:
     """The keys of a custom connection, as the tool's own source uses them."""
     path = str(fields.get("module", "")).replace(".", "/") + ".py"
-    source = ToolSource.read(Path(str(distribution.locate_file(path))))
+    source = ToolSource.read(Path(str(distribution.locate_file(path))), within=None)
     known = source.connection_parameters.get(parameter) if source else None
     return known.keys if known else ConnectionKeys()
 

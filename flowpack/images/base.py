@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowpack.errors import InputError, Location
+from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 
 BASE_FILE = "Dockerfile.base"
 _FROM = re.compile(r"^(?P<head>\s*FROM\s+(?:--\S+\s+)*\S+)(?P<name>\s+AS\s+\S+)?\s*$", re.I)
@@ -24,8 +25,8 @@ class Base:
         return cls((f"FROM {image} AS base",), origin)
 
     @classmethod
-    def of_file(cls, path: Path, origin: str) -> Base:
-        lines = path.read_text(encoding="utf-8").splitlines()
+    def of_file(cls, path: Path, origin: str, *, within: Roots | None = None) -> Base:
+        lines = read_text(path, limit=DOCUMENT_BYTES, within=within).splitlines()
         stages = [number for number, line in enumerate(lines) if _FROM.match(line)]
         if not stages:
             raise InputError("has no FROM instruction", location=Location(path))
@@ -51,7 +52,8 @@ def find_base(*, base_image: str | None, environment_image: str | None, flow_fol
     for folder in (flow_folder, *flow_folder.parents):
         if (folder / BASE_FILE).is_file():
             path = folder / BASE_FILE
-            return Base.of_file(path, path.relative_to(root).as_posix() if folder.is_relative_to(root) else BASE_FILE)
+            origin = path.relative_to(root).as_posix() if folder.is_relative_to(root) else BASE_FILE
+            return Base.of_file(path, origin, within=(root.resolve(),))
         if folder == root:
             break
     return Base.of_file(_own_base_file(), f"flowpack's own {BASE_FILE}")

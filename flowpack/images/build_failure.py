@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from flowpack.errors import EngineError, Location
+from flowpack.errors import EngineError, InputError, Location
 from flowpack.images.build_progress import BuildFailure, shown_step
+from flowpack.reading import DOCUMENT_BYTES, read_text
 
 _HINTS = (
     (r"no space left on device", "free space in the engine: docker system prune"),
@@ -48,8 +49,8 @@ def _location(dockerfile: Path, line: int | None) -> Location | None:
 def _line_of_step(dockerfile: Path, step: str) -> int | None:
     """Where the instruction of a step stands; Docker 20.10 does not say."""
     try:
-        text = dockerfile.read_text("utf-8")
-    except OSError:
+        text = read_text(dockerfile, limit=DOCUMENT_BYTES, within=[dockerfile.parent.resolve()])
+    except InputError:
         return None
     metadata = re.search(r"load metadata for (\S+)", step)
     if metadata:

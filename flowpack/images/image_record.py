@@ -11,6 +11,7 @@ from flowpack.assembly.staging import replace_file
 from flowpack.errors import InputError, Location
 from flowpack.images.push import PushedImage
 from flowpack.images.source_labels import REVISION
+from flowpack.reading import RECORD_BYTES, read_bytes
 
 IMAGE_RECORD = "image.json"
 
@@ -33,9 +34,9 @@ def read_image_record(folder: Path) -> ImageRecord | None:
     if not path.is_file():
         return None
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_bytes(path, limit=RECORD_BYTES, within=[folder.resolve()]))
         return ImageRecord(record["reference"], record["revision"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "the image's record cannot be read", location=Location(path), hint="push the image again"
         ) from error

@@ -15,6 +15,7 @@ from typing import Any
 
 from flowpack.errors import InputError, Location, ServingError
 from flowpack.flows.model import REQUIRED, Flow, FlowKind
+from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 from flowpack.running.health import DIRECT
 
 SAMPLES = "samples.json"
@@ -35,7 +36,7 @@ def sample_input(flow: Flow, given: Mapping[str, Any] | None = None) -> dict[str
     """
     sends_defaults = flow.kind is FlowKind.DAG
     with_default = {name: each.default for name, each in flow.inputs.items() if each.default is not REQUIRED}
-    sample = _first_sample(flow.folder / SAMPLES) or flow.sample
+    sample = _first_sample(flow.folder / SAMPLES, flow.roots) or flow.sample
     begun: dict[str, Any] = {flow.chat.history: []} if flow.chat and flow.chat.history not in with_default else {}
     inputs = {**begun, **(with_default if sends_defaults else {}), **sample, **(given or {})}
     without = [name for name in flow.inputs if name not in inputs and name not in with_default]
@@ -48,16 +49,17 @@ def sample_input(flow: Flow, given: Mapping[str, Any] | None = None) -> dict[str
     return inputs
 
 
-def _first_sample(path: Path) -> dict[str, Any]:
+def _first_sample(path: Path, within: Roots) -> dict[str, Any]:
     """``pf`` wants a list; an object alone is what people write."""
     if not path.is_file():
         return {}
+    text = read_text(path, limit=DOCUMENT_BYTES, within=within)
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
-    except UnicodeDecodeError as error:
-        raise InputError("the file is not UTF-8", location=Location(path), hint="save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deeply
+        raise InputError(f"broken JSON: {error}", location=Location(path)) from error
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, dict):
         return first

@@ -15,6 +15,7 @@ from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
+from flowpack.reading import DOCUMENT_BYTES, read_text
 from flowpack.running.containers import serve_in_container
 from flowpack.running.processes import serve_in_environment
 from flowpack.running.served import Narrate, Served
@@ -76,10 +77,11 @@ def serve(
 def served_flow(subject: BuildFolder | ImageReference, served: Served) -> Iterator[Flow]:
     """The standalone flow that is served; an image's is copied out of its container."""
     if isinstance(subject, BuildFolder):
-        yield read_flow(subject.folder / "flow" / subject.flow_file)
+        build = subject.folder.resolve()
+        yield read_flow(build / "flow" / subject.flow_file, within=(build,))
         return
     with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
-        yield read_flow(served.server.copy_out("/flow", Path(folder)))
+        yield read_flow(served.server.copy_out("/flow", Path(folder)), within=(Path(folder).resolve(),))
 
 
 def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate, run: Run) -> Engine | None:
@@ -111,7 +113,11 @@ def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, narrate:
             platform=subject.target.platform,
             secrets=request.secrets,
             network=request.build_network,
-            buildkit="--mount=" in (subject.folder / "Dockerfile").read_text(encoding="utf-8"),
+            buildkit="--mount=" in _dockerfile(subject.folder),
         )
         engine.build(build, narrate)
     return image
+
+
+def _dockerfile(build: Path) -> str:
+    return read_text(build / "Dockerfile", limit=DOCUMENT_BYTES, within=[build.resolve()])

@@ -17,6 +17,7 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import InputError, Location
 from flowpack.images.reference import ImageReference
 from flowpack.pipeline import build
+from flowpack.reading import RECORD_BYTES, read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,13 @@ class BuildFolder:
     @classmethod
     def read(cls, folder: Path) -> BuildFolder:
         path = folder / MARKER
+        content = read_bytes(path, limit=RECORD_BYTES, within=[folder.resolve()])
         try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            record: dict[str, Any] = json.loads(content)
             flow = record["flow"]
             target = Target.parse(record["python"], record["platform"])
             return cls(folder, flow["name"], flow["file"], record["context_digest"], target)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 "the build's record cannot be read", location=Location(path), hint="build it again: flowpack build"
             ) from error

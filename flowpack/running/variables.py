@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flowpack.errors import FlowpackError, InputError, Location
 from flowpack.flows.reader import read_flow
+from flowpack.reading import DOCUMENT_BYTES, read_text
 from flowpack.yaml_documents import read_document
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
@@ -38,19 +39,20 @@ def _settings(build: Path) -> set[str]:
     if not path.is_file():
         return set()
     try:
-        return set(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return set(json.loads(read_text(path, limit=DOCUMENT_BYTES, within=[build.resolve()])))
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError("settings.json cannot be read", location=Location(path), detail=str(error)) from error
 
 
 def _connections(build: Path) -> set[str]:
-    documents = (read_document(path).root.mapping() for path in sorted((build / "connections").glob("*.yaml")))
+    paths = sorted((build / "connections").glob("*.yaml"))
+    documents = (read_document(path, within=[build.resolve()]).root.mapping() for path in paths)
     return {document["name"].string() for document in documents if "name" in document}
 
 
 def _flow_variables(build: Path) -> set[str]:
     """promptflow lets a variable that is set stand over the default that the flow file gives it."""
     try:
-        return set(read_flow(build / "flow").environment_variables)
+        return set(read_flow(build / "flow", within=(build.resolve(),)).environment_variables)
     except FlowpackError:  # the server itself will explain
         return set()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from flowpack.assembly.ignore import IgnoreRules
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.sources import FolderWalk
+from flowpack.errors import InputError
 from tests.paths import write_tree
 
 # Names that patterns treat specially among them, and pieces of patterns: a few of each, so that they meet often.
@@ -103,7 +104,13 @@ def make(folder: Path, tree: dict[str, dict], prefix: str = "") -> Iterator[str]
 
 def agree(folder: Path, paths: list[str]) -> None:
     expected = git_says(folder, paths)
-    rules = IgnoreRules.of(folder)
+    try:
+        rules = IgnoreRules.of(folder)
+    except InputError as refused:  # what pathspec would read otherwise: said, with its line, rather than guessed
+        assert "cannot be read as git reads it" in refused.message
+        assert refused.location is not None
+        assert refused.location.line is not None
+        return
     found = {path: rules.why_left_out(folder, path) for path in paths}
     assert {path: rule.location.line if rule else None for path, rule in found.items()} == expected  # type: ignore[union-attr]
     walked = {relative for relative, _ in FolderWalk(folder, IncludeRoots.of(folder)).files()}

@@ -65,7 +65,7 @@ def includes_of(flow_file: Path) -> list[Path]:
     """Each include's path, with links followed as promptflow follows them; it takes none of a prompty's."""
     if flow_file.suffix == ".prompty":
         return []
-    listed = read_document(flow_file).root.data.get("additional_includes") or []
+    listed = read_document(flow_file, within=None).root.data.get("additional_includes") or []
     return [Path(each) if Path(each).is_absolute() else (flow_file.parent / each).resolve() for each in listed]
 
 

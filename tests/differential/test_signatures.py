@@ -30,7 +30,7 @@ def described(promptflow: PromptFlow) -> dict[str, Any]:
 
 
 def source_of(kind: str, name: str) -> ToolSource:
-    source = ToolSource.read(SOURCES / kind / name)
+    source = ToolSource.read(SOURCES / kind / name, None)
     assert source is not None
     return source
 

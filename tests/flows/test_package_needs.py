@@ -30,8 +30,8 @@ def files(folder: Path) -> dict[str, Path]:
     ],
 )
 def test_the_full_sdk_is_needed_for_what_core_does_not_have(tmp_path: Path, source: str, expected: bool) -> None:
-    write_tree(tmp_path, {"tool.py": source + "\n"})
-    assert needs_sdk(files(tmp_path)) is expected
+    write_tree(tmp_path, {"flow.dag.yaml": "nodes: []\n", "tool.py": source + "\n"})
+    assert needs_sdk(read_flow(tmp_path), files(tmp_path)) is expected
 
 
 @pytest.mark.parametrize(

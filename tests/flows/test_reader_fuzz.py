@@ -196,7 +196,7 @@ def test_any_python_source(flows: Path, data: st.DataObject, path: Path) -> None
     text = data.draw(mutated(path.read_text(encoding="utf-8"), PYTHON_WORDS))
     file = flows / "python-only" / "count.py"
     file.write_bytes(text.encode())
-    source = ToolSource.read(file)
+    source = ToolSource.read(file, None)
     if source is not None:
         read_tools(source)
         for name in source.definitions:

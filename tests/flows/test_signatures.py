@@ -68,7 +68,7 @@ def test_what_is_no_function_or_callable_class_of_the_file_has_no_signature(name
 def test_a_file_is_read_in_the_encoding_that_it_states(tmp_path: Path) -> None:
     path = tmp_path / "tool.py"
     path.write_bytes(b"# -*- coding: latin-1 -*-\n" + "GRÜSSE = 'schön'\n".encode("latin-1"))
-    source = PythonSource.read(path)
+    source = PythonSource.read(path, None)
     assert source is not None
     assert list(source.definitions) == ["GRÜSSE"]
 
@@ -77,4 +77,4 @@ def test_a_file_is_read_in_the_encoding_that_it_states(tmp_path: Path) -> None:
 def test_what_is_no_python_is_not_read(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tool.py"
     path.write_bytes(content)
-    assert PythonSource.read(path) is None
+    assert PythonSource.read(path, None) is None

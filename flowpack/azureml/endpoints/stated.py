@@ -20,7 +20,7 @@ def read_stated(path: Path | None) -> dict[str, Any]:
     """Nothing where there is no path; keys that have no value are left out."""
     if path is None:
         return {}
-    root = read_document(path).root
+    root = read_document(path, within=None).root
     fields = {key: each for key, each in root.mapping("a document: a mapping with a name").items() if not each.is_null}
     for key, value in fields.items():
         _check(key, value)

@@ -60,7 +60,7 @@ class LocalRegistry:
     def update(self, version: ModelVersion) -> None:
         path = self.root / version.name / version.version / MODEL_FILE
         with _writing(path.parents[1]):
-            fields = dict(read_document(path).root.data)
+            fields = dict(read_document(path, within=[path.parent.resolve()]).root.data)
             fields |= {"description": version.description, "tags": dict(sorted(version.tags.items()))}
             replace_file(path, dump({name: value for name, value in fields.items() if value}))
 
@@ -79,7 +79,7 @@ def _claim(unfinished: Path, target: Path) -> None:
 
 def _read(folder: Path) -> ModelVersion:
     path = folder / MODEL_FILE
-    fields = read_document(path).root.data
+    fields = read_document(path, within=[folder.resolve()]).root.data
     try:
         return ModelVersion(
             name=fields["name"],

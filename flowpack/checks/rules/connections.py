@@ -13,6 +13,7 @@ from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, items_of, text_of
 from flowpack.errors import Location
 from flowpack.flows.variables import flow_variables
+from flowpack.reading import DOCUMENT_BYTES, read_bytes
 from flowpack.yaml_documents import Value
 
 _SECRET_KEY = re.compile(r"(?:^|_)(?:api_?key|access_?key|account_?key|client_?secret|password|passwd|secret)$", re.I)
@@ -39,7 +40,9 @@ def literal_secret(subject: Subject) -> Iterator[Problem]:
     texts += [each.root.document for each in subject.documents if each.root]
     for document in texts:
         told = set()
-        whole = document.path.read_bytes()  # with what is around a prompty's front matter
+        whole = read_bytes(
+            document.path, limit=DOCUMENT_BYTES, within=subject.roots.folders
+        )  # with what is around a prompty's front matter
         for secret in secrets_in(whole, document.path):
             told.add(secret.location.line)
             yield Problem(f"this looks like {secret.kind}", secret.location, hint)

@@ -16,6 +16,7 @@ from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, number_of, text_of
+from flowpack.errors import InputError
 from flowpack.yaml_documents import Value
 
 _LONGEST = 300_000
@@ -187,12 +188,19 @@ def build_context(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         value = document.build_context
         folder = document.local_path(value)
+        if value is not None and document.leads_out(value):
+            hint = "put the folder into the project, or allow it with --include-root"
+            yield Problem(f"'{value.data}' leads out of the project, and is not looked at", value.location, hint)
         if value is None or folder is None:
             continue
         if not folder.is_dir():
             yield Problem(f"there is no folder '{value.data}'", value.location, "paths are relative to the document")
             continue
-        sizes = [file.size for _, file in FolderWalk(folder.resolve(), subject.roots).files()]
+        try:
+            sizes = [file.size for _, file in FolderWalk(folder.resolve(), subject.roots).files()]
+        except InputError as error:
+            yield Problem(error.message, error.location or value.location, error.hint)
+            continue
         if len(sizes) > _MOST_FILES_TO_BUILD or sum(sizes) > _MOST_BYTES_TO_BUILD:
             message = (
                 f"the folder has {len(sizes)} files and {sum(sizes) / 1024**2:.1f} MB; 100 files and 1 MB are allowed"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flowpack.azureml.models.rules import MAXIMUM_FILES
 from flowpack.checks.findings import Edit, Severity
+from flowpack.checks.places import line_of
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.secrets import secrets_in_file
 from flowpack.checks.subject import Subject
@@ -71,7 +72,7 @@ def include_twice(subject: Subject) -> Iterator[Problem]:
 
 def _without(include: Include, line: int) -> Edit | None:
     path = include.location.path
-    text = path.read_text(encoding="utf-8").splitlines()[line - 1]
+    text = line_of(include.location) or ""
     is_an_item_alone = re.fullmatch(rf"\s*-\s+(['\"]?){re.escape(include.path)}\1\s*(?:#.*)?", text)
     return Edit(path=path, first=line, last=line, lines=()) if is_an_item_alone else None
 
@@ -122,7 +123,7 @@ def secret_in_folder(subject: Subject) -> Iterator[Problem]:
             hint = "take it out of additional_includes; variables are set where the flow runs"
             yield Problem(f"'{target}' ships with the flow", subject.where(target), hint)
             continue
-        for secret in secrets_in_file(subject.paths[target]):
+        for secret in secrets_in_file(subject.paths[target], subject.roots.folders):
             hint = "revoke it, take it out, and let a connection or a variable bring it"
             yield Problem(f"this looks like {secret.kind}", secret.location, hint)
 

@@ -14,11 +14,12 @@ from flowpack.checks.nodes import NodeView, Reference
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, text_of
-from flowpack.errors import FlowpackError, Location, YamlError, nearest
+from flowpack.errors import FlowpackError, InputError, Location, YamlError, nearest
 from flowpack.flows.model import REQUIRED, FlowKind
 from flowpack.flows.python_source import PythonSource
 from flowpack.flows.signatures import read_tools
 from flowpack.flows.tool_sources import ToolSource
+from flowpack.reading import DOCUMENT_BYTES, read_bytes
 
 
 def _reader_refuses(subject: Subject, kind: FlowKind) -> Iterator[Problem]:
@@ -158,10 +159,12 @@ def broken_python(subject: Subject) -> Iterator[Problem]:
 def _syntax_error(subject: Subject, target: str) -> Iterator[Problem]:
     path = subject.paths[target]
     try:
-        PythonSource(path.read_bytes(), path)
+        PythonSource(read_bytes(path, limit=DOCUMENT_BYTES, within=subject.roots.folders), path)
+    except InputError as error:
+        yield Problem(error.message, Location(path), error.hint)
     except SyntaxError as error:
         yield Problem(f"Python cannot parse this: {error.msg}", Location(path, error.lineno, error.offset))
-    except (ValueError, OSError, RecursionError, MemoryError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         yield Problem(f"Python cannot parse this: {error}", Location(path))
 
 

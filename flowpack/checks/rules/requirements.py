@@ -16,6 +16,7 @@ from flowpack.checks.azure_documents import Kind
 from flowpack.checks.distributions import DISTRIBUTIONS, LOADED_BY_OTHERS, OFTEN_BROUGHT
 from flowpack.checks.findings import Severity
 from flowpack.checks.import_names import imports_of, mentions
+from flowpack.checks.places import file_lines
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
@@ -73,7 +74,7 @@ def stale_lock(subject: Subject) -> Iterator[Problem]:
     added = subject.lock.sections.get("added for serving", ())
     needs = ServingNeeds(
         tools=needs_tools(subject.flow, subject.paths),
-        sdk=needs_sdk(subject.paths),
+        sdk=needs_sdk(subject.flow, subject.paths),
         slim=MARK in added,
         azureml=any("[azureml-serving]" in line for line in added),
     )
@@ -97,11 +98,9 @@ def broken_lock(subject: Subject) -> Iterator[Problem]:
 
         hint = f"`flowpack lock {_source(subject)}` makes it again"
         try:
-            parse_lock(subject.lock_file.read_text(encoding="utf-8"), subject.lock_file)
+            parse_lock(subject.read_lock(subject.lock_file), subject.lock_file)
         except LockError as error:
             yield Problem(error.message, error.location or Location(subject.lock_file), hint)
-        except (OSError, UnicodeDecodeError):
-            yield Problem("the lock is no text that can be read", Location(subject.lock_file), hint)
 
 
 def _source(subject: Subject) -> str:
@@ -114,7 +113,7 @@ def not_required(subject: Subject) -> Iterator[Problem]:
     requirements = subject.requirements
     if subject.flow is None or requirements is None or requirements.names & _FULL_SDK:
         return  # the full SDK brings many packages along
-    if needs_tools(subject.flow, subject.paths) or needs_sdk(subject.paths):
+    if needs_tools(subject.flow, subject.paths) or needs_sdk(subject.flow, subject.paths):
         return
     if subject.flow.environment.image or subject.flow.environment.setup_sh:
         return  # which may bring it
@@ -143,7 +142,7 @@ def not_used(subject: Subject) -> Iterator[Problem]:
     for line in subject.requirements.lines:
         if line.name not in modules or _bounds_another(line) or _is_for_another(line.name, subject):
             continue
-        if not mentions(modules[line.name], subject.paths):
+        if not mentions(modules[line.name], subject.paths, subject.roots.folders):
             hint = "take it out: each image pays for it"
             yield Problem(f"no source of the flow imports '{line.name}'", line.location, hint)
 
@@ -192,7 +191,7 @@ def retired_image(subject: Subject) -> Iterator[Problem]:
         where = flow.environment.locations.get("image", subject.location)
         yield from _retired(flow.environment.image, where, instead)
     base = _base_file(flow.folder, subject.roots.folders[0])
-    lines = base.read_text(encoding="utf-8", errors="replace").splitlines() if base else []
+    lines = file_lines(base) if base else ()
     for number, line in enumerate(lines, start=1):
         if base and not line.lstrip().startswith("#"):
             yield from _retired(line, Location(base, number), instead)
@@ -246,8 +245,7 @@ def _contains(specifier: str, version: str) -> bool:
 
 
 def _line_of(pin: str, lock: Path) -> int | None:
-    lines = lock.read_text(encoding="utf-8").splitlines()
-    return next((number for number, line in enumerate(lines, start=1) if line.startswith(pin)), None)
+    return next((number for number, line in enumerate(file_lines(lock), start=1) if line.startswith(pin)), None)
 
 
 @rule(

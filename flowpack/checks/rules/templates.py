@@ -15,8 +15,9 @@ from flowpack.checks.nodes import NodeView
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
-from flowpack.errors import Location, nearest
+from flowpack.errors import InputError, Location, nearest
 from flowpack.flows.model import FlowKind
+from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -50,7 +51,7 @@ class _Template:
 def _templates(subject: Subject) -> Iterator[_Template]:
     for node in subject.nodes:
         path = _path(node, subject) if node.type in _WITH_TEMPLATE else None
-        text = _read(path) if path else None
+        text = _read(path, subject.roots.folders) if path else None
         if path and text is not None:
             # A tool that takes a prompt template may fill in more than the node's inputs.
             is_whole = node.type != "custom_llm" and not _has_another_prompt(node)
@@ -76,10 +77,10 @@ def _path(node: NodeView, subject: Subject) -> Path | None:
     return subject.paths.get(target)
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path, within: Roots) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return read_text(path, limit=DOCUMENT_BYTES, within=within)
+    except InputError:
         return None
 
 
