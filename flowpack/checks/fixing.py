@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from flowpack.assembly.staging import replace_file
 from flowpack.checks.findings import Edit, Finding
+from flowpack.writing import replace_file
 
 
 def fix(findings: Iterable[Finding]) -> int:

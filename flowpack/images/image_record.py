@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowpack.assembly.staging import replace_file
 from flowpack.errors import InputError, Location
 from flowpack.images.push import PushedImage
 from flowpack.images.source_labels import REVISION
+from flowpack.writing import replace_file
 
 IMAGE_RECORD = "image.json"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from flowpack.running.processes import serve_in_environment
 from flowpack.running.served import Narrate, Served
 from flowpack.running.subject import BuildFolder
 from flowpack.running.variables import server_environment
+from flowpack.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from flowpack.images.engine import Engine
@@ -78,8 +78,8 @@ def served_flow(subject: BuildFolder | ImageReference, served: Served) -> Iterat
     if isinstance(subject, BuildFolder):
         yield read_flow(subject.folder / "flow" / subject.flow_file)
         return
-    with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
-        yield read_flow(served.server.copy_out("/flow", Path(folder)))
+    with temporary_folder("flow") as folder:
+        yield read_flow(served.server.copy_out("/flow", folder))
 
 
 def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate, run: Run) -> Engine | None:

@@ -15,10 +15,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from flowpack.assembly.staging import replace_file
 from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
 from flowpack.azureml.models.registry import ModelVersion, VersionTaken
 from flowpack.errors import AzureError, InputError, Location
+from flowpack.writing import replace_file
 from flowpack.yaml_documents import dump, read_document
 
 _LOCK = ".lock"
