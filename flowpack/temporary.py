@@ -125,15 +125,17 @@ def _held(path: Path, *, without_a_lock: bool = True) -> HeldFolder | None:
 
 
 def _temporary_root() -> Path:
-    """Python's choice, but never the working directory, which may be a stranger's project."""
+    """TMPDIR where it is set, and no other folder instead: questions to an index may hold its password. Else Python's
+    choice, but not the working directory, which may be a stranger's project."""
+    chosen = os.environ.get("TMPDIR")
+    if chosen:
+        return Path(chosen).absolute()
     import tempfile  # noqa: PLC0415  (most builds do without)
 
-    try:
+    with contextlib.suppress(FileNotFoundError):
         root = Path(tempfile.gettempdir())
-        if root != Path.cwd() or str(root) in {os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")}:
+        if root != Path.cwd():
             return root
-    except FileNotFoundError:
-        pass
     raise OutsideError(
-        "no temporary folder can be written", hint="set TMPDIR to a folder with space that you may write to"
+        "no temporary file can be written", hint="set TMPDIR to a folder with space that you may write to"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _HINTS = {
     errno.EPERM: "choose a place that you may write to",
     errno.ENOENT: "make the folder first",
     errno.ENOTDIR: "choose a place below a folder",
+    errno.EEXIST: "choose a place below a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
@@ -67,9 +69,15 @@ def _refusals_of(path: Path) -> Iterator[None]:
 
 
 def unwritable(path: Path, error: OSError) -> OutsideError:
-    reason = error.strerror or str(error)
-    return OutsideError(
-        f"cannot be written: {reason}",
-        location=Location(path),
-        hint=_HINTS.get(error.errno or 0, "choose another place"),
-    )
+    # EEXIST comes where a folder is to be made.
+    reason = "a file is in the way" if error.errno == errno.EEXIST else reason_of(error)
+    hint = _HINTS.get(error.errno or 0, "choose another place")
+    return OutsideError(f"cannot be written: {reason}", location=Location(path), hint=hint)
+
+
+def reason_of(error: OSError) -> str:
+    """The system's words; of a tree that could not be copied those about its first file."""
+    told = error.args[0] if isinstance(error, shutil.Error) and error.args else None
+    if isinstance(told, list) and told:
+        return str(told[0][-1])
+    return error.strerror or str(error)

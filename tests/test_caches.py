@@ -214,7 +214,7 @@ def test_no_damage_of_a_cache_changes_a_result(
         assert project_of_all.results() == expected
 
     holds()
-    for other in kept:
+    for content in kept.values():
         for path in attacked:
-            path.write_bytes(kept[other])
+            path.write_bytes(content)
         assert project_of_all.results() == expected
