@@ -13,7 +13,8 @@
           ├── EngineError        the container engine
           ├── RegistryError      the container registry
           ├── AzureError         Azure, a credential for it, or a model registry on this machine
-          └── ServingError       a served flow that does not start or does not answer
+          ├── ServingError       a served flow that does not start or does not answer
+          └── InternalError      a defect of flowpack's own, with a log that says where
 """
 
 from __future__ import annotations
@@ -128,6 +129,10 @@ class ServingError(OutsideError):
     pass
 
 
+class InternalError(OutsideError):
+    pass
+
+
 # The password of a URL's user information, and the values of headers and options that carry credentials. A scheme's
 # length has a limit so that a long text without one takes no longer than its length.
 _URL_CREDENTIALS = re.compile(
@@ -153,6 +158,6 @@ def shown_path(path: Path) -> str:
     """The path as a person at this working directory would write it."""
     try:
         relative = os.path.relpath(path)
-    except ValueError:  # another drive
+    except (ValueError, OSError):  # another drive, or no working directory any more
         return str(path)
     return min(relative, str(path), key=len)

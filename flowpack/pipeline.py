@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flowpack.assembly.flow_folder import FlowFolder, Progress, assemble
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.assembly.staging import check_apart, check_replaceable, replace_file, staged
+from flowpack.assembly.staging import check_apart, check_replaceable, staged
 from flowpack.builds import Assembled, BuildRequest, Built, ImageRequest, Planned
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile
 from flowpack.dependencies.target import Target
@@ -26,6 +26,8 @@ from flowpack.images.context import BuildContext, build_context, required_variab
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
 from flowpack.locking import lock_flow, requirements_of
+from flowpack.temporary import temporary_folder
+from flowpack.writing import replace_file
 
 if TYPE_CHECKING:
     from flowpack.azureml.endpoints.plan import PlannedDeployment
@@ -268,10 +270,8 @@ def _staging(output: Path | None) -> Iterator[Path]:
         with staged(output) as folder:
             yield folder
         return
-    import tempfile  # noqa: PLC0415  (an output does without)
-
-    with tempfile.TemporaryDirectory(prefix="flowpack-") as name:
-        yield Path(name)
+    with temporary_folder("context") as folder:
+        yield folder
 
 
 def _built_image(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> BuiltImage:

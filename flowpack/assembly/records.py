@@ -18,8 +18,7 @@ from pathlib import Path
 
 from flowpack.assembly.copying import Advance
 from flowpack.assembly.files import COARSE, CopiedFile
-from flowpack.assembly.staging import replace_file
-from flowpack.caches import cache_folder
+from flowpack.caches import read_cached, write_cached
 
 _FORMAT = 1
 _MANY_FILES = 200
@@ -33,19 +32,20 @@ class Record:
         self._began = time.time_ns()
         self._old: dict[str, str] = {}
         self._new: dict[str, str] = {}
-        self._file: Path | None = None
+        self._kind, self._name = kind, ""
         if of is None or (files < _MANY_FILES and size < _MANY_BYTES):
             return  # reading a few files is as quick as reading of them
-        name = hashlib.sha256(os.fsencode(of.absolute())).hexdigest()
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # a build goes on without a record
-            self._file = cache_folder(kind) / f"{name}.json"
-            document = json.loads(self._file.read_bytes())
-            if document["format"] == _FORMAT:
-                self._old = dict(document["files"])
+        self._name = hashlib.sha256(os.fsencode(of.absolute())).hexdigest() + ".json"
+        record = read_cached(kind, self._name)
+        if record:
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # one of another version
+                document = json.loads(record)
+                if document["format"] == _FORMAT:
+                    self._old = dict(document["files"])
 
     @property
     def is_kept(self) -> bool:
-        return self._file is not None
+        return bool(self._name)
 
     def __contains__(self, path: str) -> bool:
         return path in self._old
@@ -69,9 +69,8 @@ class Record:
             self._new[path] = f"{digest} {numbers}"
 
     def save(self) -> None:
-        if self._file is not None and self._new != self._old:
-            with contextlib.suppress(OSError):
-                replace_file(self._file, json.dumps({"format": _FORMAT, "files": self._new}))
+        if self._name and self._new != self._old:
+            write_cached(self._kind, self._name, json.dumps({"format": _FORMAT, "files": self._new}).encode())
 
 
 class KnownDigests:

@@ -10,14 +10,19 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from flowpack.errors import InputError, Location, OutsideError
+from flowpack.errors import InputError, Location
+from flowpack.temporary import held_if_abandoned, new_held_folder, remove_abandoned, removed_at_the_end
+from flowpack.writing import make_folder, unwritable
 
 MARKER = "flowpack.json"
 """The build's record; a folder without it was not written by flowpack and is never replaced."""
 
+_ATTEMPTS = 20
+_BETWEEN_ATTEMPTS = 0.05  # s
 _AT_FDCWD = {"linux": -100, "darwin": -2}
 _EXCHANGE = {"linux": ("renameat2", 2), "darwin": ("renameatx_np", 2)}
 
@@ -26,26 +31,26 @@ _EXCHANGE = {"linux": ("renameat2", 2), "darwin": ("renameatx_np", 2)}
 def staged(output: Path) -> Iterator[Path]:
     """Gives a new folder to write into: it becomes ``output`` when the block ends well, and is removed otherwise."""
     check_replaceable(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     _recover(output)
     try:
-        staging = output.parent / f"{_prefix(output)}{os.urandom(6).hex()}.new"
-        staging.mkdir()
+        staging = new_held_folder(output.parent, _prefix(output), ".new")
     except OSError as error:
-        raise OutsideError(f"cannot write here: {error.strerror}", location=Location(output.parent)) from error
-    try:
-        with _in_use(staging):
-            staging.chmod(0o755)
-            yield staging
-            _swap(staging, output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        raise unwritable(output, error) from error
+    with removed_at_the_end(staging):
+        staging.path.chmod(0o755)
+        yield staging.path
+        try:
+            _swap(staging.path, output)
+        except OSError as error:
+            raise unwritable(output, error) from error
 
 
 def check_replaceable(output: Path) -> None:
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise InputError("the output is no folder", location=Location(output), hint="choose another --output")
-    if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
+    # Looked at twice: another build may take the folder that was there away between its names and its marker.
+    if _is_foreign(output) and _is_foreign(output):
         raise InputError(
             "the output folder holds files that flowpack did not write",
             location=Location(output),
@@ -53,15 +58,13 @@ def check_replaceable(output: Path) -> None:
         )
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Writes a file beside its place and renames it: a reader sees the old text or the new one."""
-    beside = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+def _is_foreign(output: Path) -> bool:
     try:
-        beside.write_bytes(text.encode())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+        return output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unwritable(output, error) from error
 
 
 def check_apart(output: Path, flow_folder: Path, sources: Iterable[Path]) -> None:
@@ -96,47 +99,13 @@ def _prefix(output: Path) -> str:
 
 def _recover(output: Path) -> None:
     """Takes away what a killed build left, and puts an old output back where a swap without exchange was cut short."""
-    for left in output.parent.glob(f"{_prefix(output)}*"):
-        if left.suffix == ".old" and not output.exists():
-            left.rename(output)
-        elif left.suffix in {".new", ".old"} and not _is_in_use(left):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _in_use(staging: Path) -> Iterator[None]:
-    """Holds a lock on the folder that ends with this process, however it ends."""
-    descriptor = _lock(staging)
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _is_in_use(staging: Path) -> bool:
-    descriptor = _lock(staging)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
-
-
-def _lock(folder: Path) -> int | None:
-    if sys.platform == "win32":
-        return None  # a folder cannot be locked there; leftovers stay until someone removes them
-    import fcntl  # noqa: PLC0415  (POSIX alone has it)
-
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    if not output.exists():
+        for left in output.parent.glob(f"{_prefix(output)}*.old"):
+            with held_if_abandoned(left) as abandoned, contextlib.suppress(OSError):
+                if abandoned:
+                    left.rename(output)
+    for suffix in (".new", ".old"):
+        remove_abandoned(output.parent, _prefix(output), suffix)
 
 
 def _swap(staging: Path, output: Path) -> None:
@@ -146,10 +115,25 @@ def _swap(staging: Path, output: Path) -> None:
             return
     if _exchange(staging, output):
         return  # staging now holds the old output, and staged() removes it
-    old = staging.with_suffix(".old")
-    output.rename(old)
-    staging.rename(output)
-    shutil.rmtree(old, ignore_errors=True)
+    for attempt in range(_ATTEMPTS):
+        old = staging.with_suffix(f".{attempt}.old")
+        with contextlib.suppress(FileNotFoundError):
+            output.rename(old)
+        try:
+            staging.rename(output)
+        except OSError:
+            # Another build of this output put its own there, or the old one back, between the two renames.
+            if not output.exists():
+                with contextlib.suppress(OSError):
+                    old.rename(output)
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(_BETWEEN_ATTEMPTS)
+        else:
+            break
+        finally:
+            if output.exists():
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -56,7 +56,7 @@ class Baseline:
             error.hint = error.hint or _HINT
             raise
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError("is no baseline", location=Location(path), hint=_HINT) from error
+            raise InputError("is not a baseline", location=Location(path), hint=_HINT) from error
 
     def text(self) -> str:
         """Sorted, an entry a line: two branches that add to it merge without a conflict more often than not."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from flowpack.assembly.staging import replace_file
 from flowpack.checks.findings import Edit, Finding
 from flowpack.reading import DOCUMENT_BYTES, project_root, read_text
+from flowpack.writing import replace_file
 
 
 def fix(findings: Iterable[Finding]) -> int:

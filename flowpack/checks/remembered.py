@@ -20,8 +20,7 @@ from typing import Any
 
 import flowpack
 from flowpack.assembly.ignore import why_always_out
-from flowpack.assembly.staging import replace_file
-from flowpack.caches import cache_folder
+from flowpack.caches import read_cached, write_cached
 from flowpack.checks.discovery import Place
 from flowpack.checks.findings import Edit, Finding
 from flowpack.checks.registry import all_rules
@@ -42,7 +41,7 @@ class Records:
 
     def recall(self, place: Place) -> list[Finding] | None:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            record = json.loads(self._file(place).read_bytes())
+            record = json.loads(read_cached("checks", self._name(place)) or b"{}")
             if record["key"] == self._key(record["looked at"]):
                 return [_finding(each) for each in record["findings"]]
         return None
@@ -56,13 +55,12 @@ class Records:
             "looked at": looked_at,
             "findings": [_document(each) for each in findings],
         }
-        with contextlib.suppress(OSError):  # a check goes on without a record
-            replace_file(self._file(place), json.dumps(record))
+        write_cached("checks", self._name(place), json.dumps(record).encode())
 
-    def _file(self, place: Place) -> Path:
+    def _name(self, place: Place) -> str:
         """Messages are written from the working directory, so it is part of the name."""
         named = (place.flow, *place.documents, *self._roots, Path.cwd())
-        return cache_folder("checks") / (hashlib.sha256("\n".join(map(str, named)).encode()).hexdigest() + ".json")
+        return hashlib.sha256("\n".join(map(str, named)).encode(errors="surrogateescape")).hexdigest() + ".json"
 
     def _key(self, looked_at: Sequence[Sequence[str]]) -> str:
         digest = hashlib.sha256(_own_sources().encode())

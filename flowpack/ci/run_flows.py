@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from flowpack.pipeline import Narrate, assemble_flow, build, deploy, plan_deploy
 from flowpack.running.scoring import sample_input, score
 from flowpack.running.serve import ServeRequest, serve
 from flowpack.running.variables import server_environment
+from flowpack.temporary import temporary_folder
 
 _REVISION_LENGTH = 12
 
@@ -255,5 +255,5 @@ def _output(kept: Path | None, name: str) -> Iterator[Path]:
     if kept:
         yield kept / _repository(name)
         return
-    with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
-        yield Path(folder) / "build"
+    with temporary_folder("ci") as folder:
+        yield folder / "build"

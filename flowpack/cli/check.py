@@ -12,6 +12,7 @@ import click
 from flowpack.checks.reports import FORMATS, render
 from flowpack.cli.output import narrator
 from flowpack.errors import UsageError
+from flowpack.writing import replace_file
 
 if TYPE_CHECKING:
     from flowpack.checks.findings import Finding
@@ -83,7 +84,7 @@ def command(
         findings = _wanted(checked, select, ignore)
     if write_baseline:
         path = baseline or _BASELINE
-        path.write_text(Baseline.of(findings, root).text(), encoding="utf-8")
+        replace_file(path, Baseline.of(findings, root).text())
         narrate(f"known from now on: {len(findings)}")
         click.echo(path)
         return

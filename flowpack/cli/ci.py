@@ -22,6 +22,7 @@ from flowpack.cli.options import (
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
 from flowpack.errors import UsageError
+from flowpack.writing import append_to_file
 
 if TYPE_CHECKING:
     from flowpack.ci.run_flows import CiDeployment
@@ -119,9 +120,13 @@ def command(
         output=output,
         timeout=timeout,
     )
+    for file in filter(None, (summary_file, outputs_file)):
+        append_to_file(file, "")  # known before flows are built, pushed and deployed
     results = run_flows(request, _engine, narrate)
-    _append(summary_file, summary(results) + "\n")
-    _append(outputs_file, "".join(f"{name}={value}\n" for name, value in outputs(results).items()))
+    if summary_file:
+        append_to_file(summary_file, summary(results) + "\n")
+    if outputs_file:
+        append_to_file(outputs_file, "".join(f"{name}={value}\n" for name, value in outputs(results).items()))
     text = "\n".join(
         "\t".join(part or "-" for part in (r.flow, r.state, r.reference or r.image, r.model, r.scoring_uri))
         for r in results
@@ -150,10 +155,3 @@ def _engine() -> Engine:
     from flowpack.images.engine import find_engine  # noqa: PLC0415
 
     return find_engine()
-
-
-def _append(path: Path | None, text: str) -> None:
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)

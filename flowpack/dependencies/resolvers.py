@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from flowpack.dependencies.requirements import Requirements
 from flowpack.dependencies.serving_needs import ServingRequirement
 from flowpack.dependencies.target import Target
 from flowpack.process import Completed
+from flowpack.temporary import temporary_folder
+from flowpack.writing import unwritable
 
 FASTER = "flowpack[fast] brings uv, which resolves for any Python and platform: pip install 'flowpack[fast]'"
 
@@ -55,8 +56,7 @@ class Resolver(Protocol):
 def question_folder(question: Question, *, options: bool) -> Iterator[Path]:
     """A private folder with the question as files; ``options`` writes the index options too, credentials included."""
     requirements = question.requirements
-    with tempfile.TemporaryDirectory(prefix="flowpack-lock-") as name:
-        folder = Path(name)
+    with temporary_folder("lock") as folder:
         lines = [line.resolvable for line in requirements.lines] + [each.text for each in question.serving]
         # After the requirements, so that a resolver's "line 3" is the third requirement.
         lines += requirements.options.requirements_lines() if options else []
@@ -83,7 +83,10 @@ def answer_in(folder: Path) -> tuple[Pin, ...]:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    path.write_text("".join(line + "\n" for line in lines), "utf-8")
+    try:
+        path.write_text("".join(line + "\n" for line in lines), "utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _with_hashes(pin: Pin) -> str:

@@ -8,7 +8,6 @@ what is pushed then go to one and the same engine.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from flowpack.images.narration import Narrate, narrated
 from flowpack.images.push import PushedImage, push_image
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
+from flowpack.temporary import temporary_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,8 +90,8 @@ class DockerEngine:
         builder = self._builder_for(build)
         narrate(f"building {build.tag} with {builder.description}")
         progress: BuildProgress = BuildKitProgress() if builder.buildkit else ClassicProgress()
-        with tempfile.TemporaryDirectory(prefix="flowpack-build-") as scratch:
-            id_file = Path(scratch) / "id"
+        with temporary_folder("build") as scratch:
+            id_file = scratch / "id"
             command = (*builder.command, *_options(build, builder, id_file), str(build.context))
             with narrated(progress, narrate) as on_line:
                 done = self._run(command, env=builder.environment, on_line=on_line)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowpack.assembly.staging import replace_file
 from flowpack.errors import InputError, Location
 from flowpack.images.push import PushedImage
 from flowpack.images.source_labels import REVISION
 from flowpack.reading import RECORD_BYTES, read_bytes
+from flowpack.writing import replace_file
 
 IMAGE_RECORD = "image.json"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,13 +10,11 @@ from pathlib import Path
 from uuid import UUID, uuid5
 
 from flowpack import __version__
-from flowpack.assembly.staging import replace_file
-from flowpack.caches import cache_folder
+from flowpack.caches import read_cached, write_cached
 
 _NAMESPACE = UUID("39ae2aa4-ba12-46bc-a411-5b7b365e163b")  # drawn once, so that serial numbers are flowpack's own
 _BLANK_SERIAL = UUID(int=0)
 _BLANK_VERSION = "@flow.digest@"
-_END = "\n}\n"
 
 
 def render_sbom(
@@ -40,12 +37,10 @@ def render_sbom(
 
 def _document(flow_name: str, lock: str, properties: Mapping[str, str]) -> str:
     """The document with blanks for the flow's digest and the serial number, from the cache where it has it."""
-    cached: Path | None = None
-    with contextlib.suppress(OSError, UnicodeDecodeError):  # a build goes on without a cache
-        cached = cache_folder("sboms") / f"{_key(flow_name, lock, properties)}.json"
-        text = cached.read_text(encoding="utf-8")
-        if text.endswith(_END):
-            return text
+    name = f"{_key(flow_name, lock, properties)}.json"
+    cached = read_cached("sboms", name)
+    if cached is not None:
+        return cached.decode()
     # Importing it takes longer than all else in a build.
     from flowpack.images.cyclonedx_document import render_document  # noqa: PLC0415
 
@@ -56,9 +51,7 @@ def _document(flow_name: str, lock: str, properties: Mapping[str, str]) -> str:
         properties=properties,
         serial_number=_BLANK_SERIAL,
     )
-    if cached:
-        with contextlib.suppress(OSError):
-            replace_file(cached, text)
+    write_cached("sboms", name, text.encode())
     return text
 
 

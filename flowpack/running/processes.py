@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from flowpack.process import Run
 from flowpack.running.environments import virtual_environment
 from flowpack.running.health import wait_for_health
 from flowpack.running.served import Narrate, Served, stopped_at_the_end
+from flowpack.temporary import held_temporary_folder
 
 _PATIENCE_AT_THE_END = 15.0
 # What a process needs of its machine, whatever it serves.
@@ -53,9 +53,11 @@ def serve_in_environment(
         "FLOWPACK_HOST": "127.0.0.1",
         "FLOWPACK_PORT": str(port),
     }
-    with tempfile.TemporaryDirectory(prefix="flowpack-run-") as folder:
+    with held_temporary_folder("run") as folder:
+        # What the server leaves among temporary files goes away with the folder, also where it is killed.
+        variables["TMPDIR"] = str(folder.path)
         command = [str(home / "bin" / "python"), "-m", "flowpack_serving"]
-        server = ProcessServer(command, variables, Path(folder) / "log")
+        server = ProcessServer(command, variables, folder.path / "log", held=folder.descriptor)
         with stopped_at_the_end(server):
             seconds = wait_for_health(url, alive=server.alive, timeout=timeout, logs=server.logs)
             yield Served(url, "venv", seconds, server)
@@ -64,7 +66,10 @@ def serve_in_environment(
 class ProcessServer:
     """A process with its own group, so that Ctrl-C at a terminal reaches flowpack alone, which then stops it."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: list[str], environment: Mapping[str, str], log: Path, *, held: int | None = None
+    ) -> None:
+        """``held`` is the lock of its folder: the server has it too, so the folder stays for as long as it runs."""
         self._log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(
@@ -75,6 +80,7 @@ class ProcessServer:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[] if held is None else [held],
             )
 
     def alive(self) -> bool:

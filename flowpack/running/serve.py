@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from flowpack.running.processes import serve_in_environment
 from flowpack.running.served import Narrate, Served
 from flowpack.running.subject import BuildFolder
 from flowpack.running.variables import server_environment
+from flowpack.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from flowpack.images.engine import Engine
@@ -80,8 +80,8 @@ def served_flow(subject: BuildFolder | ImageReference, served: Served) -> Iterat
         build = subject.folder.resolve()
         yield read_flow(build / "flow" / subject.flow_file, within=(build,))
         return
-    with tempfile.TemporaryDirectory(prefix="flowpack-") as folder:
-        yield read_flow(served.server.copy_out("/flow", Path(folder)), within=(Path(folder).resolve(),))
+    with temporary_folder("flow") as folder:
+        yield read_flow(served.server.copy_out("/flow", folder), within=(folder.resolve(),))
 
 
 def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate, run: Run) -> Engine | None:

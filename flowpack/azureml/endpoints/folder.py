@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flowpack.assembly.staging import replace_file
 from flowpack.azureml.endpoints.documents import (
     DEPLOYMENT_FILE,
     ENDPOINT_FILE,
     DeploymentDocument,
     EndpointDocument,
 )
+from flowpack.writing import make_folder, replace_file
 
 _SECRET_NAME = re.compile(
     r"(?:key|token|secrets?|passw(?:or)?d|passphrase|pwd|credentials?|conn(?:ection)?_?str(?:ing)?"
@@ -29,7 +29,7 @@ _REFERENCE = "${{azureml://"
 
 def write_documents(endpoint: EndpointDocument, deployment: DeploymentDocument, folder: Path) -> None:
     """Values that look like secrets are left out, as the folder is one that people commit."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     replace_file(folder / ENDPOINT_FILE, endpoint.text())
     replace_file(folder / DEPLOYMENT_FILE, without_secrets(deployment).text())
 

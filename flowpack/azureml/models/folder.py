@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flowpack.assembly.flow_folder import FlowFolder
-from flowpack.assembly.staging import replace_file
 from flowpack.azureml.built_flow import standalone_folder
 from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
 from flowpack.caches import cache_folder
 from flowpack.errors import InputError, Location, OutsideError, shown_path
+from flowpack.writing import reason_of, replace_file
 
 
 def model_place(document: ModelDocument, output: Path | None) -> Path:
@@ -55,7 +55,7 @@ def write_flow(folder: FlowFolder, place: Path, name: str) -> Path:
         beside.rename(target)
     except OSError as error:
         if not target.is_dir():
-            raise OutsideError(f"cannot write here: {error.strerror}", location=Location(place)) from error
+            raise OutsideError(f"cannot write here: {reason_of(error)}", location=Location(place)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return target

@@ -15,10 +15,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from flowpack.assembly.staging import replace_file
 from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
 from flowpack.azureml.models.registry import ModelVersion, VersionTaken
 from flowpack.errors import AzureError, InputError, Location
+from flowpack.writing import reason_of, replace_file
 from flowpack.yaml_documents import dump, read_document
 
 _LOCK = ".lock"
@@ -118,7 +118,7 @@ def _writing(model: Path) -> Iterator[None]:
                 shutil.rmtree(left, ignore_errors=True)
             yield
     except OSError as error:
-        raise AzureError(f"cannot write here: {error.strerror}", location=Location(model)) from error
+        raise AzureError(f"cannot write here: {reason_of(error)}", location=Location(model)) from error
 
 
 @contextlib.contextmanager
