@@ -22,6 +22,7 @@ from flowpack.cli.options import (
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
 from flowpack.errors import UsageError
+from flowpack.quoting import output_lines
 
 if TYPE_CHECKING:
     from flowpack.ci.run_flows import CiDeployment
@@ -121,7 +122,7 @@ def command(
     )
     results = run_flows(request, _engine, narrate)
     _append(summary_file, summary(results) + "\n")
-    _append(outputs_file, "".join(f"{name}={value}\n" for name, value in outputs(results).items()))
+    _append(outputs_file, output_lines(outputs(results)))
     text = "\n".join(
         "\t".join(part or "-" for part in (r.flow, r.state, r.reference or r.image, r.model, r.scoring_uri))
         for r in results

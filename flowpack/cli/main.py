@@ -59,7 +59,7 @@ def main() -> None:
         click.echo("stopped", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(2)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
@@ -67,12 +67,19 @@ def main() -> None:
 
 def report(error: FlowpackError) -> None:
     """The error for a person on stderr; with --json for a machine on stdout as well."""
-    from flowpack.cli.output import error_document  # noqa: PLC0415
+    from flowpack.cli.output import error_document, narrate  # noqa: PLC0415
 
-    first, *rest = str(error).splitlines()
-    click.echo(click.style("error: ", fg="red", bold=True, reset=True) + first, err=True)
-    for line in rest:
-        hint = line.startswith("hint: ")
-        click.echo(click.style("hint: ", fg="cyan") + line[6:] if hint else line, err=True)
+    narrate(f"error: {error}")
     if "--json" in sys.argv[1:]:
         click.echo(error_document(error))
+
+
+def _show(error: click.ClickException) -> None:
+    """In click's words. What the command line has may be the name of a stranger's folder, by a glob."""
+    import io  # noqa: PLC0415  (a right command line does without)
+
+    from flowpack.cli.output import narrate  # noqa: PLC0415
+
+    words = io.StringIO()
+    error.show(words)
+    narrate(words.getvalue().rstrip("\n"))

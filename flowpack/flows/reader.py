@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flowpack.errors import Location
 from flowpack.flows.dag import read_dag_flow
 from flowpack.flows.model import Flow
 from flowpack.flows.resolve import find_flow_file
 from flowpack.flows.variants import VariantChoice
+from flowpack.valid_names import check_name
 from flowpack.yaml_documents import read_document
 
 
 def read_flow(source: Path, variant: VariantChoice | None = None) -> Flow:
     file = find_flow_file(source)
+    check_name("flow", file.parent.name or "/", Location(file))  # its folder's
     # Most flows are DAG flows, which need neither the reader of signatures nor that of prompties.
     if file.suffix.lower() == ".prompty":
         from flowpack.flows.prompty import read_prompty_flow  # noqa: PLC0415

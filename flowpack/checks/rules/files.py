@@ -113,7 +113,7 @@ def big_file(subject: Subject) -> Iterator[Problem]:
             )
 
 
-@rule("FP209", "secret-in-folder", Severity.ERROR, "A file that ships with the flow holds a secret.")
+@rule("FP209", "secret-in-folder", Severity.ERROR, "A file that ships with the flow holds a secret.", about_secrets=True)
 def secret_in_folder(subject: Subject) -> Iterator[Problem]:
     for target in subject.paths:
         if subject.folder and target == subject.folder.flow.standalone_name:
