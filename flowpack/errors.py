@@ -24,8 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from flowpack import secret_forms
 from flowpack.quoting import one_line
-from flowpack.secret_forms import scrub as scrub  # everything that reports an error takes it from here
+
+scrub = secret_forms.scrub
+"""Takes credentials out: for all that reports an error, or narrates what another program says."""
 
 
 @dataclass(frozen=True, slots=True)

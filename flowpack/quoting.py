@@ -97,7 +97,7 @@ def azure_property(text: str) -> str:
 
 
 def output_lines(values: dict[str, str]) -> str:
-    """``NAME=VALUE`` lines, as ``$GITHUB_OUTPUT`` and dotenv files have them; a line break would begin another value."""
+    """``NAME=VALUE`` lines, as ``$GITHUB_OUTPUT`` and dotenv files have them; a line break would begin another one."""
     for name, value in values.items():
         if len(f"{name}={value}".splitlines()) != 1:
             raise ValueError(f"the output '{one_line(name)}' is more than one line")

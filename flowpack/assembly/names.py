@@ -38,7 +38,9 @@ def below(folder: Path, relative: str) -> Path:
     parts = relative.split("/")
     if "\0" in relative or "\\" in relative or any(part in {"", ".", ".."} for part in parts):
         raise InputError(
-            f"'{relative}' is not a path inside the output", location=Location(folder), hint="rename what it is named for"
+            f"'{relative}' is not a path inside the output",
+            location=Location(folder),
+            hint="rename what it is named for",
         )
     return folder.joinpath(*parts)
 

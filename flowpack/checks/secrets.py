@@ -15,7 +15,7 @@ LOOKED_AT = 1024 * 1024
 
 _NAMES_INDEXES = re.compile(
     r"(?:.*requirements.*|.*constraints.*)\.(?:txt|in|lock)|pip\.(?:conf|ini)|\.pypirc|uv\.toml|pyproject\.toml|.*\.lock"
-    r"|(?:conda|environment|env).*\.ya?ml|\.condarc",
+    r"|(?:conda|environment|env).*\.ya?ml|\.condarc|\.?_?netrc",
     re.I,
 )
 
@@ -24,6 +24,11 @@ _NAMES_INDEXES = re.compile(
 class Secret:
     kind: str
     location: Location
+
+
+def names_indexes(name: str) -> bool:
+    """Whether a file of the name says where packages come from: there a user alone is a token."""
+    return _NAMES_INDEXES.fullmatch(name) is not None
 
 
 def secrets_in_file(path: Path) -> Iterator[Secret]:
@@ -40,7 +45,7 @@ def secrets_in_file(path: Path) -> Iterator[Secret]:
 def secrets_in(data: bytes, path: Path) -> Iterator[Secret]:
     told = counted = 0
     line = 1
-    for start, kind in find_secrets(data, names_indexes=_NAMES_INDEXES.fullmatch(path.name) is not None):
+    for start, kind in find_secrets(data, names_indexes=names_indexes(path.name)):
         line += data.count(b"\n", counted, start)
         counted = start
         if line != told:

@@ -109,7 +109,7 @@ def command(
     deployment = _deployment(endpoint_pattern, files, place) if deploy else None
     request = CiRequest(
         sources=sources,
-        build=lambda source: build_request(source, **options),
+        build=lambda source: build_request(source, pip_config=engine["pip_config"], **options),
         image=lambda tag: image_request(tag, push=False, **engine),
         pattern=image_pattern,
         changed_since=changed_since,

@@ -59,7 +59,9 @@ def progress_line(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             return
         shown = now
         bar = "━" * (_WIDTH * done // max(total, 1))
-        click.echo(f"\r\x1b[K{log_text(what)} {bar:╌<{_WIDTH}} {readable(done)} of {readable(total)}", err=True, nl=False)
+        click.echo(
+            f"\r\x1b[K{log_text(what)} {bar:╌<{_WIDTH}} {readable(done)} of {readable(total)}", err=True, nl=False
+        )
 
     try:
         yield tell
