@@ -16,8 +16,7 @@ def place_of(name: str, flow: Flow, files: Mapping[str, Path]) -> Location | Non
     """The first value that is the name, or refers to it, in the flow file, in a prompty or in a source."""
     for document in _documents(flow, files):
         for value in _values(document.root):
-            text = value.data
-            if text == name or (isinstance(text, str) and text.strip().startswith((f"${{{name}.", f"${{env:{name}"))):
+            if isinstance(value.data, str) and _names(value.data.strip(), name):
                 return value.location
     for target in files:
         source = PythonSource.read(files[target]) if target.endswith(".py") else None
@@ -25,6 +24,12 @@ def place_of(name: str, flow: Flow, files: Mapping[str, Path]) -> Location | Non
             if isinstance(node, ast.Constant) and node.value == name:
                 return Location(files[target], node.lineno, node.col_offset + 1)
     return None
+
+
+def _names(text: str, name: str) -> bool:
+    """As it is, or in ``${connection.key}`` or ``${env:VARIABLE}``."""
+    is_part = text.startswith((f"${{{name}.", f"${{env:{name}")) or text.endswith(f".{name}}}")
+    return text == name or (text.startswith("${") and is_part)
 
 
 def _documents(flow: Flow, files: Mapping[str, Path]) -> Iterator[Document]:
