@@ -38,6 +38,9 @@ class BuildRequest:
     slim: bool = False
     azureml: bool = False
     base_image: str | None = None
+    trust_base: bool = False
+    pip_config: Path | None = None
+    """What the image's install step will be given; None where no image is built."""
     buildkit: bool = True
 
 

@@ -20,11 +20,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from flowpack import secret_forms
+from flowpack.quoting import one_line
+
+scrub = secret_forms.scrub
+"""Takes credentials out: for all that reports an error, or narrates what another program says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class Location:
 class FlowpackError(Exception):
     """What went wrong, where, and what to do next.
 
-    ``detail`` holds another tool's own words, shown as they came.
+    ``detail`` holds another tool's own words, shown as they came but for their credentials. A message is one line,
+    whatever the names in it hold: none of them can pass for a line of flowpack's.
     """
 
     exit_code: ClassVar[int] = 3
@@ -56,7 +62,7 @@ class FlowpackError(Exception):
         self, message: str, *, location: Location | None = None, hint: str | None = None, detail: str | None = None
     ) -> None:
         super().__init__(message)
-        self.message = scrub(message)
+        self.message = one_line(scrub(message))
         self.location = location
         self.hint = scrub(hint) if hint else None
         self.detail = scrub(detail) if detail else None
@@ -133,20 +139,6 @@ class InternalError(OutsideError):
     pass
 
 
-# The password of a URL's user information, and the values of headers and options that carry credentials. A scheme's
-# length has a limit so that a long text without one takes no longer than its length.
-_URL_CREDENTIALS = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]{0,20}://)[^/\s:@]*:[^/\s@]*@|(?P<scheme2>https?://)[^/\s@]+@", re.I
-)
-_AUTHORIZATION = re.compile(r"(?P<name>authorization:\s*(?:basic|bearer)\s+|x-registry-auth:\s*)\S+", re.I)
-
-
-def scrub(text: str) -> str:
-    """Takes credentials out of URLs and headers, so that the text may go into a message, a log or a file."""
-    text = _URL_CREDENTIALS.sub(lambda match: (match["scheme"] or match["scheme2"]) + "****@", text)
-    return _AUTHORIZATION.sub(lambda match: match["name"] + "****", text)
-
-
 def nearest(name: str, options: Iterable[str]) -> str | None:
     """The option that was probably meant."""
     from difflib import get_close_matches  # noqa: PLC0415  (only a mistake needs it)
@@ -155,9 +147,9 @@ def nearest(name: str, options: Iterable[str]) -> str | None:
 
 
 def shown_path(path: Path) -> str:
-    """The path as a person at this working directory would write it."""
+    """The path as a person at this working directory would write it, on one line."""
     try:
         relative = os.path.relpath(path)
     except (ValueError, OSError):  # another drive, or no working directory any more
-        return str(path)
-    return min(relative, str(path), key=len)
+        return one_line(str(path))
+    return one_line(min(relative, str(path), key=len))

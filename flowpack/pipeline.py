@@ -21,7 +21,7 @@ from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variables import flow_variables
 from flowpack.flows.warnings import warnings_of
-from flowpack.images.base import find_base
+from flowpack.images.base import check_trusted, find_base
 from flowpack.images.context import BuildContext, build_context, required_variables
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
@@ -57,6 +57,7 @@ def build(
 ) -> Built:
     """From a flow folder to a build context and, where ``image`` asks for it, an image and its pushed digest."""
     assembled = assemble_flow(request, narrate, progress)
+    _refuse_secrets(assembled.folder)
     answering = engine() if image and engine else None  # an engine that does not answer is known before a resolver runs
     lock = lock_flow(assembled, request, narrate=narrate)
     with _staging(request.output) as folder:
@@ -109,6 +110,7 @@ def plan_registration(request: BuildRequest, model: ModelRequest, narrate: Narra
     from flowpack.azureml.models.plan import plan_model  # noqa: PLC0415
 
     source = read_build(request.source) if is_build(request.source) else _model_source(request, narrate)
+    _refuse_secrets(source.folder)
     planned = plan_model(source, model)
     if model.output:
         check_apart_from(planned.folder.sources, model.output)
@@ -193,6 +195,7 @@ def _model_source(request: BuildRequest, narrate: Narrate) -> ModelSource:
 def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Planned:
     """Everything up to the edge: no resolver runs, nothing is written."""
     assembled = assemble_flow(request, narrate)
+    _refuse_secrets(assembled.folder)
     digest, state = "", f"to be resolved for {request.target}"
     try:
         fresh = lock_flow(assembled, request, only_fresh=True)
@@ -224,8 +227,18 @@ def assemble_flow(
         environment_image=flow.environment.image,
         flow_folder=flow.folder,
         root=roots.folders[0],
+        image_location=flow.environment.locations.get("image"),
+        trusted=request.trust_base,
     )
+    if not request.trust_base:
+        check_trusted(base, request.pip_config)
     return Assembled(flow=flow, folder=folder, connections=find_connections(flow, folder.paths), base=base)
+
+
+def _refuse_secrets(folder: FlowFolder) -> None:
+    from flowpack.checks.shipped_secrets import refuse_shipped_secrets  # noqa: PLC0415  (a lock ships nothing)
+
+    refuse_shipped_secrets(folder)
 
 
 def _missing_from(folder: FlowFolder, project: Path, target: Target) -> Iterator[str]:

@@ -58,6 +58,10 @@ class Value:
     def is_mapping(self) -> bool:
         return isinstance(self.node, MappingNode)
 
+    @property
+    def is_sequence(self) -> bool:
+        return isinstance(self.node, SequenceNode)
+
     def error(self, message: str, hint: str | None = None) -> InputError:
         return InputError(f"{self.trail}: {message}" if self.trail else message, location=self.location, hint=hint)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from flowpack.errors import InputError, Location
 
 _LONGEST = 900
 """Azure stores a file under at most 1,024 characters, and an upload puts some of its own before the path."""
@@ -28,6 +31,18 @@ def why_impossible(target: str) -> str | None:
     if _FORBIDDEN.search(target) is None:
         return None
     return "is not UTF-8" if _NOT_UTF8.search(target) else "has a control character"
+
+
+def below(folder: Path, relative: str) -> Path:
+    """``relative`` within ``folder``: what is written below an output goes through here, whatever a name says."""
+    parts = relative.split("/")
+    if "\0" in relative or "\\" in relative or any(part in {"", ".", ".."} for part in parts):
+        raise InputError(
+            f"'{relative}' is not a path inside the output",
+            location=Location(folder),
+            hint="rename what it is named for",
+        )
+    return folder.joinpath(*parts)
 
 
 def unfit_names(targets: Iterable[str]) -> Iterator[str]:

@@ -18,12 +18,16 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``code`` is stable, ``FP`` and three digits, its hundreds the group; ``name`` is for people and pages."""
+    """``code`` is stable, ``FP`` and three digits, its hundreds the group; ``name`` is for people and pages.
+
+    No report shows a line that a rule ``about_secrets`` finds.
+    """
 
     code: str
     name: str
     severity: Severity
     summary: str
+    about_secrets: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

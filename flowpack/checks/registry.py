@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowpack.checks.findings import Edit, Finding, Rule, Severity
-from flowpack.errors import FlowpackError, Location
+from flowpack.errors import FlowpackError, Location, scrub
+from flowpack.quoting import one_line
 
 if TYPE_CHECKING:
     from flowpack.checks.subject import Subject
@@ -40,23 +41,32 @@ class Check:
         """A rule that cannot go on says why, as a finding of its own; the others are not held up by it."""
         try:
             for each in self.look(subject):
-                yield Finding(
-                    rule=self.rule, message=each.message, location=each.location, hint=each.hint, fix=each.fix
-                )
+                yield self._finding(each)
         except FlowpackError as error:
-            told = Problem.of(error, subject.location)
-            yield Finding(rule=self.rule, message=told.message, location=told.location, hint=told.hint)
+            yield self._finding(Problem.of(error, subject.location))
         except OSError as error:
             message = f"'{error.filename}' cannot be read: {error.strerror}"
-            yield Finding(rule=self.rule, message=message, location=subject.location)
+            yield self._finding(Problem(message, subject.location))
+
+    def _finding(self, problem: Problem) -> Finding:
+        """The one place where words of a flow become a finding's: credentials go, a message stays one line."""
+        return Finding(
+            rule=self.rule,
+            message=one_line(scrub(problem.message)),
+            location=problem.location,
+            hint=scrub(problem.hint) if problem.hint else None,
+            fix=problem.fix,
+        )
 
 
 _checks: list[Check] = []
 
 
-def rule(code: str, name: str, severity: Severity, summary: str) -> Callable[[Look], Look]:
+def rule(
+    code: str, name: str, severity: Severity, summary: str, *, about_secrets: bool = False
+) -> Callable[[Look], Look]:
     def register(look: Look) -> Look:
-        _checks.append(Check(Rule(code, name, severity, summary), look))
+        _checks.append(Check(Rule(code, name, severity, summary, about_secrets), look))
         return look
 
     return register

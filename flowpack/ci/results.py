@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flowpack.quoting import markdown_block, markdown_text
+
 _MEGABYTE = 1_000_000
 _TITLES = ("Flow", "State", "Image", "Size", "Layers reused", "Test", "Model", "Endpoint")
 
@@ -62,7 +64,7 @@ def summary(results: Sequence[FlowResult]) -> str:
         lines.append("")
     for result in taken:
         if result.error:
-            lines += [f"### {_cell(result.flow)}", "", *(f"    {line}" for line in result.error.splitlines()), ""]
+            lines += [f"### {_cell(result.flow)}", "", *markdown_block(result.error), ""]
     return "\n".join(lines)
 
 
@@ -84,8 +86,4 @@ def _row(result: FlowResult) -> Iterator[str | None]:
 
 
 def _cell(text: str | None) -> str:
-    """One line that ends no cell and starts no markup."""
-    if not text:
-        return "–"
-    escaped = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{character}" if character in "\\|`*_[]" else character for character in escaped)
+    return markdown_text(text) if text else "–"

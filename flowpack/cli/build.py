@@ -55,6 +55,7 @@ def command(
     no_buildkit: bool,
     locked: bool,
     base_image: str | None,
+    trust_base: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -65,7 +66,14 @@ def command(
     """
     engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
     request = build_request(
-        source, output=output, locked=locked, base_image=base_image, buildkit=not no_buildkit, **options
+        source,
+        output=output,
+        locked=locked,
+        base_image=base_image,
+        trust_base=trust_base,
+        pip_config=engine["pip_config"] if tag else None,
+        buildkit=not no_buildkit,
+        **options,
     )
     if push and not tag:
         raise UsageError("--push needs --tag", hint="--tag REGISTRY/REPOSITORY:TAG")

@@ -22,6 +22,7 @@ from flowpack.cli.options import (
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
 from flowpack.errors import UsageError
+from flowpack.quoting import output_lines
 from flowpack.writing import append_to_file
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def command(
     deployment = _deployment(endpoint_pattern, files, place) if deploy else None
     request = CiRequest(
         sources=sources,
-        build=lambda source: build_request(source, **options),
+        build=lambda source: build_request(source, pip_config=engine["pip_config"], **options),
         image=lambda tag: image_request(tag, push=False, **engine),
         pattern=image_pattern,
         changed_since=changed_since,
@@ -126,7 +127,7 @@ def command(
     if summary_file:
         append_to_file(summary_file, summary(results) + "\n")
     if outputs_file:
-        append_to_file(outputs_file, "".join(f"{name}={value}\n" for name, value in outputs(results).items()))
+        append_to_file(outputs_file, output_lines(outputs(results)))
     text = "\n".join(
         "\t".join(part or "-" for part in (r.flow, r.state, r.reference or r.image, r.model, r.scoring_uri))
         for r in results

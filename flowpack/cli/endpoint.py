@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from flowpack.cli.options import answer_options, together
 from flowpack.cli.output import answer, narrator, table
 from flowpack.cli.registry_options import workspace_of, workspace_options
 from flowpack.errors import UsageError, nearest
+from flowpack.quoting import json_text, log_text
 
 if TYPE_CHECKING:
     from flowpack.azureml.endpoints.states import Deployment, Endpoint
@@ -134,7 +134,7 @@ def invoke(
     scored = ask(found, endpoints.bearer(found), given, deployment=deployment, seconds=timeout)
     narrator(quiet)(f"scored in {scored.seconds:.2f} s")
     document = {"score_seconds": round(scored.seconds, 3), "inputs": given, "answer": scored.answer}
-    answer(document, json.dumps(scored.answer, indent=2, ensure_ascii=False), as_json)
+    answer(document, json_text(scored.answer), as_json)
 
 
 @command.command()
@@ -177,7 +177,7 @@ def delete(endpoint: str, deployment: str | None, *, yes: bool, as_json: bool, q
     what = f"deployment {deployment} of endpoint {endpoint}" if deployment else f"endpoint {endpoint}"
     if not yes:
         more = f" with {', '.join(there)}" if there and not deployment else ""
-        click.confirm(f"delete {what}{more}?", abort=True, err=True)
+        click.confirm(log_text(f"delete {what}{more}?"), abort=True, err=True)
     if deployment:
         _in_turn(lambda: endpoints.delete_deployment(endpoint, deployment), quiet)
     else:

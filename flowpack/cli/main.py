@@ -79,7 +79,7 @@ def _run() -> int | str | None:
         report(error)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         _report_to_machines(UsageError(error.format_message()))
         return 2
     except SystemExit as ended:
@@ -135,11 +135,9 @@ def _discard_streams() -> None:
 
 def report(error: FlowpackError) -> None:
     """The error for a person on stderr; with --json for a machine on stdout as well."""
-    first, *rest = str(error).splitlines()
-    click.echo(click.style("error: ", fg="red", bold=True, reset=True) + first, err=True)
-    for line in rest:
-        hint = line.startswith("hint: ")
-        click.echo(click.style("hint: ", fg="cyan") + line[6:] if hint else line, err=True)
+    from flowpack.cli.output import narrate  # noqa: PLC0415
+
+    narrate(f"error: {error}")
     _report_to_machines(error)
 
 
@@ -148,3 +146,14 @@ def _report_to_machines(error: FlowpackError) -> None:
 
     if "--json" in sys.argv[1:]:
         click.echo(error_document(error))
+
+
+def _show(error: click.ClickException) -> None:
+    """In click's words. What the command line has may be the name of a stranger's folder, by a glob."""
+    import io  # noqa: PLC0415  (a right command line does without)
+
+    from flowpack.cli.output import narrate  # noqa: PLC0415
+
+    words = io.StringIO()
+    error.show(words)
+    narrate(words.getvalue().rstrip("\n"))

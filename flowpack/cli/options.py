@@ -96,6 +96,12 @@ base_options = together(
         envvar="FLOWPACK_BASE_IMAGE",
         help="Start from this image; see Dockerfile.base.",
     ),
+    click.option(
+        "--trust-base",
+        is_flag=True,
+        envvar="FLOWPACK_TRUST_BASE",
+        help="Let the project's Dockerfile.base or environment.image read the build's secrets.",
+    ),
 )
 
 engine_options = together(
@@ -133,6 +139,8 @@ def build_request(
     azureml: bool = False,
     locked: bool = False,
     base_image: str | None = None,
+    trust_base: bool = False,
+    pip_config: Path | None = None,
     buildkit: bool = True,
 ) -> BuildRequest:
     return BuildRequest(
@@ -147,6 +155,8 @@ def build_request(
         azureml=azureml,
         locked=locked,
         base_image=base_image,
+        trust_base=trust_base,
+        pip_config=pip_config,
         buildkit=buildkit,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,16 +11,25 @@ from typing import Any
 import click
 
 from flowpack.errors import FlowpackError
+from flowpack.quoting import json_text, log_text
 
 _PATIENCE = 1.0  # seconds after which something says that it goes on
 _BETWEEN = 0.1
 _WIDTH = 30
 
 
-def narrate(line: str) -> None:
-    if line.startswith("warning: "):
-        line = click.style("warning: ", fg="yellow") + line.removeprefix("warning: ")
-    click.echo(line, err=True)
+_STYLES: dict[str, dict[str, Any]] = {
+    "error: ": {"fg": "red", "bold": True, "reset": True},
+    "warning: ": {"fg": "yellow"},
+    "hint: ": {"fg": "cyan"},
+}
+
+
+def narrate(text: str) -> None:
+    """Everything that goes to stderr, other programs' logs included: none of it steers a terminal or a CI service."""
+    for line in log_text(text).split("\n"):
+        start = next((word for word in _STYLES if line.startswith(word)), "")
+        click.echo(click.style(start, **_STYLES.get(start, {})) + line.removeprefix(start), err=True)
 
 
 def narrator(quiet: bool) -> Callable[[str], None]:
@@ -51,7 +59,9 @@ def progress_line(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             return
         shown = now
         bar = "━" * (_WIDTH * done // max(total, 1))
-        click.echo(f"\r\x1b[K{what} {bar:╌<{_WIDTH}} {readable(done)} of {readable(total)}", err=True, nl=False)
+        click.echo(
+            f"\r\x1b[K{log_text(what)} {bar:╌<{_WIDTH}} {readable(done)} of {readable(total)}", err=True, nl=False
+        )
 
     try:
         yield tell
@@ -61,7 +71,8 @@ def progress_line(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def answer(document: Mapping[str, Any], text: str, as_json: bool) -> None:
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else text)
+    """``text`` is JSON, or lines for a person and a script."""
+    click.echo(json_text(document) if as_json else log_text(text))
 
 
 def table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -72,4 +83,4 @@ def table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def error_document(error: FlowpackError) -> str:
-    return json.dumps(error.to_dict(), indent=2, ensure_ascii=False)
+    return json_text(error.to_dict())

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from flowpack.cli.options import answer_options, base_options, engine_options, flow_options
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer, narrate, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 from flowpack.errors import ServingError
 
@@ -27,11 +27,11 @@ def command(subject: str, *, as_json: bool, quiet: bool, **options: Any) -> None
     from flowpack.running.serve import serve  # noqa: PLC0415
     from flowpack.running.subject import resolve_subject  # noqa: PLC0415
 
-    narrate = narrator(quiet)
-    resolved = resolve_subject(subject, build_of(options), narrate)
-    with serve(resolved, serve_request(options), narrate) as served:
+    tell = narrator(quiet)
+    resolved = resolve_subject(subject, build_of(options), tell)
+    with serve(resolved, serve_request(options), tell) as served:
         document = {"url": served.url, "engine": served.engine, "start_seconds": round(served.seconds, 3)}
         answer(document, served.url, as_json)
-        status = served.server.follow(lambda line: click.echo(line, err=True))
+        status = served.server.follow(narrate)
     if status:
         raise ServingError(f"the server ended with exit status {status}")

@@ -55,12 +55,15 @@ _OF_THE_BUILD = (
     "azureml",
     "locked",
     "base_image",
+    "trust_base",
 )
 
 
 def build_of(options: dict[str, Any]) -> Callable[[Path], BuildRequest]:
     """How a flow is built that is given instead of a build."""
-    return lambda source: build_request(source, **{name: options[name] for name in _OF_THE_BUILD})
+    given = {name: options[name] for name in _OF_THE_BUILD}
+    pip_config = None if options["engine"] == "venv" else options["pip_config"]
+    return lambda source: build_request(source, pip_config=pip_config, **given)
 
 
 def serve_request(options: dict[str, Any]) -> ServeRequest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from flowpack.cli.inputs import given_inputs, input_options
 from flowpack.cli.options import answer_options, base_options, engine_options, flow_options
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
+from flowpack.quoting import json_text
 
 
 @click.command("test")
@@ -51,4 +51,4 @@ def command(
         "inputs": sample,
         "answer": scored.answer,
     }
-    answer(document, json.dumps(scored.answer, indent=2, ensure_ascii=False), as_json)
+    answer(document, json_text(scored.answer), as_json)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowpack.errors import Location
 from flowpack.flows.connection_types import (
     AZURE_OPEN_AI,
     CONNECTION_TYPES,
@@ -24,12 +25,16 @@ _REFERENCE = re.compile(r"^\$\{([^.]+)\.([^.]+)}$")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One place that names a connection; ``types`` is empty where the place does not tell."""
+    """One place that names a connection; ``types`` is empty where the place does not tell.
+
+    ``location`` is that of the node, or of the file that names it.
+    """
 
     name: str
     types: tuple[ConnectionType, ...]
     user: str
     keys: ConnectionKeys = field(default_factory=ConnectionKeys)
+    location: Location | None = None
 
 
 def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path], within: Roots) -> Iterator[Use]:
@@ -38,7 +43,7 @@ def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path], within: Roots) ->
         if node.connection:
             # Without a provider promptflow goes by the connection's own type; studio starts from Azure OpenAI.
             kind = LLM_PROVIDERS.get(node.provider or "", AZURE_OPEN_AI)
-            yield Use(node.connection, (kind,), user)
+            yield Use(node.connection, (kind,), user, location=node.location)
         elif node.source and node.source.type == "code" and node.source.path and node.type == "python":
             yield from _in_tool(node, files.get(_standalone(node.source.path)), user, within)
         elif node.source and node.source.tool:
@@ -70,7 +75,7 @@ def _literal(
     """A connection is named by a literal; an input that refers to another node carries one at run time."""
     value = node.inputs.get(parameter)
     if isinstance(value, str) and value and not value.startswith("${"):
-        yield Use(value, tuple(CONNECTION_TYPES[name] for name in class_names), user, keys)
+        yield Use(value, tuple(CONNECTION_TYPES[name] for name in class_names), user, keys, node.location)
 
 
 def in_environment(variables: Mapping[str, Any]) -> Iterator[Use]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from flowpack.errors import Location
 from flowpack.flows.connection_types import CUSTOM, ConnectionType
 from flowpack.flows.connection_uses import Use, in_environment, in_nodes
 from flowpack.flows.model import Flow
 from flowpack.flows.model_connections import in_init, in_models
 from flowpack.flows.tool_sources import ConnectionKeys
+from flowpack.valid_names import Kind, check_name
 
 _SCHEMA = "https://azuremlschemas.azureedge.net/promptflow/latest/{class_name}.schema.json"
 
@@ -69,7 +71,22 @@ def find_connections(flow: Flow, files: Mapping[str, Path]) -> tuple[Connection,
         *in_models(flow, files),
     ):
         uses.setdefault(use.name, []).append(use)
+    for name, those in uses.items():
+        where = next((use.location for use in those if use.location), Location(flow.file))
+        _check("connection", name, where, flow, files)
+        for use in those:
+            for key in sorted(use.keys.configs | use.keys.secrets):
+                _check("key", key, where, flow, files)
     return tuple(_connection(name, uses[name]) for name in sorted(uses))
+
+
+def _check(kind: Kind, name: str, otherwise: Location, flow: Flow, files: Mapping[str, Path]) -> None:
+    def where() -> Location:
+        from flowpack.flows.name_places import place_of  # noqa: PLC0415  (only a wrong name needs it)
+
+        return place_of(name, flow, files) or otherwise
+
+    check_name(kind, name, where)
 
 
 def _connection(name: str, uses: Sequence[Use]) -> Connection:

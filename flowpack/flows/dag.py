@@ -14,11 +14,13 @@ from flowpack.flows.fields import (
     read_includes,
     read_input,
     read_output,
+    read_variables,
     sequence_of,
 )
 from flowpack.flows.model import Flow, FlowKind, Node, NodeSource
 from flowpack.flows.text_edits import standalone_text
 from flowpack.flows.variants import VariantChoice, choose_variants
+from flowpack.valid_names import check_name
 from flowpack.yaml_documents import Document, Value
 
 _NOT_IN_A_STANDALONE_FLOW = ("additional_includes", "node_variants")
@@ -38,7 +40,7 @@ def read_dag_flow(document: Document, choice: VariantChoice | None) -> Flow:
         outputs={name: read_output(name, value) for name, value in mapping_of(root, "outputs").items()},
         nodes=tuple(_node(value, chosen) for value in sequence_of(root, "nodes")),
         environment=read_environment(root),
-        environment_variables={key: value.data for key, value in mapping_of(root, "environment_variables").items()},
+        environment_variables=read_variables(root),
         additional_includes=read_includes(root),
         text=standalone_text(
             document, without=_NOT_IN_A_STANDALONE_FLOW, nodes=chosen, expected=_standalone_data(document, chosen)
@@ -59,10 +61,15 @@ def _standalone_data(document: Document, chosen: Mapping[str, Value]) -> dict[st
 def _node(value: Value, chosen: Mapping[str, Value]) -> Node:
     fields = value.mapping()
     name = fields["name"].string()  # choose_variants has seen that it is there
+    check_name("node", name, fields["name"].location)
     if name in chosen:
         fields = {**chosen[name].mapping(), "name": fields["name"]}
     if "type" not in fields:
         raise value.error("the node has no type", "say type: python, llm or prompt")
+
+    connection = fields.get("connection")
+    if connection is not None and isinstance(connection.data, str) and connection.data:
+        check_name("connection", connection.data, connection.location)
 
     def text(key: str) -> str | None:
         field = fields.get(key)

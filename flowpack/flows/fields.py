@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from flowpack.errors import UsageError, nearest
 from flowpack.flows.model import REQUIRED, Environment, FlowInput, FlowKind, FlowOutput, Include
 from flowpack.flows.variants import VariantChoice
+from flowpack.valid_names import check_name
 from flowpack.yaml_documents import Value
 
 SERVED_TYPES = ("string", "int", "double", "bool", "list", "object", "image")
@@ -55,6 +57,7 @@ def read_environment(root: Mapping[str, Value]) -> Environment:
 
 
 def read_input(name: str, value: Value) -> FlowInput:
+    check_name("input", name, value.location)
     fields = value.mapping("a mapping with a type")
     if "type" not in fields:
         raise value.error("the input has no type", "say type: string, for example")
@@ -69,6 +72,7 @@ def read_input(name: str, value: Value) -> FlowInput:
 
 
 def read_output(name: str, value: Value) -> FlowOutput:
+    check_name("output", name, value.location)
     fields = value.mapping("a mapping with a reference")
     reference = fields.get("reference")
     return FlowOutput(
@@ -78,6 +82,13 @@ def read_output(name: str, value: Value) -> FlowOutput:
         is_chat_output=flag(fields, "is_chat_output"),
         evaluation_only=flag(fields, "evaluation_only"),
     )
+
+
+def read_variables(root: Mapping[str, Value]) -> dict[str, Any]:
+    variables = mapping_of(root, "environment_variables")
+    for name, value in variables.items():
+        check_name("variable", name, value.location)
+    return {name: value.data for name, value in variables.items()}
 
 
 def check_served(port: Value) -> None:

@@ -19,6 +19,7 @@ from flowpack.flows.fields import (
     read_includes,
     read_input,
     read_output,
+    read_variables,
     refuse_variant,
 )
 from flowpack.flows.model import REQUIRED, Flow, FlowInput, FlowKind, FlowOutput, Include
@@ -53,7 +54,7 @@ def read_flex_flow(document: Document, choice: VariantChoice | None) -> Flow:
         outputs=_outputs(root, entry.signature if entry else None),
         nodes=(),
         environment=read_environment(root),
-        environment_variables={key: value.data for key, value in mapping_of(root, "environment_variables").items()},
+        environment_variables=read_variables(root),
         additional_includes=includes,
         text=_standalone_text(document, root, sample),
         entry=f"{module}:{name}",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flowpack.errors import FlowpackError
+from flowpack.errors import FlowpackError, Location
 from flowpack.flows.connection_types import (
     AZURE_OPEN_AI,
     CONNECTION_TYPES,
@@ -43,7 +43,7 @@ def in_models(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
     for target, configuration in prompty_configurations(flow, files).items():
         name = configuration.get("connection")
         if isinstance(name, str) and name and not name.startswith("${"):
-            yield Use(name, (_type_of(configuration),), f"'{target}'")
+            yield Use(name, (_type_of(configuration),), f"'{target}'", location=Location(files[target]))
     for target in files:
         if target.endswith(".py") and b"ModelConfiguration" in (read_source(files[target], flow.roots) or b""):
             yield from _in_source(target, files[target], flow.roots)
@@ -87,7 +87,8 @@ def _in_source(target: str, path: Path, within: Roots) -> Iterator[Use]:
         for argument in node.keywords if kind and isinstance(node, ast.Call) else ():
             value = argument.value.value if isinstance(argument.value, ast.Constant) else None
             if kind and argument.arg == "connection" and isinstance(value, str) and value:
-                yield Use(value, (kind,), f"'{target}'")
+                where = Location(path, argument.value.lineno, argument.value.col_offset + 1)
+                yield Use(value, (kind,), f"'{target}'", location=where)
 
 
 def _keys_of(flow: Flow, parameter: FlowInput, files: Mapping[str, Path]) -> ConnectionKeys:

@@ -19,6 +19,7 @@ from flowpack.flows.fields import (
     read_includes,
     read_input,
     read_output,
+    read_variables,
     refuse_variant,
 )
 from flowpack.flows.model import Flow, FlowKind, Include
@@ -53,7 +54,7 @@ def read_prompty_flow(path: Path, choice: VariantChoice | None, within: Roots) -
         outputs={name: read_output(name, value) for name, value in mapping_of(root, "outputs").items()},
         nodes=(),
         environment=read_environment(root),
-        environment_variables={key: value.data for key, value in mapping_of(root, "environment_variables").items()},
+        environment_variables=read_variables(root),
         additional_includes=includes,
         text=read_text(path, within),
         sample=_sample(root, document, includes),

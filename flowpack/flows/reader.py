@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from flowpack.errors import Location
 from flowpack.flows.dag import read_dag_flow
 from flowpack.flows.model import Flow
 from flowpack.flows.resolve import find_flow_file
 from flowpack.flows.variants import VariantChoice
 from flowpack.reading import project_root
+from flowpack.valid_names import check_name
 from flowpack.yaml_documents import read_document
 
 
@@ -23,6 +25,7 @@ def read_flow(
 ) -> Flow:
     """Nothing is read outside of the flow's project and ``include_roots``, or of ``within`` where it is given."""
     file = find_flow_file(source)
+    check_name("flow", file.parent.name or "/", Location(file))  # its folder's
     # Known before the first byte is read: no link in the flow's folder has a say.
     roots = within or (project_root(file.parent), *(path.resolve() for path in include_roots))
     # Most flows are DAG flows, which need neither the reader of signatures nor that of prompties.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from flowpack.errors import Location
 from flowpack.flows.connection_types import AZURE_OPEN_AI, PROMPTY_TYPES
 from flowpack.flows.model import REQUIRED, Flow, FlowKind
 from flowpack.flows.model_connections import prompty_configurations
 from flowpack.flows.references import environment_names
+from flowpack.valid_names import check_name
 
 INIT_CONFIG = "PF_FLOW_INIT_CONFIG"
 """JSON that promptflow makes a flex flow's class with."""
@@ -23,10 +26,18 @@ def flow_variables(flow: Flow, files: Mapping[str, Path]) -> tuple[str, ...]:
     without = [name for name, each in flow.init.items() if each.default is REQUIRED and name not in flow.sample_init]
     found = {INIT_CONFIG} if without else set()
     for configuration in prompty_configurations(flow, files).values():
-        found |= set(environment_names(configuration))
+        for name in environment_names(configuration):
+            check_name("variable", name, functools.partial(_place, name, flow, files))
+            found.add(name)
         if flow.kind is FlowKind.PROMPTY:
             found |= set(_of_an_empty_configuration(configuration))
     return tuple(sorted(found))
+
+
+def _place(name: str, flow: Flow, files: Mapping[str, Path]) -> Location:
+    from flowpack.flows.name_places import place_of  # noqa: PLC0415  (only a wrong name needs it)
+
+    return place_of(name, flow, files) or Location(flow.file)
 
 
 def _of_an_empty_configuration(configuration: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowpack.errors import UsageError, nearest
+from flowpack.valid_names import check_name
 from flowpack.yaml_documents import Value
 
 
@@ -54,6 +55,8 @@ def _variant(entry: Value, wanted: str | None) -> Value:
     if not _there(fields, "variants"):
         raise entry.error("has no variants")
     options = fields["variants"].mapping()
+    for name, each in options.items():
+        check_name("variant", name, each.location)
     if wanted is None:
         if not _there(fields, "default_variant_id"):
             raise entry.error("has no default_variant_id", "add one, or choose with --variant NODE.VARIANT")

@@ -12,6 +12,7 @@ from typing import Any
 from flowpack import __version__
 from flowpack.assembly.files import FileSource, WrittenFile, digest_of
 from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.assembly.names import below
 from flowpack.assembly.staging import MARKER
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
@@ -42,7 +43,7 @@ class BuildContext:
         """Writes everything beside the standalone folder, which ``folder`` has already."""
         (folder / "connections").mkdir()
         for relative, source in self.files.items():
-            path = folder / relative
+            path = below(folder, relative)
             path.parent.mkdir(parents=True, exist_ok=True)
             source.write(str(path), lambda _: None)
 
@@ -50,6 +51,7 @@ class BuildContext:
 def build_context(
     folder: FlowFolder, *, connections: Sequence[Connection], plan: ImagePlan, dockerfile: str, lock: str
 ) -> BuildContext:
+    _check_file_names(connections)
     texts = {
         ".dockerignore": _OUT_OF_THE_CONTEXT,
         "Dockerfile": dockerfile,
@@ -67,6 +69,18 @@ def build_context(
     digest = "sha256:" + hashlib.sha256(f"{folder.digest}\n{listing}".encode()).hexdigest()
     record = _record(folder, plan, digest, connections)
     return BuildContext(folder, {**files, MARKER: WrittenFile(Path(MARKER), _json(record).encode())}, digest)
+
+
+def _check_file_names(connections: Sequence[Connection]) -> None:
+    """On macOS and Windows the case of a letter makes no other file."""
+    owners: dict[str, Connection] = {}
+    for connection in connections:
+        other = owners.setdefault(connection.file_name.casefold(), connection)
+        if other is not connection:
+            raise InputError(
+                f"connections '{other.name}' and '{connection.name}' both need the file '{connection.file_name}'",
+                hint="rename one of the two in the flow",
+            )
 
 
 def required_variables(connections: Sequence[Connection]) -> tuple[str, ...]:

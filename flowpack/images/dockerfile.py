@@ -8,12 +8,12 @@ and owners; copying the whole tree at once keeps the times of its folders too.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from flowpack.images.plan import BUILD_STAGE, FILE_TIME, PORT, USER, VIRTUAL_ENVIRONMENT, ImagePlan, Layer
+from flowpack.quoting import dockerfile_comment, dockerfile_value, dockerfile_words
 
 PIP_CONFIG_SECRET = "pip-config"  # noqa: S105  (names of BuildKit secrets, not their values)
 CA_BUNDLE_SECRET = "ca-bundle"  # noqa: S105
@@ -29,7 +29,7 @@ _SETTLE = f"chmod -R u=rwX,go=rX {_LAYER} && find {_LAYER} -exec touch -h -d @{F
 def render_dockerfile(plan: ImagePlan, *, buildkit: bool = True) -> str:
     lines = [
         "# Written by flowpack; `flowpack build` writes it anew.",
-        f"# base: {plan.base.origin}",
+        dockerfile_comment(f"base: {plan.base.origin}"),
         *(_PYTHON_VERSION.sub(f"ARG PYTHON_VERSION={plan.target.python}", line) for line in plan.base.lines),
         "",
         *_dependencies(plan, buildkit),
@@ -81,7 +81,7 @@ def _layer(layer: Layer) -> Iterator[str]:
     yield f"FROM base AS {layer.name}"
     yield "USER root"
     for copy in layer.copies:
-        yield f"# {copy.comment}"
+        yield dockerfile_comment(copy.comment)
         yield f"COPY {copy.source} {_LAYER}{copy.target}"
     yield f"RUN {{ {_compile(f'-s {_LAYER} -p / {_LAYER}', 'checked-hash')} || true; }} \\"
     yield f" && {_SETTLE}"
@@ -90,7 +90,7 @@ def _layer(layer: Layer) -> Iterator[str]:
 def _image(plan: ImagePlan) -> Iterator[str]:
     yield "FROM base"
     if plan.variables:
-        yield "# To be set when it runs: " + ", ".join(plan.variables)
+        yield dockerfile_comment("To be set when it runs: " + ", ".join(plan.variables))
     yield "ENV " + " \\\n    ".join(f"{key}={value}" for key, value in plan.environment.items())
     yield "USER root"
     yield f"COPY --from=dependencies {_LAYER}/ /"
@@ -98,20 +98,15 @@ def _image(plan: ImagePlan) -> Iterator[str]:
         yield f"COPY --from={layer.name} {_LAYER}/ /"
     yield "WORKDIR /flow"
     if plan.setup_sh:
-        yield f"RUN {json.dumps(['sh', plan.setup_sh])}"
+        yield f"RUN {dockerfile_words(['sh', plan.setup_sh])}"
     yield f"USER {USER}:{USER}"
     yield f"EXPOSE {PORT}"
     yield "HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \\"
-    yield f"    CMD {json.dumps(list(plan.health_command))}"
+    yield f"    CMD {dockerfile_words(plan.health_command)}"
     yield "ENTRYPOINT []"
-    yield f"CMD {json.dumps(list(plan.command))}"
-    yield "LABEL " + " \\\n      ".join(f"{key}={_quoted(value)}" for key, value in plan.labels.items())
+    yield f"CMD {dockerfile_words(plan.command)}"
+    yield "LABEL " + " \\\n      ".join(f"{key}={dockerfile_value(value)}" for key, value in plan.labels.items())
 
 
 def _compile(what: str, mode: str) -> str:
     return f"python3 -m compileall -q -j 0 --invalidation-mode {mode} {what}"
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-    return f'"{escaped}"'

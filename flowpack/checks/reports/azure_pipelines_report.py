@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flowpack.checks.findings import Finding
 from flowpack.checks.places import relative_path
+from flowpack.quoting import azure_data, azure_property
 
 
 def render(findings: Sequence[Finding], *, root: Path) -> str:
@@ -20,14 +21,6 @@ def _command(finding: Finding, root: Path) -> str:
         properties["linenumber"] = where.line
         properties |= {"columnnumber": where.column} if where.column is not None else {}
     properties["code"] = rule.code
-    written = ";".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    written = ";".join(f"{name}={azure_property(str(value))}" for name, value in properties.items())
     text = f"{rule.name}: {finding.message}" + (f"\nhint: {finding.hint}" if finding.hint else "")
-    return f"##vso[task.logissue {written};]{_data(text)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%AZP25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace("]", "%5D").replace(";", "%3B")
+    return f"##vso[task.logissue {written};]{azure_data(text)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flowpack.checks.findings import Finding
 from flowpack.checks.places import relative_path
+from flowpack.quoting import github_data, github_property
 
 
 def render(findings: Sequence[Finding], *, root: Path) -> str:
@@ -20,14 +21,6 @@ def _command(finding: Finding, root: Path) -> str:
         properties["line"] = where.line
         properties |= {"col": where.column} if where.column is not None else {}
     properties["title"] = f"{rule.code} {rule.name}"
-    written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    written = ",".join(f"{name}={github_property(str(value))}" for name, value in properties.items())
     text = finding.message + (f"\nhint: {finding.hint}" if finding.hint else "")
-    return f"::{rule.severity.value} {written}::{_data(text)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return f"::{rule.severity.value} {written}::{github_data(text)}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from flowpack.checks.findings import Finding, Severity
 from flowpack.checks.places import fingerprints, relative_path
+from flowpack.quoting import json_text
 
 _SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor"}
 
@@ -26,4 +26,4 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
         }
         for finding, mark in zip(findings, fingerprints(findings, root), strict=True)
     ]
-    return json.dumps(issues, indent=2, ensure_ascii=False)
+    return json_text(issues)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flowpack.checks.findings import Finding, Severity
-from flowpack.checks.places import fingerprints, relative_path
+from flowpack.checks.places import fingerprints, relative_path, shown_fix
+from flowpack.quoting import json_text
 
 
 def render(findings: Sequence[Finding], *, root: Path) -> str:
@@ -17,11 +17,11 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
         **{f"{each.value}s": sum(finding.rule.severity is each for finding in findings) for each in Severity},
         "findings": [_finding(*each, root) for each in zip(findings, marks, strict=True)],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def _finding(finding: Finding, mark: str, root: Path) -> dict[str, Any]:
-    rule, where, fix = finding.rule, finding.location, finding.fix
+    rule, where, fix = finding.rule, finding.location, shown_fix(finding)
     return {
         "code": rule.code,
         "name": rule.name,

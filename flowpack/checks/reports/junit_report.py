@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from flowpack.checks.findings import Finding, Severity
 from flowpack.checks.places import relative_path
+from flowpack.quoting import xml_text
 
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -30,7 +31,7 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
         suite = ElementTree.SubElement(suites, "testsuite", {"name": "flowpack check", **_counts((), without=True)})
         ElementTree.SubElement(suite, "testcase", classname="flowpack", name="nothing found", time="0")
     ElementTree.indent(suites)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode")
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + xml_text(ElementTree.tostring(suites, encoding="unicode"))
 
 
 def _counts(findings: Sequence[Finding], *, without: bool = False) -> dict[str, str]:

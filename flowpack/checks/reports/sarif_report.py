@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from flowpack import __version__
 from flowpack.checks.findings import Edit, Finding, Rule
-from flowpack.checks.places import fingerprints, relative_path
+from flowpack.checks.places import fingerprints, relative_path, shown_fix
+from flowpack.quoting import json_text, uri_path
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _ROOT = "SRCROOT"
@@ -28,7 +27,7 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
             for finding, mark in zip(findings, marks, strict=True)
         ],
     }
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+    return json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -53,7 +52,8 @@ def _result(finding: Finding, rule_index: int, mark: str, root: Path) -> dict[st
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"flowpack/v1": mark},
     }
-    return result | ({"fixes": [_fix(finding.fix, root)]} if finding.fix else {})
+    fix = shown_fix(finding)
+    return result | ({"fixes": [_fix(fix, root)]} if fix else {})
 
 
 def _fix(edit: Edit, root: Path) -> dict[str, Any]:
@@ -68,4 +68,4 @@ def _artifact(path: Path, root: Path) -> dict[str, str]:
     relative = relative_path(path, root)
     if relative.startswith("../") or Path(relative).is_absolute():
         return {"uri": path.absolute().as_uri()}
-    return {"uri": quote(relative), "uriBaseId": _ROOT}
+    return {"uri": uri_path(relative), "uriBaseId": _ROOT}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from flowpack.checks.findings import Finding, Severity
 from flowpack.checks.places import line_of, relative_path
+from flowpack.errors import scrub
+from flowpack.quoting import log_text, one_line
 
 _WIDEST = 160
 """Columns of a line that are shown: a flow file may hold a whole document in one."""
@@ -15,7 +17,7 @@ _WIDEST = 160
 
 def render(findings: Sequence[Finding], *, root: Path) -> str:
     lines = [line for finding in findings for line in _lines(finding, root)]
-    return "\n".join([*lines, summary(findings)] if findings else [])
+    return log_text("\n".join([*lines, summary(findings)] if findings else []))
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -29,34 +31,34 @@ def summary(findings: Sequence[Finding]) -> str:
 
 def _lines(finding: Finding, root: Path) -> Iterator[str]:
     rule, where = finding.rule, finding.location
-    first, *rest = (_visible(line) for line in finding.message.splitlines() or [""])
+    first, *rest = finding.message.splitlines() or [""]
     yield f"{_place(finding, root)}: {rule.severity.value} {rule.code} {rule.name}: {first}"
     yield from (f"    {line}" for line in rest)
     line = line_of(where)
-    if line is not None and line.strip():
+    if line is not None and line.strip() and _may_be_shown(line, finding):
         number = str(where.line)
         yield f"  {number} | {_cut(line)}"
         if where.column is not None and where.column <= min(len(line) + 1, _WIDEST):
             yield f"  {' ' * len(number)} | {_blank(line[: where.column - 1])}^"
     if finding.hint:
-        yield f"  hint: {_visible(finding.hint)}"
+        yield f"  hint: {finding.hint}"
     yield ""
+
+
+def _may_be_shown(line: str, finding: Finding) -> bool:
+    """Not where the finding is about a secret, nor where it is about another thing of a line that holds one."""
+    return not finding.rule.about_secrets and scrub(line) == line
 
 
 def _place(finding: Finding, root: Path) -> str:
     where = finding.location
     numbers = (str(number) for number in (where.line, where.column) if number is not None)
-    return ":".join((relative_path(where.path, root), *numbers))
+    return ":".join((one_line(relative_path(where.path, root)), *numbers))
 
 
 def _cut(line: str) -> str:
-    line = _visible(line.rstrip())
+    line = "".join(each if each.isprintable() or each == "\t" else "�" for each in line.rstrip())
     return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
-
-
-def _visible(text: str) -> str:
-    """A file must not steer the terminal that shows it."""
-    return "".join(character if character.isprintable() or character == "\t" else "�" for character in text)
 
 
 def _blank(before: str) -> str:

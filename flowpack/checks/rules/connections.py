@@ -33,7 +33,13 @@ def no_connection(subject: Subject) -> Iterator[Problem]:
             )
 
 
-@rule("FP402", "literal-secret", Severity.ERROR, "A secret stands in the flow file or in a deployment document.")
+@rule(
+    "FP402",
+    "literal-secret",
+    Severity.ERROR,
+    "A secret stands in the flow file or in a deployment document.",
+    about_secrets=True,
+)
 def literal_secret(subject: Subject) -> Iterator[Problem]:
     hint = "revoke it, take it out, and let a connection or a variable bring it"
     texts = [subject.document] if subject.document else []

@@ -15,6 +15,7 @@ from flowpack.checks.secrets import secrets_in_file
 from flowpack.checks.subject import Subject
 from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.model import Include
+from flowpack.reading import Roots
 
 _BIG = 100 * 1024**2
 _BIG_DATA = 10 * 1024**2
@@ -114,7 +115,9 @@ def big_file(subject: Subject) -> Iterator[Problem]:
             )
 
 
-@rule("FP209", "secret-in-folder", Severity.ERROR, "A file that ships with the flow holds a secret.")
+@rule(
+    "FP209", "secret-in-folder", Severity.ERROR, "A file that ships with the flow holds a secret.", about_secrets=True
+)
 def secret_in_folder(subject: Subject) -> Iterator[Problem]:
     for target in subject.paths:
         if subject.folder and target == subject.folder.flow.standalone_name:
@@ -123,9 +126,15 @@ def secret_in_folder(subject: Subject) -> Iterator[Problem]:
             hint = "take it out of additional_includes; variables are set where the flow runs"
             yield Problem(f"'{target}' ships with the flow", subject.where(target), hint)
             continue
-        for secret in secrets_in_file(subject.paths[target], subject.roots.folders):
-            hint = "revoke it, take it out, and let a connection or a variable bring it"
-            yield Problem(f"this looks like {secret.kind}", secret.location, hint)
+        yield from _secrets(subject.paths[target], subject.roots.folders)
+    if subject.lock_file:
+        yield from _secrets(subject.lock_file, subject.roots.folders)
+
+
+def _secrets(path: Path, within: Roots) -> Iterator[Problem]:
+    for secret in secrets_in_file(path, within):
+        hint = "revoke it, take it out, and let a connection or a variable bring it"
+        yield Problem(f"this looks like {secret.kind}", secret.location, hint)
 
 
 @rule("FP210", "should-not-ship", Severity.WARNING, "Data or leftovers that serving does not need ship with the flow.")

@@ -1,4 +1,4 @@
-"""FP301 to FP310: the flow's requirements, its lock, and the image that it asks for."""
+"""FP301 to FP311: the flow's requirements, its lock, and the image that it asks for."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from flowpack.dependencies.lockfile import lock_dependencies
 from flowpack.dependencies.requirement_lines import RequirementLine
 from flowpack.dependencies.serving_needs import ServingNeeds, serving_requirements
 from flowpack.dependencies.slim import MARK
-from flowpack.errors import FlowpackError, Location, LockError, shown_path
+from flowpack.errors import FlowpackError, InputError, Location, LockError, shown_path
 from flowpack.flows.package_needs import needs_sdk, needs_tools
 from flowpack.flows.tool_packages import tools_without_a_requirement
-from flowpack.images.base import BASE_FILE
+from flowpack.images.base import BASE_FILE, find_base
+from flowpack.quoting import shell_word
 
 _RETIRED = re.compile(r"\bpromptflow-(?:runtime-stable|runtime|python)\b")
 _FULL_SDK = {"promptflow", "promptflow-tools", "promptflow-devkit", "promptflow-azure"}
@@ -105,7 +106,7 @@ def broken_lock(subject: Subject) -> Iterator[Problem]:
 
 def _source(subject: Subject) -> str:
     assert subject.file is not None  # noqa: S101  (asked for by rules of a flow)
-    return shown_path(subject.file.parent)
+    return shell_word(shown_path(subject.file.parent))
 
 
 @rule("FP305", "not-required", Severity.WARNING, "A source imports a package that no requirement names.")
@@ -259,3 +260,23 @@ def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
         where = node.source.location if node.source else node.location
         for line in tools_without_a_requirement(replace(subject.flow, nodes=(node,)), lambda: requirements.names):
             yield Problem(line.removeprefix(f"{where}: "), where)
+
+
+@rule(
+    "FP311", "unusable-base", Severity.ERROR, "The image that the flow starts from, or its Dockerfile.base, is refused."
+)
+def unusable_base(subject: Subject) -> Iterator[Problem]:
+    flow = subject.flow
+    if flow is None:
+        return
+    where = flow.environment.locations.get("image")
+    try:
+        find_base(
+            base_image=None,
+            environment_image=flow.environment.image,
+            flow_folder=flow.folder,
+            root=subject.roots.folders[0],
+            image_location=where,
+        )
+    except InputError as error:
+        yield Problem.of(error, where or subject.location)

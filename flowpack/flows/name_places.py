@@ -1,0 +1,61 @@
+"""Where a flow's files write a name that is refused. Nothing here runs for a flow whose names are right."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from flowpack.errors import FlowpackError, Location
+from flowpack.flows.model import Flow, FlowKind
+from flowpack.flows.python_source import PythonSource
+from flowpack.yaml_documents import Document, Value, read_document
+
+
+def place_of(name: str, flow: Flow, files: Mapping[str, Path]) -> Location | None:
+    """The first value that is the name, or refers to it, in the flow file, in a prompty or in a source."""
+    for document in _documents(flow, files):
+        for value in _values(document.root):
+            if isinstance(value.data, str) and _names(value.data.strip(), name):
+                return value.location
+    for target in files:
+        source = PythonSource.read(files[target], flow.roots) if target.endswith(".py") else None
+        for node in ast.walk(source.tree) if source else ():
+            if isinstance(node, ast.Constant) and node.value == name:
+                return Location(files[target], node.lineno, node.col_offset + 1)
+    return None
+
+
+def _names(text: str, name: str) -> bool:
+    """As it is, or in ``${connection.key}`` or ``${env:VARIABLE}``."""
+    is_part = text.startswith((f"${{{name}.", f"${{env:{name}")) or text.endswith(f".{name}}}")
+    return text == name or (text.startswith("${") and is_part)
+
+
+def _documents(flow: Flow, files: Mapping[str, Path]) -> Iterator[Document]:
+    from flowpack.flows.prompty import read_front_matter  # noqa: PLC0415  (it knows the connections, which know this)
+
+    if flow.kind is not FlowKind.PROMPTY:
+        yield read_document(flow.file, within=flow.roots)
+    for target in files:
+        if target.endswith(".prompty"):
+            try:
+                yield read_front_matter(files[target], flow.roots)
+            except FlowpackError:
+                continue
+
+
+def _values(root: Value) -> Iterator[Value]:
+    """The single values below, each once however many aliases lead to it."""
+    waiting, seen = [root], set()
+    while waiting:
+        value = waiting.pop()
+        if id(value.node) in seen:
+            continue
+        seen.add(id(value.node))
+        if value.is_mapping:
+            waiting += reversed(value.mapping().values())
+        elif value.is_sequence:
+            waiting += reversed(value.sequence())
+        else:
+            yield value
