@@ -20,11 +20,12 @@ from flowpack.checks.values import fields_of
 from flowpack.dependencies.lock_format import LOCK_NAME, ParsedLock, parse_lock
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
-from flowpack.errors import FlowpackError, Location
+from flowpack.errors import FlowpackError, Location, LockError
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.model import Flow, Include
 from flowpack.flows.reader import read_flow
 from flowpack.flows.tool_sources import ToolSource
+from flowpack.reading import LOCK_BYTES, read_text
 from flowpack.yaml_documents import Document, Value, read_document
 
 _TARGET = re.compile(r"Python (\S+) on (\S+)")
@@ -156,8 +157,9 @@ class Subject:
         if self.lock_file is None:
             return None
         try:
-            return parse_lock(self.lock_file.read_text(encoding="utf-8"), self.lock_file)
-        except (FlowpackError, OSError, UnicodeDecodeError):
+            text = read_text(self.lock_file, limit=LOCK_BYTES, within=None, error=LockError)
+            return parse_lock(text, self.lock_file)
+        except FlowpackError:
             return None
 
     @cached_property

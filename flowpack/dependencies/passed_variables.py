@@ -86,7 +86,8 @@ def hide_values(error: FlowpackError, names: Iterable[str], environ: Mapping[str
         value = environ.get(name)
         if not value:
             continue
-        forms = {value, quote(value), quote(value, safe=""), unquote(value)} - {""}
+        plain = unquote(value)
+        forms = {form for each in (value, plain) for form in (each, quote(each), quote(each, safe=""))} - {""}
         pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)), re.I)
         error.message = _hidden(pattern, name, error.message)
         error.detail = _hidden(pattern, name, error.detail) if error.detail else None
