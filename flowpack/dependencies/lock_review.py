@@ -66,17 +66,21 @@ def unlike(parsed: ParsedLock, inputs: LockInputs, path: Path) -> UnexplainedLoc
 
 
 def _problems(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
-    options = set(needed_options(parsed.sections.get("options", ())))
+    options = dict.fromkeys(needed_options(_section(parsed, "options")), False)
     for number, block, _ in entries(lines):
         words = block.split()
         if block.startswith("-"):
             if block not in options:
                 message = f"'{block[:_SHOWN]}' is an option that the requirements do not have"
                 yield _problem(message, path, number)
+            options[block] = True
         elif ";" in words:
             yield _problem(f"'{words[0][:_SHOWN]}' has a marker, and is left out where it does not hold", path, number)
         elif any(word.startswith("--hash") and not _HASH.fullmatch(word) for word in words):
             yield _problem(f"'{words[0][:_SHOWN]}' has a hash that is not sha256", path, number)
+    for option, is_there in options.items():
+        if not is_there:
+            yield _problem(f"the lock leaves out the option '{option}'", path, None)
     pins: dict[str, Pin] = {}
     for pin in parsed.pins:
         if pin.name in pins:

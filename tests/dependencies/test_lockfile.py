@@ -37,7 +37,8 @@ class Scripted:
         self.asked.append(question)
         wanted = {str(line.name): line.pinned for line in question.requirements.lines}
         wanted |= {each.name: each.text.partition("==")[2] for each in question.serving}
-        return tuple(
+        brought = [pin for name, pin in self.pins.items() if name not in wanted]
+        return *brought, *(
             self.pins.get(name, Pin(name, version or "1", (HASH,), ("-r requirements.in",)))
             for name, version in wanted.items()
         )
