@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.dependencies.lockfile import Lockfile
+from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.target import Target
 from flowpack.flows.connections import Connection
 from flowpack.flows.model import Flow
@@ -34,6 +35,7 @@ class BuildRequest:
     include_roots: tuple[Path, ...] = ()
     on_conflict: str = "warn"
     resolver: str = "auto"
+    passed_variables: tuple[PassedVariable, ...] = ()
     locked: bool = False
     slim: bool = False
     azureml: bool = False

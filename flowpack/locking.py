@@ -43,6 +43,7 @@ def lock_flow(
         locked=locked,
         renew=(renew or taken is of_the_output) and not locked,
         upgrade=upgrade,
+        passed=request.passed_variables,
         source=_as_asked(request),
         narrate=narrate,
     )

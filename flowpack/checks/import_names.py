@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from flowpack.flows.python_source import read_source
 from flowpack.flows.tool_sources import ToolSource
 from flowpack.reading import Roots
 
+_DEEPEST = 64  # packages within packages; a longer name takes quadratic time and finds nothing
+
 
 def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[str, Location]]:
     """Modules of DISTRIBUTIONS that the code imports as soon as it loads, in the sources that the flow reaches."""
-    waiting = list(_first(flow, sources))
+    waiting = deque(_first(flow, sources))
     seen = set(waiting)
     while waiting:
-        source = sources[waiting.pop(0)]
+        source = sources[waiting.popleft()]
         local = {path for module in source.imported_modules for path in _files(module, sources)}
         waiting += sorted(local - seen)
         seen |= local
@@ -50,7 +53,7 @@ def _first(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[str]:
 
 def _files(module: str, sources: Mapping[str, ToolSource]) -> Iterator[str]:
     """The flow's own files that may be what a name in an import means: the module, or the module that has it."""
-    parts = module.split(".")
+    parts = module.split(".", _DEEPEST)[:_DEEPEST]
     for end in range(1, len(parts) + 1):
         path = "/".join(parts[:end])
         yield from (each for each in (f"{path}.py", f"{path}/__init__.py") if each in sources)

@@ -17,6 +17,7 @@ from flowpack.cli.options import (
     engine_options,
     flow_options,
     image_request,
+    pass_variable_option,
     source_argument,
 )
 from flowpack.cli.output import answer, narrator, progress_line
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--explain", metavar="PATH", help="Only say why a path is in the standalone folder or is left out.")
 @click.option("--no-buildkit", is_flag=True, help="A Dockerfile for engines without BuildKit.")
 @flow_options
+@pass_variable_option
 @base_options
 @engine_options
 @answer_options

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from flowpack.builds import BuildRequest, ImageRequest
+from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.errors import UsageError
 from flowpack.flows.variants import VariantChoice
@@ -88,6 +89,15 @@ flow_options = together(
     ),
 )
 
+pass_variable_option = click.option(
+    "--pass-variable",
+    "pass_variables",
+    multiple=True,
+    metavar="NAME[@HOST]",
+    envvar="FLOWPACK_PASS_VARIABLE",
+    help="Put this variable's value in for ${NAME} in the URLs of requirements, by default of any host. Repeatable.",
+)
+
 base_options = together(
     click.option("--locked", is_flag=True, help="Refuse a lockfile that is missing or stale instead of making one."),
     click.option(
@@ -135,6 +145,7 @@ def build_request(
     python: str,
     platform: str | None,
     resolver: str,
+    pass_variables: tuple[str, ...] = (),
     slim: bool = False,
     azureml: bool = False,
     locked: bool = False,
@@ -151,6 +162,7 @@ def build_request(
         include_roots=include_roots,
         on_conflict=on_conflict,
         resolver=resolver,
+        passed_variables=tuple(map(PassedVariable.parse, pass_variables)),
         slim=slim,
         azureml=azureml,
         locked=locked,

@@ -51,6 +51,7 @@ _OF_THE_BUILD = (
     "python",
     "platform",
     "resolver",
+    "pass_variables",
     "slim",
     "azureml",
     "locked",

@@ -12,8 +12,15 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from flowpack.dependencies.requirement_lines import RequirementLine, parse_requirement
-from flowpack.dependencies.requirements import Requirements
+from flowpack.dependencies.passed_variables import VARIABLE
+from flowpack.dependencies.requirement_lines import (
+    LONG_NUMBER,
+    REQUIREMENT_CHARACTERS,
+    RequirementLine,
+    parse_requirement,
+    shortened,
+)
+from flowpack.dependencies.requirements import MOST_REQUIREMENTS, Requirements
 from flowpack.dependencies.target import Target
 from flowpack.errors import RequirementsError
 from flowpack.yaml_documents import Value, read_document
@@ -33,7 +40,15 @@ def with_conda_file(requirements: Requirements, name: str, files: Mapping[str, P
         else:
             _check_package(item, target)
     location = requirements.location or document.root.location
-    return replace(requirements, lines=(*requirements.lines, *lines), location=location)
+    if len(lines) > MOST_REQUIREMENTS:
+        raise RequirementsError(f"there are more than {MOST_REQUIREMENTS} requirements", location=location)
+    places = {line.url: line.location for line in lines if line.url and VARIABLE.search(line.url)}
+    return replace(
+        requirements,
+        lines=(*requirements.lines, *lines),
+        location=location,
+        places={**places, **requirements.places},
+    )
 
 
 def _pip_section(item: Value, name: str) -> Iterator[RequirementLine]:
@@ -44,7 +59,7 @@ def _pip_section(item: Value, name: str) -> Iterator[RequirementLine]:
             text = line.string("a requirement")
             if text.startswith("-"):
                 raise RequirementsError(
-                    f"'{text}' is an option, and only requirements are read here",
+                    f"'{shortened(text)}' is an option, and only requirements are read here",
                     location=line.location,
                     hint="put it into the flow's requirements file (environment.python_requirements_txt)",
                 )
@@ -53,13 +68,15 @@ def _pip_section(item: Value, name: str) -> Iterator[RequirementLine]:
 
 def _check_package(item: Value, target: Target) -> None:
     text = item.string("a package")
+    if len(text) > REQUIREMENT_CHARACTERS or LONG_NUMBER.search(text):
+        raise RequirementsError(f"'{shortened(text)}' is too long for a package", location=item.location)
     match = _PACKAGE.match(text.strip())
     package = match["name"].lower() if match else text
     if package == "python" and match:
         _check_python(item, match["version"].replace(" ", ""), target)
     elif package not in _OF_THE_IMAGE:
         raise RequirementsError(
-            f"'{text}' is installed by conda, which flowpack's images do not have",
+            f"'{shortened(text)}' is installed by conda, which flowpack's images do not have",
             location=item.location,
             hint="name it in the pip section where the index has it, else take a base image that has it (--base-image)",
         )
@@ -69,7 +86,7 @@ def _check_python(item: Value, version: str, target: Target) -> None:
     one = re.fullmatch(r"==?(3\.\d+)(?:\.[\d*]+)?", version)  # the base image decides the patch version
     try:
         fits = one[1] == target.python if one else SpecifierSet(version).contains(f"{target.python}.99")
-    except InvalidSpecifier:
+    except (InvalidSpecifier, ValueError):
         raise RequirementsError(f"'{version}' is no version of Python", location=item.location) from None
     if not fits:
         minor = re.search(r"3\.\d+", version)

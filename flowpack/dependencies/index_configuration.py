@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from flowpack.dependencies.index_options import IndexOptions, is_on_this_machine
-from flowpack.dependencies.requirement_text import expand_variables
 from flowpack.errors import Location, ToolError
 
 _SECTIONS = ("global", "install")
+_LINE_CHARACTERS = 8192
 _OFF = {"", "0", "false", "no", "off", "n", "f"}
 
 # One option, several names; the value says which name is looked up.
@@ -68,9 +68,9 @@ def _indexes(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[str
     own_default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
     own_extras = environ.get("UV_EXTRA_INDEX_URL", "").split()
     has_own_extras = bool(own_extras or environ.get("UV_INDEX"))
-    extras = [expand_variables(url) for url in options.extra_index_urls]
+    extras = [*options.extra_index_urls]
     if options.index_url:
-        main = expand_variables(options.index_url)
+        main = options.index_url
     else:
         main = own_default or pip.get("index-url", "")
         extras = [*(own_extras if has_own_extras else pip.get("extra-index-url", "").split()), *extras]
@@ -87,7 +87,7 @@ def _indexes(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[str
 
 def _find_links(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     own = environ.get("UV_FIND_LINKS", "")
-    links = [expand_variables(url) for url in options.find_links]
+    links = [url.replace(",", "%2C") for url in options.find_links]  # a comma separates them for uv
     links += [folder.absolute().as_uri() for folder in options.folders]
     links += [own] if own else [link for each in pip.get("find-links", "").split() for link in _existing(each)]
     return {"UV_FIND_LINKS": ",".join(links)} if links and links != [own] else {}
@@ -160,7 +160,10 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
 def _section(path: Path, section: str) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        if max(map(len, text.splitlines()), default=0) > _LINE_CHARACTERS:
+            raise configparser.Error  # the parser takes quadratic time for a run of spaces
+        parser.read_string(text)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except (configparser.Error, UnicodeDecodeError, OSError):

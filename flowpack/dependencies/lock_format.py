@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -16,7 +16,11 @@ from flowpack.errors import Location, LockError
 LOCK_NAME = "requirements.lock"
 FORMAT = 1
 
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*(?:===?\s*(?P<version>[^\s;]+)|@\s*(?P<url>\S+))")
+_PIN = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*"
+    r"(?:===?\s*(?P<version>[A-Za-z0-9][\w.!+-]*)(?=[\s;]|$)|@\s*(?P<url>\S+))",
+    re.ASCII,
+)
 _HASH = re.compile(r"--hash[= ](sha256:[0-9a-f]{64})(?=\s|$)")
 _OPTION = re.compile(r"-")
 _SECTION = re.compile(r"# (?P<key>[a-z ]+):$")
@@ -33,6 +37,8 @@ class Pin:
     hashes: tuple[str, ...]
     via: tuple[str, ...] = ()
     url: str | None = None
+    line: int | None = field(default=None, compare=False)
+    """Where the lock that was read has it."""
 
     @property
     def requirement(self) -> str:
@@ -100,13 +106,19 @@ def render_lock(inputs: LockInputs, pins: Iterable[Pin]) -> str:
 
 
 def inputs_options(inputs: LockInputs) -> list[str]:
-    """The options that an installer needs as well: not those that only choose versions, nor folders of the flow."""
-    needed = [
-        line
-        for line in inputs.options
-        if line not in {"--pre", "--prefer-binary"} and not (line.startswith("--find-links ") and "://" not in line)
-    ]
+    needed = needed_options(inputs.options)
     return [*needed, ""] if needed else []
+
+
+def needed_options(options: Iterable[str]) -> list[str]:
+    """What an installer needs as well: not what only chooses versions, nor folders of the flow, nor variables."""
+    return [
+        line
+        for line in options
+        if line not in {"--pre", "--prefer-binary"}
+        and not (line.startswith("--find-links ") and "://" not in line)
+        and "${" not in line
+    ]
 
 
 def parse_lock(text: str, path: Path = Path(LOCK_NAME)) -> ParsedLock:
@@ -149,7 +161,7 @@ def read_header(lines: Sequence[str], pins: Iterable[Pin]) -> ParsedLock:
 
 def read_pins(lines: Sequence[str], path: Path, *, lenient: bool = False) -> Iterator[Pin]:
     """The pins of a lock, or of what a resolver wrote; ``lenient`` passes over what is no pin with hashes."""
-    for number, block, comments in _blocks(lines):
+    for number, block, comments in entries(lines):
         if _OPTION.match(block):
             continue
         found = _PIN.match(block)
@@ -157,15 +169,16 @@ def read_pins(lines: Sequence[str], path: Path, *, lenient: bool = False) -> Ite
         if found is None or not hashes:
             if lenient:
                 continue
-            name = found["name"] if found else block.split(maxsplit=1)[0]
+            name = found["name"] if found else next(iter(block.split(maxsplit=1)), "\\")[:200]
             message = f"'{name}' has no hash" if found else f"'{name}' is not pinned to a version"
             raise LockError(message, location=Location(path, number))
-        yield Pin(canonicalize_name(found["name"]), found["version"], hashes, tuple(_via(comments)), found["url"])
+        via = tuple(_via(comments))
+        yield Pin(canonicalize_name(found["name"]), found["version"], hashes, via, found["url"], line=number)
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, list[str]]]:
+def entries(lines: Iterable[str]) -> Iterator[tuple[int, str, list[str]]]:
     """Each entry with the number of its first line, its continued lines joined, and the comments below it."""
-    entry: tuple[int, str, list[str]] | None = None
+    entry: tuple[int, list[str], list[str]] | None = None
     continued = False
     for number, line in enumerate(lines, start=1):
         text = line.strip()
@@ -175,14 +188,14 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, list[str]]]:
             continued = False
             continue
         if continued and entry is not None:
-            entry = (entry[0], f"{entry[1]} {text.rstrip(chr(92)).strip()}", entry[2])
+            entry[1].append(text.rstrip("\\").strip())
         else:
             if entry is not None:
-                yield entry
-            entry = (number, text.rstrip("\\").strip(), []) if text else None
+                yield entry[0], " ".join(entry[1]), entry[2]
+            entry = (number, [text.rstrip("\\").strip()], []) if text else None
         continued = text.endswith("\\")
     if entry is not None:
-        yield entry
+        yield entry[0], " ".join(entry[1]), entry[2]
 
 
 def _via(comments: Sequence[str]) -> Iterator[str]:
@@ -196,9 +209,14 @@ def _via(comments: Sequence[str]) -> Iterator[str]:
             yield text
 
 
-def _pin_lines(pin: Pin) -> list[str]:
+def installed_lines(pin: Pin) -> list[str]:
+    """What of a pin's lines an installer reads."""
     hashes = [f"    --hash={each}" for each in sorted(pin.hashes)]
-    lines = [f"{pin.requirement} \\", *(f"{line} \\" for line in hashes[:-1]), hashes[-1]]
+    return [f"{pin.requirement} \\", *(f"{line} \\" for line in hashes[:-1]), hashes[-1]]
+
+
+def _pin_lines(pin: Pin) -> list[str]:
+    lines = installed_lines(pin)
     if len(pin.via) == 1:
         lines.append(f"    # via {pin.via[0]}")
     elif pin.via:

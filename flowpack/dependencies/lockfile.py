@@ -8,8 +8,9 @@ that.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,12 +28,15 @@ from flowpack.dependencies.lock_format import (
     read_pins,
     render_lock,
 )
+from flowpack.dependencies.lock_review import UnexplainedLockError, unexplained, unlike
+from flowpack.dependencies.passed_variables import PassedVariable, hide_values
 from flowpack.dependencies.requirements import RequirementLine, Requirements
 from flowpack.dependencies.serving_needs import ServingNeeds, ServingRequirement, serving_requirements
 from flowpack.dependencies.slim import MARK, what_needs_the_sdk, without_full_sdk
 from flowpack.dependencies.target import Target
-from flowpack.errors import Location, LockError, RequirementsError, UsageError
+from flowpack.errors import FlowpackError, Location, LockError, RequirementsError, UsageError
 from flowpack.process import Run, run
+from flowpack.reading import LOCK_BYTES, read_text
 
 if TYPE_CHECKING:
     from flowpack.dependencies.resolvers import Question, Resolver
@@ -42,6 +46,7 @@ __all__ = ["LOCK_NAME", "Lockfile", "ParsedLock", "Pin", "lock_dependencies", "p
 Narrate = Callable[[str], None]
 _SERVING = "flowpack, for serving"
 _BROKEN = "broken"
+_MOST_CHANGES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +70,7 @@ def lock_dependencies(
     locked: bool = False,
     upgrade: bool = False,
     renew: bool = False,
+    passed: Sequence[PassedVariable] = (),
     source: str = "SOURCE",
     run: Run = run,
     narrate: Narrate = lambda _: None,
@@ -72,7 +78,8 @@ def lock_dependencies(
     """The flow's lock; writes nothing.
 
     ``locked`` refuses a stale or missing lock. ``renew`` takes what it can from a broken one, as ``flowpack lock``
-    does, and ``upgrade`` takes nothing from it.
+    does, and ``upgrade`` takes nothing from it. Of the variables that the requirements use a resolver gets those that
+    are ``passed``, and nothing else gets any.
     """
     if locked and (upgrade or renew):
         raise UsageError("a lock is either kept or renewed", hint="leave out --locked")
@@ -80,8 +87,13 @@ def lock_dependencies(
     inputs = _inputs(requirements, serving, target, slim=needs.slim)
     command = f"flowpack lock {source}"
     old = None if upgrade else _existing_lock(existing, command, lenient=renew)
-    if old is not None and old[1].inputs_digest == inputs.digest:
-        return _lockfile(old[0], inputs, old[1].pins, f"reused {LOCK_NAME}")
+    if old is not None and existing is not None and old[1].inputs_digest == inputs.digest:
+        wrong = unlike(old[1], inputs, existing) or next(unexplained(old[0], existing), None)
+        if wrong is None:
+            return _lockfile(old[0], inputs, old[1].pins, f"reused {LOCK_NAME}")
+        if not renew:
+            raise UnexplainedLockError(wrong.message, location=wrong.location, hint=_renewal(command))
+        old = (old[0], replace(old[1], inputs_digest=_BROKEN))
     if locked:
         raise _refusal(existing, old[1] if old else None, inputs, command)
     if old is not None:
@@ -91,7 +103,7 @@ def lock_dependencies(
     from flowpack.dependencies.resolvers import Question  # noqa: PLC0415
 
     question = Question(
-        requirements=requirements,
+        requirements=requirements.expanded(passed),
         serving=serving,
         known_good=inputs.known_good,
         target=target,
@@ -101,7 +113,11 @@ def lock_dependencies(
     chosen = choose_resolver(resolver, target, run, narrate)
     narrate(f"resolving the requirements for {target} with {chosen.name}")
     started = time.monotonic()
-    pins = tuple(_finished(pin, question) for pin in _answer(chosen, question, narrate))
+    try:
+        pins = tuple(_finished(pin, question) for pin in _answer(chosen, question, narrate))
+    except FlowpackError as error:
+        hide_values(error, requirements.variables, os.environ)
+        raise
     if needs.slim:
         pins = _slimmed(pins, requirements, narrate)
     origin = f"resolved by {chosen.name} in {time.monotonic() - started:.1f} s"
@@ -120,9 +136,12 @@ def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
     if old.target != str(inputs.target):
         told.append(f"it is for {old.target}, and {inputs.target} is asked for")
     for key, now in inputs.sections().items():
-        before = old.sections.get(key, ())
-        told += [f"{key}: '{text}' is new" for text in now if text not in before]
-        told += [f"{key}: '{text}' is gone" for text in before if text not in now]
+        before = dict.fromkeys(old.sections.get(key, ()))
+        after = dict.fromkeys(now)
+        told += [f"{key}: '{text}' is new" for text in after if text not in before]
+        told += [f"{key}: '{text}' is gone" for text in before if text not in after]
+    if len(told) > _MOST_CHANGES:
+        told = [*told[:_MOST_CHANGES], f"{len(told) - _MOST_CHANGES} more changes"]
     return told or ["flowpack's known good versions changed"]
 
 
@@ -159,14 +178,13 @@ def _existing_lock(path: Path | None, command: str, *, lenient: bool) -> tuple[s
     if path is None or not path.is_file():
         return None
     try:
-        text = path.read_bytes().decode("utf-8")
-        return text, parse_lock(text, path)
-    except OSError as error:
-        raise LockError(f"the lock cannot be read: {error.strerror}", location=Location(path)) from None
-    except UnicodeDecodeError:
-        if lenient:
+        text = read_text(path, limit=LOCK_BYTES, within=None, error=LockError)
+    except LockError as error:
+        if lenient and isinstance(error.__cause__, UnicodeDecodeError):
             return None
-        raise LockError("the lock is not UTF-8 text", location=Location(path), hint=_renewal(command)) from None
+        raise LockError(error.message, location=error.location, hint=_renewal(command)) from None
+    try:
+        return text, parse_lock(text, path)
     except LockError as error:
         if lenient:
             lines = text.splitlines()

@@ -11,12 +11,19 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from flowpack.dependencies.index_options import public_url
-from flowpack.dependencies.requirement_text import expand_variables
+from flowpack.dependencies.passed_variables import VARIABLE, host_of
 from flowpack.errors import Location, RequirementsError, scrub
 
 _VERSION_CONTROL = re.compile(r"^(?:[^@]+@\s*)?(?:git|hg|svn|bzr)\+", re.I)
-_URL = re.compile(r"(?:^|@\s*)([a-z][a-z0-9+.-]*://\S+|\$\{[A-Z0-9_]+\}\S*|file:\S+)", re.I)
 _ARCHIVE = re.compile(r"\.(?:whl|zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.I)
+
+REQUIREMENT_CHARACTERS = 4096
+"""A name, its versions and its marker, or a URL. packaging's parser takes quadratic time beyond."""
+_SPECIFIERS = 100
+_NESTED_MARKERS = 20  # the parser is recursive
+_SHOWN = 200
+_DIGITS = 40  # of one number; Python refuses to read one of 4,300
+LONG_NUMBER = re.compile(rf"[0-9]{{{_DIGITS + 1}}}")
 
 _PUBLISH = (
     "the flow's own code and its additional includes need no requirement; other code comes from an index, or as"
@@ -39,18 +46,22 @@ class RequirementLine:
     """The version, where the requirement allows exactly one."""
     public_url: str | None = None
     resolvable: str = field(default="", repr=False)
-    """What a resolver gets: the text with variables expanded and any credentials of its URL."""
+    """What a resolver gets: the text with the credentials of its URL; ``${NAME}`` is expanded for a resolver alone."""
+    url: str | None = field(default=None, repr=False)
+    comment: str = ""
 
 
-def parse_requirement(text: str, *, location: Location, source: str, hashes: tuple[str, ...] = ()) -> RequirementLine:
-    expanded = expand_variables(text)
-    if _VERSION_CONTROL.match(expanded):
+def parse_requirement(
+    text: str, *, location: Location, source: str, hashes: tuple[str, ...] = (), comment: str = ""
+) -> RequirementLine:
+    _check_size(text, location)
+    if _VERSION_CONTROL.match(text):
         raise cannot_be_pinned("a version control URL", text, location)
-    if expanded.startswith((".", "/", "~", "\\")) or _is_local_archive(expanded):
+    if text.startswith((".", "/", "~", "\\")) or _is_local_archive(text):
         raise cannot_be_pinned("a local path", text, location)
-    requirement = _parsed(expanded, text, location)
-    written = _URL.search(text)
-    url = public_url(written[1]) if requirement.url and written else None
+    requirement = _parsed(text, location)
+    _check_variables(text, requirement.url, location)
+    url = public_url(requirement.url) if requirement.url else None
     return RequirementLine(
         text=_canonical(requirement, url),
         name=canonicalize_name(requirement.name),
@@ -61,11 +72,54 @@ def parse_requirement(text: str, *, location: Location, source: str, hashes: tup
         pinned=_pinned_version(requirement),
         public_url=url,
         resolvable=_canonical(requirement, requirement.url),
+        url=requirement.url,
+        comment=comment,
     )
 
 
+def _check_size(text: str, location: Location) -> None:
+    limits = (
+        (len(text) > REQUIREMENT_CHARACTERS, f"has more than {REQUIREMENT_CHARACTERS} characters"),
+        (text.count(",") > _SPECIFIERS, f"has more than {_SPECIFIERS} commas"),
+        (_nesting(text) > _NESTED_MARKERS, f"has parentheses nested deeper than {_NESTED_MARKERS}"),
+        (LONG_NUMBER.search(text) is not None, f"has a number of more than {_DIGITS} digits"),
+        (not text.replace("\t", " ").isprintable(), "has a character that cannot be printed"),
+    )
+    for is_exceeded, what in limits:
+        if is_exceeded:
+            raise RequirementsError(f"the requirement '{shortened(text)}' {what}", location=location)
+
+
+def shortened(text: str) -> str:
+    """Enough of it to be recognised, without what would act on a terminal."""
+    scrubbed = scrub(text)
+    shown = "".join(each if each.isprintable() else "?" for each in scrubbed[:_SHOWN])
+    return shown if len(scrubbed) <= _SHOWN else f"{shown}…"
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for each in re.findall(r"[()]", text):
+        depth += 1 if each == "(" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _check_variables(text: str, url: str | None, location: Location) -> None:
+    """A lock has what it needs of a requirement in it, so that a variable's value would be written there."""
+    in_front_of_the_host = VARIABLE.findall(url.rpartition("@")[0]) if url else []
+    others = len(VARIABLE.findall(text)) - len(in_front_of_the_host)
+    if others:
+        name = VARIABLE.findall(text)[-1]
+        raise RequirementsError(
+            f"'{shortened(text)}' has the variable {name} where its value would go into the lock",
+            location=location,
+            hint=f"use it for the credentials of a URL alone, https://${{{name}}}@HOST/..., and write the rest out",
+        )
+
+
 def cannot_be_pinned(what: str, text: str, location: Location) -> RequirementsError:
-    return RequirementsError(f"'{scrub(text)}' is {what}, which no hash can pin", location=location, hint=_PUBLISH)
+    return RequirementsError(f"'{shortened(text)}' is {what}, which no hash can pin", location=location, hint=_PUBLISH)
 
 
 def _is_local_archive(text: str) -> bool:
@@ -73,21 +127,28 @@ def _is_local_archive(text: str) -> bool:
     return "://" not in path and _ARCHIVE.search(path) is not None
 
 
-def _parsed(expanded: str, text: str, location: Location) -> Requirement:
-    first = expanded.split(maxsplit=1)[0]
-    url = urlsplit(first) if "://" in first else None
-    if url is not None and url.scheme in {"http", "https"}:
-        expanded = f"{_wheel_name(url.path, text, location)} @ {expanded}"
+def _parsed(text: str, location: Location) -> Requirement:
+    first = text.split(maxsplit=1)[0]
+    url = urlsplit(first) if host_of(first) else None
+    written = f"{_wheel_name(url.path, text, location)} @ {text}" if url else text
     try:
-        requirement = Requirement(expanded)
-    except InvalidRequirement as error:
-        if "/" in first:
+        requirement = Requirement(written)
+    except (InvalidRequirement, ValueError, RecursionError) as error:
+        if "/" in first and not first.lower().startswith(("http://", "https://")):
             raise cannot_be_pinned("a local path", text, location) from None
-        # The lines below the first quote the requirement, with its variables expanded.
-        why = str(error) if expanded == text else str(error).splitlines()[0]
-        raise RequirementsError(f"'{scrub(text)}' is no requirement", location=location, detail=why) from None
-    if requirement.url and urlsplit(requirement.url).scheme not in {"http", "https"}:
+        why = str(error) if len(text) <= 200 else None
+        raise RequirementsError(
+            f"'{shortened(text)}' is not a valid requirement", location=location, detail=why
+        ) from None
+    has_a_scheme = (requirement.url or "").lower().startswith(("http://", "https://"))
+    if requirement.url and not has_a_scheme and not VARIABLE.match(requirement.url):
         raise cannot_be_pinned("a local path", text, location)
+    if requirement.url and host_of(requirement.url) is None:
+        raise RequirementsError(
+            f"'{shortened(text)}' does not say which host it is from",
+            location=location,
+            hint="write 'name @ https://HOST/.../name-1.0-py3-none-any.whl'",
+        )
     return requirement
 
 
@@ -96,7 +157,9 @@ def _wheel_name(path: str, text: str, location: Location) -> str:
         return parse_wheel_filename(unquote(path.rsplit("/", 1)[-1]))[0]
     except (InvalidWheelFilename, InvalidVersion):
         raise RequirementsError(
-            f"'{scrub(text)}' does not say which package it is", location=location, hint=f"write 'name @ {scrub(text)}'"
+            f"'{shortened(text)}' does not say which package it is",
+            location=location,
+            hint=f"write 'name @ {shortened(text)}'",
         ) from None
 
 

@@ -1,12 +1,13 @@
-"""The text of a requirements file as pip reads it: encodings, comments, continued lines, variables and options.
+"""The text of a requirements file as pip reads it: encodings, comments, continued lines and options.
 
 https://pip.pypa.io/en/stable/reference/requirements-file-format/
+
+A stranger may have written it: whatever takes longer than in proportion to its length is refused before it is read.
 """
 
 from __future__ import annotations
 
 import codecs
-import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -23,9 +24,16 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
 )
-_DECLARED_ENCODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_DECLARED_ENCODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]{1,40})")
+# Python's own codecs that are no encodings of a text file; punycode takes quadratic time.
+_NO_TEXT_FILE = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+_A_COMMENT_ALONE = re.compile(r"\s*#")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
+_QUOTED = re.compile(r"[\"'\\]")
+
+LINE_CHARACTERS = 64 * 1024
+"""A requirement with a hash of each of 600 archives."""
+_QUOTED_CHARACTERS = 4096
 
 _OTHER_NAMES = {
     "-c": "--constraint",
@@ -57,10 +65,11 @@ _FLAGS = {"--no-index", "--pre", "--prefer-binary", "--require-hashes"}
 
 @dataclass(frozen=True, slots=True)
 class LogicalLine:
-    """One entry of the file, with continued lines joined and its comment taken off; ``number`` is its first line."""
+    """One entry of the file, with continued lines joined; ``number`` is its first line."""
 
     number: int
     text: str
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +85,20 @@ def decode(data: bytes, path: Path) -> str:
     for line in data.splitlines()[:2]:
         declared = _DECLARED_ENCODING.match(line)
         if declared:
-            return _decoded(data, declared[1].decode("ascii"), path)
+            return _decoded(data, declared[1].decode("ascii", "replace"), path)
     return _decoded(data, "utf-8", path)
 
 
 def _decoded(data: bytes, encoding: str, path: Path) -> str:
     try:
+        if codecs.lookup(encoding).name.replace("_", "-") in _NO_TEXT_FILE:
+            raise LookupError
         return data.decode(encoding)
     except LookupError:
         raise RequirementsError(f"'{encoding}' is not a known encoding", location=Location(path, 1)) from None
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+    except UnicodeError as error:
+        start = error.start if isinstance(error, UnicodeDecodeError) else 0
+        line = data[:start].count(b"\n") + 1
         raise RequirementsError(
             f"the file is not {encoding} text",
             location=Location(path, line),
@@ -94,13 +106,21 @@ def _decoded(data: bytes, encoding: str, path: Path) -> str:
         ) from None
 
 
-def logical_lines(text: str) -> Iterator[LogicalLine]:
+def logical_lines(text: str, path: Path) -> Iterator[LogicalLine]:
     parts: list[str] = []
     first = 1
+    length = 0
     for number, line in enumerate(text.splitlines(), start=1):
-        is_comment = _COMMENT.match(line) is not None
+        is_comment = _A_COMMENT_ALONE.match(line) is not None
         if not parts:
-            first = number
+            first, length = number, 0
+        length += len(line)
+        if length > LINE_CHARACTERS and not is_comment:
+            raise RequirementsError(
+                f"the line has more than {LINE_CHARACTERS} characters",
+                location=Location(path, first),
+                hint="write each requirement on a line of its own",
+            )
         if line.endswith("\\") and not is_comment:
             parts.append(line.strip("\\"))
             continue
@@ -112,14 +132,11 @@ def logical_lines(text: str) -> Iterator[LogicalLine]:
 
 
 def _entry(number: int, parts: Sequence[str]) -> Iterator[LogicalLine]:
-    text = _COMMENT.sub("", "".join(parts)).strip()
+    whole = "".join(parts)
+    comment = _COMMENT.search(whole)
+    text = (whole[: comment.start()] if comment else whole).strip()
     if text:
-        yield LogicalLine(number, text)
-
-
-def expand_variables(text: str) -> str:
-    """``${NAME}`` from the environment, as pip does it; a variable that is not set stays as it is written."""
-    return _VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[0], text)
+        yield LogicalLine(number, text, comment[0][1:].strip() if comment else "")
 
 
 def split_options(line: LogicalLine, path: Path) -> tuple[str, tuple[Option, ...]]:
@@ -129,11 +146,22 @@ def split_options(line: LogicalLine, path: Path) -> tuple[str, tuple[Option, ...
         return line.text, ()
     requirement, rest = line.text[: found.start()].strip(), line.text[found.start() :]
     location = Location(path, line.number)
+    return requirement, tuple(_options(_words(rest, location), location))
+
+
+def _words(text: str, location: Location) -> list[str]:
+    if not _QUOTED.search(text):
+        return [word for word in re.split(r"[ \t\r\n]", text) if word]
+    if len(text) > _QUOTED_CHARACTERS:  # the standard library's splitter takes quadratic time
+        raise RequirementsError(
+            f"options with quotation marks have more than {_QUOTED_CHARACTERS} characters",
+            location=location,
+            hint="write each option on a line of its own",
+        )
     try:
-        words = shlex.split(rest)
+        return shlex.split(text)
     except ValueError as error:
         raise RequirementsError(f"the options cannot be read: {error}", location=location) from None
-    return requirement, tuple(_options(words, location))
 
 
 def _options(words: Sequence[str], location: Location) -> Iterator[Option]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from flowpack.dependencies.index_options import IndexOptions
-from flowpack.dependencies.requirement_lines import RequirementLine, cannot_be_pinned, parse_requirement
-from flowpack.dependencies.requirement_text import (
-    LogicalLine,
-    Option,
-    decode,
-    expand_variables,
-    logical_lines,
-    split_options,
-)
+from flowpack.dependencies.index_options import IndexOptions, check_option, is_on_this_machine
+from flowpack.dependencies.passed_variables import VARIABLE, PassedVariable, expand, host_of, variables_in
+from flowpack.dependencies.requirement_lines import RequirementLine, cannot_be_pinned, parse_requirement, shortened
+from flowpack.dependencies.requirement_text import LogicalLine, Option, decode, logical_lines, split_options
 from flowpack.errors import Location, RequirementsError, nearest, scrub
+from flowpack.reading import DOCUMENT_BYTES, read_bytes
 
 __all__ = ["RequirementLine", "Requirements", "read_requirements"]
 
@@ -27,6 +24,12 @@ __all__ = ["RequirementLine", "Requirements", "read_requirements"]
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _OF_ONE_REQUIREMENT = {"--hash", "--global-option", "--config-settings"}
 _WITHOUT_EFFECT_ON_A_LOCK = {"--require-hashes", "--use-feature"}
+
+MOST_REQUIREMENTS = 10_000
+_MOST_INDEX_OPTIONS = 200
+_DEEPEST_FILE = 20
+_CONTINUED = 100
+"""Lines in which the place of a variable is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +42,8 @@ class Requirements:
     options: IndexOptions = field(default_factory=IndexOptions)
     location: Location | None = None
     """The requirements file itself: what an error about no line in particular points to."""
+    places: Mapping[str, Location] = field(default_factory=dict, repr=False)
+    """Where each URL with a variable is written."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -46,6 +51,29 @@ class Requirements:
 
     def named(self, name: str) -> tuple[RequirementLine, ...]:
         return tuple(line for line in (*self.lines, *self.constraints) if line.name == name)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names in ``${NAME}``, wherever a resolver would meet one."""
+        return variables_in(self.places)
+
+    def expanded(self, passed: Sequence[PassedVariable], environ: Mapping[str, str] = os.environ) -> Requirements:
+        """For a resolver alone: the values of the variables that are passed are in its URLs."""
+        urls = {url: expand(url, passed, place, environ) for url, place in self.places.items()}
+        if not urls:
+            return self
+
+        def resolvable(line: RequirementLine) -> RequirementLine:
+            if line.url not in urls:
+                return line
+            return replace(line, resolvable=line.resolvable.replace(line.url or "", urls[line.url or ""]))
+
+        return replace(
+            self,
+            lines=tuple(map(resolvable, self.lines)),
+            constraints=tuple(map(resolvable, self.constraints)),
+            options=self.options.with_urls(urls),
+        )
 
 
 def read_requirements(name: str | None, files: Mapping[str, Path]) -> Requirements:
@@ -57,12 +85,14 @@ def read_requirements(name: str | None, files: Mapping[str, Path]) -> Requiremen
         raise RequirementsError(f"there is no '{name}' in the flow", hint=_near(path, files))
     reader = _Reader(files)
     reader.read(path, constraints=False)
+    reader.check_trusted_hosts()
     return Requirements(
         name=path,
         lines=tuple(reader.lines),
         constraints=tuple(reader.constraints),
         options=reader.options,
         location=Location(files[path]),
+        places=reader.places,
     )
 
 
@@ -72,28 +102,56 @@ class _Reader:
         self.lines: list[RequirementLine] = []
         self.constraints: list[RequirementLine] = []
         self.options = IndexOptions()
+        self.places: dict[str, Location] = {}
+        self._trusted: list[tuple[str, Location]] = []
+        self._options = 0
         self._open: list[str] = []
+        self._done: set[tuple[str, bool]] = set()
 
     def read(self, path: str, *, constraints: bool) -> None:
+        """Each file once: what it says is not more when it is said again."""
+        if (path, constraints) in self._done:
+            return
+        self._done.add((path, constraints))
         real = self.files[path]
-        try:
-            data = real.read_bytes()
-        except OSError as error:
-            raise RequirementsError(f"the file cannot be read: {error.strerror}", location=Location(real)) from None
+        text = decode(read_bytes(real, limit=DOCUMENT_BYTES, within=None, error=RequirementsError), real)
         self._open.append(path)
-        for line in logical_lines(decode(data, real)):
-            self._take(line, path, constraints=constraints)
+        physical = text.splitlines() if "${" in text else []
+        for line in logical_lines(text, real):
+            self._take(line, path, physical, constraints=constraints)
         self._open.pop()
 
-    def _take(self, line: LogicalLine, path: str, *, constraints: bool) -> None:
+    def check_trusted_hosts(self) -> None:
+        """An author may do without certificates for the indexes of their own, and not for those of this machine."""
+        options = self.options
+        urls = (options.index_url or "", *options.extra_index_urls, *options.find_links)
+        own = {host_of(VARIABLE.sub("x", url)) for url in (*urls, *(line.url or "" for line in self.lines))}
+        for value, location in self._trusted:
+            host = host_of(f"https://{value}/")
+            if host not in own and not any(VARIABLE.match(url) for url in urls):
+                raise RequirementsError(
+                    f"--trusted-host '{value}' is not a host that the requirements name as an index or in a URL",
+                    location=location,
+                    hint="take it out, or trust the host in pip's configuration: PIP_TRUSTED_HOST, pip.conf",
+                )
+
+    def _take(self, line: LogicalLine, path: str, physical: Sequence[str], *, constraints: bool) -> None:
         location = Location(self.files[path], line.number)
         text, options = split_options(line, self.files[path])
+        if "${" in line.text:
+            location = _variables_place(location, physical)
         if not text:
             for option in options:
                 self._take_option(option, path, location)
             return
         into = self.constraints if constraints else self.lines
-        into.append(parse_requirement(text, location=location, source=path, hashes=_hashes(options, location)))
+        if len(into) >= MOST_REQUIREMENTS:
+            raise RequirementsError(f"there are more than {MOST_REQUIREMENTS} requirements", location=location)
+        hashes = _hashes(options, location)
+        parsed = parse_requirement(text, location=location, source=path, hashes=hashes, comment=line.comment)
+        if parsed.url and VARIABLE.search(parsed.url):
+            self.places.setdefault(parsed.url, location)
+        into.append(parsed)
 
     def _take_option(self, option: Option, path: str, location: Location) -> None:
         if option.name in {"--requirement", "--constraint"}:
@@ -103,22 +161,45 @@ class _Reader:
             raise cannot_be_pinned("an editable installation", option.value, location)
         elif option.name in _OF_ONE_REQUIREMENT:
             raise RequirementsError(f"{option.name} stands without a requirement in front of it", location=location)
-        elif option.name == "--find-links":
-            self._take_find_links(option, path, location)
         elif option.name not in _WITHOUT_EFFECT_ON_A_LOCK:
-            self.options = self.options.adding(option)
+            self._take_index_option(option, path, location)
+
+    def _take_index_option(self, option: Option, path: str, location: Location) -> None:
+        self._options += 1
+        if self._options > _MOST_INDEX_OPTIONS:
+            raise RequirementsError(f"there are more than {_MOST_INDEX_OPTIONS} options of indexes", location=location)
+        check_option(option, location)
+        if option.name == "--find-links" and is_on_this_machine(option.value) and not VARIABLE.match(option.value):
+            self._take_folder(option, path, location)
+            return
+        if option.name == "--trusted-host":
+            self._trusted.append((option.value, location))
+        if VARIABLE.search(option.value):
+            self.places.setdefault(option.value, location)
+        self.options = self.options.adding(option)
 
     def _nested(self, option: Option, path: str, location: Location) -> str:
-        written = expand_variables(option.value)
-        if "://" in written:
+        if "://" in option.value:
             raise RequirementsError(
                 f"'{scrub(option.value)}' is a URL, whose content no lock can cover",
                 location=location,
                 hint="keep a copy of that file in the flow folder",
             )
-        nested = posixpath.normpath(posixpath.join(posixpath.dirname(path), written))
+        if VARIABLE.search(option.value):
+            raise RequirementsError(
+                f"'{option.value}' has a variable, and only URLs may have one",
+                location=location,
+                hint="write the file's name out",
+            )
+        nested = posixpath.normpath(posixpath.join(posixpath.dirname(path), option.value))
         if nested in self._open:
             raise RequirementsError(f"'{option.value}' includes itself", location=location)
+        if len(self._open) >= _DEEPEST_FILE:
+            raise RequirementsError(
+                f"'{option.value}' is nested deeper than {_DEEPEST_FILE} files",
+                location=location,
+                hint="name the files side by side",
+            )
         if nested not in self.files:
             raise RequirementsError(
                 f"'{option.value}' is not in the flow",
@@ -127,25 +208,35 @@ class _Reader:
             )
         return nested
 
-    def _take_find_links(self, option: Option, path: str, location: Location) -> None:
-        written = expand_variables(option.value)
-        if "://" in written and not written.startswith("file://"):
-            self.options = self.options.adding(option)
-            return
-        local = unquote(written.removeprefix("file://")) if written.startswith("file://") else written
+    def _take_folder(self, option: Option, path: str, location: Location) -> None:
+        local = unquote(option.value.removeprefix("file://")) if option.value.startswith("file://") else option.value
         inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), local))
-        beside = {file.parent for name, file in self.files.items() if posixpath.dirname(name) == inside}
-        outside = Path(local).expanduser()
-        if beside:
-            self.options = self.options.in_folders(inside, tuple(sorted(beside)))
-        elif outside.is_absolute() and outside.is_dir():
-            self.options = self.options.in_folders(None, (outside,))
-        else:
+        beside = self._folders.get(inside)
+        if beside is None or VARIABLE.search(local):
             raise RequirementsError(
                 f"there is no folder '{option.value}' in the flow",
                 location=location,
-                hint="find-links names a folder of the flow, or a URL",
+                hint="find-links names a folder of the flow, or a URL; one of this machine belongs in PIP_FIND_LINKS",
             )
+        self.options = self.options.in_folders(inside, tuple(sorted(beside)))
+
+    @cached_property
+    def _folders(self) -> Mapping[str, Set[Path]]:
+        """The real folders behind each folder of the standalone flow folder."""
+        folders: dict[str, set[Path]] = {}
+        for name, file in self.files.items():
+            folders.setdefault(posixpath.dirname(name) or ".", set()).add(file.parent)
+        return folders
+
+
+def _variables_place(location: Location, physical: Sequence[str]) -> Location:
+    """Where the first ``${NAME}`` of an entry is: the entry may be continued over several lines."""
+    number = location.line or 1
+    for at, line in enumerate(physical[number - 1 :][:_CONTINUED], start=number):
+        found = VARIABLE.search(line)
+        if found:
+            return Location(location.path, at, found.start() + 1)
+    return location
 
 
 def _hashes(options: tuple[Option, ...], location: Location) -> tuple[str, ...]:
@@ -159,7 +250,9 @@ def _hashes(options: tuple[Option, ...], location: Location) -> tuple[str, ...]:
             )
         if not _HASH.fullmatch(option.value):
             raise RequirementsError(
-                f"'{option.value}' is no hash that pip knows", location=location, hint="write --hash=sha256:<64 digits>"
+                f"'{shortened(option.value)}' is not a hash that pip knows",
+                location=location,
+                hint="write --hash=sha256:<64 digits>",
             )
         hashes.append(option.value)
     return tuple(hashes)

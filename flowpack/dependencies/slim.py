@@ -15,8 +15,8 @@ from flowpack.dependencies.requirements import Requirements
 MARK = "promptflow-core in place of the full SDK"
 """Stands among a slim lock's inputs, so that a lock of the other kind is stale."""
 
-_FULL_SDK = {"promptflow", "promptflow-devkit"}
-_MAY_ASK_FOR_IT = {*_FULL_SDK, "promptflow-tools"}
+FULL_SDK = frozenset({"promptflow", "promptflow-devkit"})
+_MAY_ASK_FOR_IT = {*FULL_SDK, "promptflow-tools"}
 
 
 def what_needs_the_sdk(requirements: Requirements, pins: Sequence[Pin]) -> str | None:
@@ -26,19 +26,26 @@ def what_needs_the_sdk(requirements: Requirements, pins: Sequence[Pin]) -> str |
             return f"'{line.text}' asks for more of it"
     for pin in pins:
         others = {each for each in pin.via if not each.startswith(("-", "flowpack"))} - _MAY_ASK_FOR_IT
-        if pin.name in _FULL_SDK and others:
+        if pin.name in FULL_SDK and others:
             return f"{min(others)} requires {pin.name}"
     return None
 
 
 def without_full_sdk(pins: Sequence[Pin]) -> tuple[Pin, ...]:
     """The pins but for the SDK and for what is there on its account alone."""
-    gone = {pin.name for pin in pins} & _FULL_SDK
-    while True:
-        more = {pin.name for pin in pins if pin.via and set(pin.via) <= gone} - gone
-        if not more:
-            return tuple(replace(pin, via=_others(pin.via, gone)) for pin in pins if pin.name not in gone)
-        gone |= more
+    left = [pin for pin in pins if pin.name not in FULL_SDK]
+    brings: dict[str, list[str]] = {}
+    for pin in left:
+        for each in pin.via:
+            brings.setdefault(each, []).append(pin.name)
+    kept = {pin.name for pin in left if not pin.via or any(each.startswith(("-", "flowpack")) for each in pin.via)}
+    waiting = [*kept]
+    while waiting:
+        more = {name for name in brings.get(waiting.pop(), ()) if name not in kept}
+        kept |= more
+        waiting += more
+    gone = {pin.name for pin in pins} - kept
+    return tuple(replace(pin, via=_others(pin.via, gone)) for pin in left if pin.name in kept)
 
 
 def _others(via: Iterable[str], gone: set[str]) -> tuple[str, ...]:

@@ -118,8 +118,10 @@ def test_a_fresh_lock_is_not_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         name = "ones 1"
 
         def resolve(self, question: Question) -> tuple[Pin, ...]:
-            names = [str(line.name) for line in question.requirements.lines] + [each.name for each in question.serving]
-            return tuple(Pin(name, "1", (f"sha256:{'0' * 64}",), ("-r requirements.txt",)) for name in names)
+            wanted = {str(line.name): line.pinned for line in question.requirements.lines}
+            wanted |= {each.name: each.text.partition("==")[2] for each in question.serving}
+            hashes = (f"sha256:{'0' * 64}",)
+            return tuple(Pin(name, version or "9", hashes, ("-r x.txt",)) for name, version in wanted.items())
 
     monkeypatch.setattr(resolver_choice, "choose_resolver", lambda *_: Ones())
     folder = project("unpinned", "fails", tmp_path)

@@ -62,8 +62,11 @@ class SimpleIndex(BaseHTTPRequestHandler):
     wheels: Path
     credentials: str | None = None
     status = 200
+    headers_seen: list[str] | None = None
 
     def do_GET(self) -> None:
+        if self.headers_seen is not None:
+            self.headers_seen += [self.requestline, *(f"{name}: {value}" for name, value in self.headers.items())]
         status = self.status if self._may_read() else 401
         body = self._body() if status == 200 else b""
         self.send_response(404 if body is None else status)

@@ -103,12 +103,6 @@ def test_the_requirements_files_index_puts_the_configurations_indexes_away() -> 
     assert found.arguments == ("--no-binary", "a", "--no-binary", "b", "--only-binary", ":all:")
 
 
-def test_variables_in_the_requirements_file_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FEED_TOKEN", "hunter2")
-    found = uv_configuration(IndexOptions(extra_index_urls=("https://${FEED_TOKEN}@a.example",)), NOTHING, NOTHING)
-    assert found.environment["UV_DEFAULT_INDEX"] == "https://hunter2@a.example"
-
-
 def test_what_the_user_set_for_uv_stays_theirs() -> None:
     own = {
         "UV_DEFAULT_INDEX": "https://own.example",

@@ -19,7 +19,7 @@ PIECES = ["a==1", "\\\n", "\\\r\n", "\n", "\r\n", "#", " #c", " ", "\t", "--hash
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_entries_and_their_lines_are_pips(text: str) -> None:
     pips = [(number, line) for number, line in req_file.preprocess(text) if line]
-    assert [(line.number, line.text) for line in logical_lines(text)] == pips
+    assert [(line.number, line.text) for line in logical_lines(text, Path("r.txt"))] == pips
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

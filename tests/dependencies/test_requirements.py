@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.requirements import read_requirements
 from flowpack.errors import RequirementsError
 from tests.dependencies.conftest import Read
@@ -96,14 +97,14 @@ def test_what_no_hash_can_pin_is_refused_at_its_line(read: Read, text: str) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("flask=3", "'flask=3' is no requirement"),
-        ("flask ==", "is no requirement"),
+        ("flask=3", "'flask=3' is not a valid requirement"),
+        ("flask ==", "is not a valid requirement"),
         ("-r nowhere.txt", "'nowhere.txt' is not in the flow"),
         ("-r ../outside.txt", "'../outside.txt' is not in the flow"),
         ("-r https://example.org/r.txt", "is a URL, whose content no lock can cover"),
         ("-r requirements.txt", "includes itself"),
         ("--find-links wheels", "there is no folder 'wheels' in the flow"),
-        ("flask --hash=md5:1", "is no hash that pip knows"),
+        ("flask --hash=md5:1", "is not a hash that pip knows"),
         ("flask --global-option=x", "is not supported"),
         ("--hash=sha256:1", "stands without a requirement"),
         ("https://example.org/download", "does not say which package it is"),
@@ -146,12 +147,13 @@ def test_a_folder_of_wheels_in_the_flow_is_found_behind_its_include(tmp_path: Pa
 
 def test_credentials_reach_a_resolver_and_nothing_else(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEED_TOKEN", "hunter2")
-    found = read(
+    written = read(
         "--extra-index-url https://me:${FEED_TOKEN}@example.org/simple\n"
         "-f https://me:hunter2@example.org/links\n"
         "x @ https://token-hunter2@example.org/x-1-py3-none-any.whl\n"
         "y @ https://${FEED_TOKEN}@example.org/y-1-py3-none-any.whl\n"
     )
+    found = written.expanded([PassedVariable("FEED_TOKEN")])
     assert "hunter2" in found.lines[0].resolvable
     assert "hunter2@example.org" in found.lines[1].resolvable
     assert found.lines[1].text == "y @ https://example.org/y-1-py3-none-any.whl"

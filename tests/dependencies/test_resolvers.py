@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies, parse_lock
+from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.requirements import Requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Platform, Target
@@ -218,11 +219,65 @@ def test_an_index_of_the_requirements_file_is_asked_with_its_password(
     no_configuration.setenv("PIP_CONFIG_FILE", "/dev/null")
     no_configuration.setenv("PIP_INDEX_URL", f"http://{main}/simple/")
     no_configuration.setenv("FEED_TOKEN", "hunter2")
-    made = lock(read(f"--extra-index-url http://me:${{FEED_TOKEN}}@{private}/simple/\nalpha\n"), resolver)
+    asked = read(f"--extra-index-url http://me:${{FEED_TOKEN}}@{private}/simple/\nalpha\n")
+    made = lock(asked, resolver, passed=[PassedVariable("FEED_TOKEN", "127.0.0.1")])
     assert made.pins["alpha"] == "1.0"
     assert f"\n--extra-index-url http://{private}/simple/\n" in made.text
     assert "hunter2" not in made.text
     assert main not in made.text
+
+
+@pytest.mark.attack("H4")
+@both
+def test_an_index_that_the_requirements_add_gets_no_credentials_of_this_machine(
+    read: Read, wheels: Path, tmp_path: Path, serve_index: Serve, no_configuration: pytest.MonkeyPatch, resolver: str
+) -> None:
+    write_wheel(tmp_path / "theirs", "alpha", "1.0")
+    got: list[str] = []
+    ours, theirs = serve_index(wheels, credentials="me:hunter2"), serve_index(tmp_path / "theirs", headers_seen=got)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login me password of-netrc\n")
+    netrc.chmod(0o600)
+    for name, value in {
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_INDEX_URL": f"http://me:hunter2@{ours}/simple/",
+        "UV_INDEX_THEIRS_USERNAME": "me",
+        "UV_INDEX_THEIRS_PASSWORD": "of-uv",
+        "NETRC": str(netrc),
+        "AWS_SECRET_ACCESS_KEY": "of-aws",
+    }.items():
+        no_configuration.setenv(name, value)
+    made = lock(read(f"--extra-index-url http://{theirs}/simple/\nalpha\n"), resolver)
+    assert made.pins["alpha"] == "1.0"
+    assert got
+    assert [line for line in got if "authorization" in line.lower() or "of-" in line] == []
+
+
+@pytest.mark.attack("H4")
+@both
+def test_a_resolver_that_fails_shows_no_value_of_a_passed_variable(
+    read: Read, wheels: Path, serve_index: Serve, no_configuration: pytest.MonkeyPatch, resolver: str
+) -> None:
+    host = serve_index(wheels, status=403)
+    no_configuration.setenv("PIP_CONFIG_FILE", "/dev/null")
+    said: list[str] = []
+    asked = read(f"--index-url http://{host}/${{FEED_TOKEN}}/simple/\nalpha\n")
+    no_configuration.setenv("FEED_TOKEN", "Hunter2")
+    error = failure(asked, resolver, passed=[PassedVariable("FEED_TOKEN")], narrate=said.append)
+    assert "hunter2" not in f"{error} {error!r} {error.to_dict()} {said}".lower()
+    assert "${FEED_TOKEN}" in str(error)
+
+
+@pytest.mark.attack("H4")
+@both
+def test_a_resolver_that_fails_shows_no_password_of_an_index_in_requirements(
+    read: Read, wheels: Path, serve_index: Serve, no_configuration: pytest.MonkeyPatch, resolver: str
+) -> None:
+    host = serve_index(wheels, credentials="me:other")
+    no_configuration.setenv("PIP_CONFIG_FILE", "/dev/null")
+    said: list[str] = []
+    error = failure(read(f"-i http://me:hunter2@{host}/simple/\nalpha\n"), resolver, narrate=said.append)
+    assert "hunter2" not in f"{error} {error.to_dict()} {said}"
 
 
 @both

@@ -1,10 +1,11 @@
-"""FP301 to FP311: the flow's requirements, its lock, and the image that it asks for."""
+"""FP301 to FP312: the flow's requirements, its lock, and the image that it asks for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -21,6 +22,7 @@ from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
 from flowpack.dependencies.lock_format import LOCK_NAME
+from flowpack.dependencies.lock_review import UnexplainedLockError, unexplained
 from flowpack.dependencies.lockfile import lock_dependencies
 from flowpack.dependencies.requirement_lines import RequirementLine
 from flowpack.dependencies.serving_needs import ServingNeeds, serving_requirements
@@ -70,6 +72,15 @@ def unpinned(subject: Subject) -> Iterator[Problem]:
 
 @rule("FP303", "stale-lock", Severity.WARNING, "The lock is of other requirements than the flow has now.")
 def stale_lock(subject: Subject) -> Iterator[Problem]:
+    try:
+        _check_fresh(subject)
+    except UnexplainedLockError:
+        return  # FP311 tells it
+    except LockError as error:
+        yield Problem.of(error, subject.location)
+
+
+def _check_fresh(subject: Subject) -> None:
     if subject.flow is None or subject.requirements is None or subject.lock is None:
         return
     added = subject.lock.sections.get("added for serving", ())
@@ -79,17 +90,14 @@ def stale_lock(subject: Subject) -> Iterator[Problem]:
         slim=MARK in added,
         azureml=any("[azureml-serving]" in line for line in added),
     )
-    try:
-        lock_dependencies(
-            subject.requirements,
-            needs=needs,
-            target=subject.target,
-            existing=subject.lock_file,
-            locked=True,
-            source=_source(subject),
-        )
-    except LockError as error:
-        yield Problem.of(error, subject.location)
+    lock_dependencies(
+        subject.requirements,
+        needs=needs,
+        target=subject.target,
+        existing=subject.lock_file,
+        locked=True,
+        source=_source(subject),
+    )
 
 
 @rule("FP304", "broken-lock", Severity.ERROR, "The lock was changed by hand, or by a merge.")
@@ -140,10 +148,13 @@ def not_used(subject: Subject) -> Iterator[Problem]:
     for module, names in DISTRIBUTIONS.items():
         for name in names:
             modules.setdefault(name, []).append(module)
+
+    @cache  # a stranger may have written the same name 10,000 times
+    def is_unused(name: str) -> bool:
+        return not _is_for_another(name, subject) and not mentions(modules[name], subject.paths, subject.roots.folders)
+
     for line in subject.requirements.lines:
-        if line.name not in modules or _bounds_another(line) or _is_for_another(line.name, subject):
-            continue
-        if not mentions(modules[line.name], subject.paths, subject.roots.folders):
+        if line.name in modules and not _bounds_another(line) and is_unused(line.name):
             hint = "take it out: each image pays for it"
             yield Problem(f"no source of the flow imports '{line.name}'", line.location, hint)
 
@@ -216,7 +227,7 @@ def _base_file(folder: Path, root: Path) -> Path | None:
 
 @rule("FP309", "incompatible-version", Severity.ERROR, "A version is asked for, or locked, that promptflow fails with.")
 def incompatible_version(subject: Subject) -> Iterator[Problem]:
-    told = set()
+    told: set[str | None] = set()
     for line in subject.requirements.lines if subject.requirements else ():
         room, why = _INCOMPATIBLE.get(line.name or "", ("", ""))
         if room and "@" not in line.text and not _leaves(room, line):
@@ -225,10 +236,10 @@ def incompatible_version(subject: Subject) -> Iterator[Problem]:
     for pin in subject.lock.pins if subject.lock else ():
         room, why = _INCOMPATIBLE.get(pin.name, ("", ""))
         if room and pin.version and pin.name not in told and subject.lock_file and not _contains(room, pin.version):
-            number = _line_of(pin.requirement, subject.lock_file)
+            told.add(pin.name)
             hint = f"require {pin.name}{room}, then `flowpack lock {_source(subject)}`"
             yield Problem(
-                f"'{pin.requirement}' breaks promptflow 1.18.5: {why}", Location(subject.lock_file, number), hint
+                f"'{pin.requirement}' breaks promptflow 1.18.5: {why}", Location(subject.lock_file, pin.line), hint
             )
 
 
@@ -245,10 +256,6 @@ def _contains(specifier: str, version: str) -> bool:
         return True
 
 
-def _line_of(pin: str, lock: Path) -> int | None:
-    return next((number for number, line in enumerate(file_lines(lock), start=1) if line.startswith(pin)), None)
-
-
 @rule(
     "FP310", "tool-package-not-required", Severity.WARNING, "A node's tool is of a package that no requirement names."
 )
@@ -263,7 +270,26 @@ def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
 
 
 @rule(
-    "FP311", "unusable-base", Severity.ERROR, "The image that the flow starts from, or its Dockerfile.base, is refused."
+    "FP311", "unexplained-lock", Severity.ERROR, "The lock would install what the flow's requirements do not explain."
+)
+def unexplained_lock(subject: Subject) -> Iterator[Problem]:
+    if subject.lock_file is None or subject.lock is None:
+        return
+    hint = f"find out who wrote it; `flowpack lock {_source(subject)}` makes it again"
+    found = list(unexplained(subject.read_lock(subject.lock_file), subject.lock_file))
+    if not found:
+        try:
+            _check_fresh(subject)
+        except UnexplainedLockError as error:
+            found = [error]
+        except LockError:
+            pass  # FP303 tells it
+    for each in found:
+        yield Problem(each.message, each.location or Location(subject.lock_file), hint)
+
+
+@rule(
+    "FP312", "unusable-base", Severity.ERROR, "The image that the flow starts from, or its Dockerfile.base, is refused."
 )
 def unusable_base(subject: Subject) -> Iterator[Problem]:
     flow = subject.flow
