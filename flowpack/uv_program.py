@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from flowpack.process import find_program
 
 
 def find_uv_program() -> str | None:
@@ -12,4 +12,4 @@ def find_uv_program() -> str | None:
 
         return str(find_uv_bin())
     except (ImportError, FileNotFoundError):
-        return shutil.which("uv")
+        return find_program("uv")

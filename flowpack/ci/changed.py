@@ -15,7 +15,8 @@ from flowpack import process
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.ignore import IGNORE_FILES
 from flowpack.dependencies.lock_format import LOCK_NAME
-from flowpack.errors import InputError, ToolError
+from flowpack.errors import InputError
+from flowpack.git import repository_of
 from flowpack.images.base import BASE_FILE
 from flowpack.process import Run
 
@@ -50,28 +51,15 @@ class Changes:
 def changes_since(revision: str, folder: Path, run: Run = process.run) -> Changes | None:
     """What differs between the revision's fork from HEAD and the files as they lie here; None where git has no such
     revision, as after a forced push or in a shallow clone."""
-
-    def git(*arguments: str, cwd: Path = folder) -> str:
-        done = run(("git", *arguments), cwd=cwd)
-        if done.returncode != 0:
-            raise ToolError(f"git {arguments[0]} failed", detail=done.stderr)
-        return done.stdout
-
-    def commit(name: str) -> str | None:
-        done = run(("git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"), cwd=folder)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if run(("git", "rev-parse", "--is-inside-work-tree"), cwd=folder).returncode != 0:
-        raise InputError("--changed-since needs a git checkout", hint="leave it out to take every flow")
-    since = commit(revision)
-    if since is None:
-        return None
-    fork = run(("git", "merge-base", since, "HEAD"), cwd=folder)
-    since = fork.stdout.strip() if fork.returncode == 0 else since
-    top = Path(git("rev-parse", "--show-toplevel").rstrip("\n")).resolve()
-    listed = git("diff", "--name-only", "--no-renames", "--no-relative", "-z", since, cwd=top)
-    listed += git("ls-files", "--others", "--exclude-standard", "-z", cwd=top)
-    return Changes(top, frozenset(str(top / name) for name in listed.split("\0") if name))
+    with repository_of(folder, run) as repository:
+        if repository is None or repository.bare:
+            raise InputError("--changed-since needs a git checkout", hint="leave it out to take every flow")
+        since = repository.commit(revision)
+        if since is None:
+            return None
+        fork = repository.ask("merge-base", since, "HEAD")
+        since = fork.stdout.strip() if fork.returncode == 0 else since
+        return Changes(repository.work_tree, frozenset(map(str, repository.changed_since(since))))
 
 
 def _decides(path: Path, folder: FlowFolder) -> bool:

@@ -11,11 +11,10 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from flowpack.errors import EngineError, FlowpackError
 from flowpack.images.plan import FILE_TIME
-from flowpack.process import Run
+from flowpack.process import Run, find_programs
 
 PATIENCE = 10.0
 """Seconds that a client may take to answer; an engine that hangs is told from a slow one."""
@@ -60,10 +59,8 @@ class Builder:
 def docker_programs() -> tuple[str, ...]:
     """Every ``docker`` on PATH in its order; one that stands there twice, or under two names, counts once."""
     found: dict[str, str] = {}
-    for folder in os.get_exec_path():
-        program = Path(folder) / "docker"
-        if program.is_file() and os.access(program, os.X_OK):
-            found.setdefault(os.path.realpath(program), str(program))
+    for program in find_programs("docker"):
+        found.setdefault(os.path.realpath(program), program)
     return tuple(found.values())
 
 

@@ -92,7 +92,7 @@ class DockerEngine:
         progress: BuildProgress = BuildKitProgress() if builder.buildkit else ClassicProgress()
         with temporary_folder("build") as scratch:
             id_file = scratch / "id"
-            command = (*builder.command, *_options(build, builder, id_file), str(build.context))
+            command = (*builder.command, *_options(build, builder, id_file), str(build.context.absolute()))
             with narrated(progress, narrate) as on_line:
                 done = self._run(command, env=builder.environment, on_line=on_line)
             if done.returncode != 0:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowpack import process
-from flowpack.errors import ToolError, scrub
+from flowpack.errors import FlowpackError, scrub
+from flowpack.git import Repository, repository_of
 from flowpack.process import Run
 
 REVISION = "org.opencontainers.image.revision"
+_SOURCE = "org.opencontainers.image.source"
+_PATIENCE = 10.0
 
 
 def source_revision(folder: Path, run: Run = process.run) -> str | None:
@@ -17,19 +20,21 @@ def source_revision(folder: Path, run: Run = process.run) -> str | None:
 
 def source_labels(folder: Path, run: Run = process.run) -> dict[str, str]:
     """The revision, with ``-dirty`` where the working copy differs, and the origin; nothing where git does not tell."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = run(("git", *arguments), cwd=folder, timeout=10)
-        except ToolError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    revision = git("rev-parse", "HEAD")
-    if not revision:
+    try:
+        with repository_of(folder, run) as repository:
+            revision = repository.commit("HEAD", _PATIENCE) if repository else None
+            if repository is None or revision is None:
+                return {}
+            dirty = "-dirty" if not repository.bare and _is_dirty(repository, folder) else ""
+            origin = {_SOURCE: scrub(repository.origin)} if repository.origin else {}
+            return {REVISION: revision + dirty, **origin}
+    except FlowpackError:
         return {}
-    labels = {REVISION: revision + ("-dirty" if git("status", "--porcelain", ".") else "")}
-    origin = git("config", "--get", "remote.origin.url")
-    if origin:
-        labels["org.opencontainers.image.source"] = scrub(origin)
-    return labels
+
+
+def _is_dirty(repository: Repository, folder: Path) -> bool:
+    """What git cannot compare may differ: the label must not say that it does not."""
+    try:
+        return repository.is_changed(folder, _PATIENCE)
+    except FlowpackError:
+        return True
