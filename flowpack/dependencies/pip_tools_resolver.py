@@ -30,7 +30,7 @@ from flowpack.dependencies.resolvers import (
 )
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import ToolError
-from flowpack.process import Completed, Run, run
+from flowpack.process import Completed, Run, find_program, run
 
 _PROGRAM = Path(__file__).with_name("pip_compile.py")
 _REQUIREMENT = "pip-tools>=7.4"
@@ -117,8 +117,8 @@ def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> st
     making = Path(tempfile.mkdtemp(prefix=f"{final.name}.", dir=final.parent))
     try:
         for command in (
-            [base, "-m", "venv", str(making)],
-            [str(making / "bin" / "python"), "-m", "pip", "install", "--quiet", _REQUIREMENT],
+            [base, "-I", "-m", "venv", str(making)],
+            [str(making / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", _REQUIREMENT],
         ):
             completed = run(command, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
             if completed.returncode != 0:
@@ -136,7 +136,7 @@ def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> st
 
 
 def _interpreter(target: Target, run: Run) -> str:
-    program = shutil.which(f"python{target.python}")
+    program = find_program(f"python{target.python}")
     # A pyenv shim is on PATH for each version, chosen or not.
     if program is None or _minor_version(program, run) != target.version:
         raise ToolError(
@@ -149,6 +149,6 @@ def _interpreter(target: Target, run: Run) -> str:
 def _minor_version(program: str, run: Run) -> tuple[int, int] | None:
     if not os.access(program, os.X_OK):
         return None
-    completed = run([program, "-c", "import sys; print(*sys.version_info[:2])"])
+    completed = run([program, "-I", "-c", "import sys; print(*sys.version_info[:2])"])
     found = re.fullmatch(r"(\d+) (\d+)\s*", completed.stdout)
     return (int(found[1]), int(found[2])) if completed.returncode == 0 and found else None

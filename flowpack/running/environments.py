@@ -55,7 +55,7 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
     """This process's own where its version fits, else ``python<version>`` on PATH, else one that uv knows of."""
     if python == f"{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
-    candidates = [shutil.which(f"python{python}")]
+    candidates = [process.find_program(f"python{python}")]
     uv = find_uv_program()
     if uv is not None:
         found = run((uv, "python", "find", "--no-project", "--no-python-downloads", python))
@@ -76,9 +76,12 @@ def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narr
     if uv is not None:
         _install_with_uv(uv, place, lock, interpreter, run)
     else:
-        _checked(run([str(interpreter), "-m", "venv", str(place)]), lock)
+        _checked(run([str(interpreter), "-I", "-m", "venv", str(place)]), lock)
         options = ["--disable-pip-version-check", "--no-input", "--quiet", "--require-hashes", "--no-deps"]
-        _checked(run([str(place / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(lock)]), lock)
+        _checked(
+            run([str(place / "bin" / "python"), "-I", "-m", "pip", "install", *options, "-r", str(lock.absolute())]),
+            lock,
+        )
     narrate(f"installed {lock.name} with {'uv' if uv else 'pip'} in {time.monotonic() - began:.1f} s")
 
 
@@ -129,7 +132,7 @@ def _works(place: Path) -> bool:
 def _is_version(program: str, python: str, run: Run) -> bool:
     """Asked, since a version manager's stand-in is on PATH for versions that are not installed."""
     try:
-        done = run((program, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"), timeout=30)
+        done = run((program, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"), timeout=30)
     except FlowpackError:
         return False
     return done.returncode == 0 and done.stdout.strip() == python
