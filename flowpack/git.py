@@ -29,7 +29,7 @@ from flowpack import process, reading
 from flowpack.errors import InputError, ToolError
 from flowpack.process import Completed, Run
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds for one answer; a repository may hold what git would wait for without end."""
 
 _SMALL = 64 * 1024

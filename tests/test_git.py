@@ -263,6 +263,21 @@ def test_git_gets_none_of_this_machine_s_secrets(
     assert "not for git" not in mark.read_text()
 
 
+@pytest.mark.attack("C1")
+def test_a_repository_does_not_choose_among_the_owner_s_filters(
+    tmp_path: Path, planted: str, mark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that starts ``python -m`` in the work tree would load a module of the stranger's."""
+    home = write_tree(tmp_path / "home", {".gitconfig": f'[filter "notebooks"]\n\tclean = {planted}\n'})
+    monkeypatch.setenv("HOME", str(home))
+    folder = repository(tmp_path / "repository", {**FILES, ".gitattributes": "* filter=notebooks\n"})
+    mark.unlink()
+    touched(folder / "flow/notes.txt")
+    assert labelled(folder / "flow") == ""
+    assert changes_since("HEAD", folder)
+    assert not mark.exists()
+
+
 def labelled(folder: Path) -> str:
     return source_labels(folder).get(REVISION, "").removeprefix(git(folder, "rev-parse", "HEAD"))
 

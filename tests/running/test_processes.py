@@ -95,7 +95,7 @@ SECRETS = {
 }
 
 
-@pytest.mark.attack("run: no variables but those given")
+@pytest.mark.attack("run: variables")
 def test_a_flow_gets_the_variables_it_was_given_and_no_others(
     telling_build: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,7 @@ def test_what_serving_reads_and_the_build_asks_for_and_nothing_else(tmp_path: Pa
     assert list(found.told()) == [f"passing the variables that the flow names: {', '.join(sorted(of_flow))}"]
 
 
-@pytest.mark.attack("run: variables of a flow's own choice")
+@pytest.mark.attack("run: variables")
 def test_a_name_that_begins_with_a_connection_s_is_not_passed(tmp_path: Path) -> None:
     environ = {"PROD_DATABASE_PASSWORD": "s", "WEATHER_SERVICE_PASSWORD": "s", "GREETING_TOKEN": "s", "prod_x": "s"}
     for build in (BUILD, A_STRANGERS_BUILD):
@@ -62,7 +62,7 @@ def test_a_name_that_begins_with_a_connection_s_is_not_passed(tmp_path: Path) ->
         assert found == ServerVariables({})
 
 
-@pytest.mark.attack("run: variables of a flow's own choice")
+@pytest.mark.attack("run: variables")
 def test_a_credential_of_the_machine_is_kept_back_until_somebody_names_it(tmp_path: Path) -> None:
     credentials = {
         "AWS_SECRET_ACCESS_KEY": "s",
