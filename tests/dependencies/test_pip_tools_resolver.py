@@ -31,7 +31,8 @@ class OtherPython:
         self.commands: list[list[str]] = []
 
     def __call__(self, args: Sequence[str], **options: Any) -> Completed:
-        self.commands.append(list(args))
+        args = [each for each in args if each != "-I"]
+        self.commands.append(args)
         status = 0
         if args[1:3] == ["-m", "venv"]:
             python = write_tree(Path(args[3]), {"bin/python": ""}) / "bin" / "python"
