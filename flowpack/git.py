@@ -102,7 +102,7 @@ class Repository:
             raise ToolError(f"git {arguments[0]} failed", detail=done.stderr)
         return done.stdout
 
-    def commit(self, revision: str, patience: float = PATIENCE) -> str | None:
+    def commit(self, revision: str, patience: float = 30.0) -> str | None:
         done = self.ask(
             *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"), patience=patience
         )
@@ -196,8 +196,9 @@ def _config(path: Path) -> bytes:
 
 def _link(place: _Place, folder: Path) -> None:
     for name in _LINKED:
-        if os.path.lexists(place.common / name):
-            (folder / name).symlink_to((place.common / name).resolve())
+        source = (place.common / name).resolve()
+        if source.is_dir() or source.is_file():  # and no named pipe, at which git would wait
+            (folder / name).symlink_to(source)
     head = place.own / "HEAD"
     # Before it was a file with a name in it, HEAD was a link.
     text = f"ref: {head.readlink()}\n" if head.is_symlink() else f"{_first_line(head)}\n"

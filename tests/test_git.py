@@ -7,8 +7,10 @@ mark, with the variables that they saw.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -446,3 +448,22 @@ def test_what_is_no_repository_has_no_labels(marker: str, tmp_path: Path) -> Non
     else:
         os.mkfifo(tmp_path / "flow/.git")
     assert source_labels(tmp_path / "flow") == {}
+
+
+@pytest.mark.attack("C1")
+@pytest.mark.parametrize("name", ["HEAD", "index", "config", "packed-refs", "shallow", "info", "commondir"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a link out"])
+def test_what_is_no_file_holds_nothing_up(name: str, kind: str, tmp_path: Path) -> None:
+    folder = repository(tmp_path / "repository")
+    path = folder / ".git" / name
+    if path.is_dir():
+        path.rename(tmp_path / name)
+    path.unlink(missing_ok=True)
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "a device" else "/proc/self/environ")
+    began = time.monotonic()
+    label = source_labels(folder / "flow").get(REVISION, "")
+    assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", label)
+    assert time.monotonic() - began < 10
