@@ -20,7 +20,6 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +27,9 @@ from pathlib import Path
 from flowpack import process, reading
 from flowpack.errors import InputError, ToolError
 from flowpack.process import Completed, Run
+from flowpack.temporary import temporary_folder
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds for one answer; a repository may hold what git would wait for without end."""
 
 _SMALL = 64 * 1024
@@ -102,7 +102,7 @@ class Repository:
             raise ToolError(f"git {arguments[0]} failed", detail=done.stderr)
         return done.stdout
 
-    def commit(self, revision: str, patience: float = PATIENCE) -> str | None:
+    def commit(self, revision: str, patience: float = 30.0) -> str | None:
         done = self.ask(
             *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"), patience=patience
         )
@@ -174,8 +174,8 @@ def _first_line(path: Path) -> str:
 
 @contextlib.contextmanager
 def _opened(place: _Place, run: Run) -> Iterator[Repository]:
-    with tempfile.TemporaryDirectory(prefix="flowpack-git-", ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch).resolve()
+    with temporary_folder("git") as scratch:
+        folder = scratch.resolve()
         _link(place, folder)
         of_owner = _listed(run, folder, {name: os.environ[name] for name in _OWNERS & os.environ.keys()}, "--includes")
         copied = folder / "its-config"
@@ -196,8 +196,9 @@ def _config(path: Path) -> bytes:
 
 def _link(place: _Place, folder: Path) -> None:
     for name in _LINKED:
-        if os.path.lexists(place.common / name):
-            (folder / name).symlink_to((place.common / name).resolve())
+        source = (place.common / name).resolve()
+        if source.is_dir() or source.is_file():  # and no named pipe, at which git would wait
+            (folder / name).symlink_to(source)
     head = place.own / "HEAD"
     # Before it was a file with a name in it, HEAD was a link.
     text = f"ref: {head.readlink()}\n" if head.is_symlink() else f"{_first_line(head)}\n"

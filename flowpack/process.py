@@ -6,6 +6,7 @@ gets a search path that leads there: a ``docker`` or a ``pip.py`` in the checkou
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ def merged_environment(changes: Mapping[str, str | None] | None) -> dict[str, st
     """This process's environment with the changes, and without search paths that lead into the working directory."""
     environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PYTHON}
     for name in _PLACES & environment.keys():
-        environment[name] = os.path.abspath(environment[name]) if environment[name] else ""  # noqa: PTH100
+        with contextlib.suppress(FileNotFoundError):  # the working directory is gone
+            environment[name] = os.path.abspath(environment[name]) if environment[name] else ""  # noqa: PTH100
     if "PATH" in environment:
         environment["PATH"] = os.pathsep.join(_absolute_entries(environment["PATH"].split(os.pathsep)))
     for name, value in (changes or {}).items():

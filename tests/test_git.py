@@ -7,8 +7,10 @@ mark, with the variables that they saw.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -263,6 +265,21 @@ def test_git_gets_none_of_this_machine_s_secrets(
     assert "not for git" not in mark.read_text()
 
 
+@pytest.mark.attack("C1")
+def test_a_repository_does_not_choose_among_the_owner_s_filters(
+    tmp_path: Path, planted: str, mark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that starts ``python -m`` in the work tree would load a module of the stranger's."""
+    home = write_tree(tmp_path / "home", {".gitconfig": f'[filter "notebooks"]\n\tclean = {planted}\n'})
+    monkeypatch.setenv("HOME", str(home))
+    folder = repository(tmp_path / "repository", {**FILES, ".gitattributes": "* filter=notebooks\n"})
+    mark.unlink()
+    touched(folder / "flow/notes.txt")
+    assert labelled(folder / "flow") == ""
+    assert changes_since("HEAD", folder)
+    assert not mark.exists()
+
+
 def labelled(folder: Path) -> str:
     return source_labels(folder).get(REVISION, "").removeprefix(git(folder, "rev-parse", "HEAD"))
 
@@ -431,3 +448,22 @@ def test_what_is_no_repository_has_no_labels(marker: str, tmp_path: Path) -> Non
     else:
         os.mkfifo(tmp_path / "flow/.git")
     assert source_labels(tmp_path / "flow") == {}
+
+
+@pytest.mark.attack("C1")
+@pytest.mark.parametrize("name", ["HEAD", "index", "config", "packed-refs", "shallow", "info", "commondir"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a link out"])
+def test_what_is_no_file_holds_nothing_up(name: str, kind: str, tmp_path: Path) -> None:
+    folder = repository(tmp_path / "repository")
+    path = folder / ".git" / name
+    if path.is_dir():
+        path.rename(tmp_path / name)
+    path.unlink(missing_ok=True)
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "a device" else "/proc/self/environ")
+    began = time.monotonic()
+    label = source_labels(folder / "flow").get(REVISION, "")
+    assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", label)
+    assert time.monotonic() - began < 10

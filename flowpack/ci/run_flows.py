@@ -6,10 +6,9 @@ A flow that fails does not keep the others from being looked at.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowpack.azureml.endpoints.plan import LONGEST_NAME, valid_name
@@ -30,7 +29,6 @@ from flowpack.images.source_labels import REVISION, source_labels
 from flowpack.pipeline import Narrate, assemble_flow, build, deploy, plan_deployment, register
 from flowpack.running.scoring import sample_input, score
 from flowpack.running.serve import ServeRequest, serve
-from flowpack.running.variables import server_environment
 from flowpack.temporary import temporary_folder
 
 _REVISION_LENGTH = 12
@@ -64,6 +62,7 @@ class CiRequest:
     pattern: str = "{flow}:{revision}"
     changed_since: str | None = None
     test: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
     push: bool = False
     registry: ModelRegistry | None = None
     deployment: CiDeployment | None = None
@@ -110,7 +109,7 @@ class _FlowRun:
     def _steps(self, flow: Path, output: Path) -> None:
         built = self._build(flow, output)
         if self._request.test:
-            self._result = replace(self._result, test=self._test(built, output))
+            self._result = replace(self._result, test=self._test(built))
         pushed = self._push(built, output) if self._request.push else None
         if self._request.deployment:
             self._deploy(flow, output, pushed, self._request.deployment)
@@ -132,12 +131,12 @@ class _FlowRun:
         )
         return built
 
-    def _test(self, built: Built, output: Path) -> str:
-        """What is missing on this machine is no error of the flow: it is told, and nothing is tested."""
-        environment = server_environment(output)
-        without = [name for name in built.plan.variables if not os.environ.get(name)]
+    def _test(self, built: Built) -> str:
+        """A variable that was not given is no error of the flow: it is told, and nothing is tested."""
+        environment = self._request.environment
+        without = [name for name in built.plan.variables if not environment.get(name)]
         if without:
-            return f"not tested: {', '.join(without)} not set"
+            return f"not tested: {', '.join(without)} not given with --env"
         try:
             sample = sample_input(built.assembled.flow)
         except InputError as error:
@@ -145,7 +144,7 @@ class _FlowRun:
                 raise
             return f"not tested: {error.message}"
         assert built.image is not None  # noqa: S101  (an image was asked for)
-        asked = ServeRequest(environment=environment, timeout=self._request.timeout)
+        asked = ServeRequest(environment=environment, passes_more=False, timeout=self._request.timeout)
         with serve(built.image.reference, asked, self._narrate) as served:
             scored = score(served.url, sample, self._request.timeout)
         told = f"passed in {scored.seconds:.2f} s, healthy after {served.seconds:.1f} s"

@@ -22,6 +22,7 @@ from flowpack.cli.options import (
 )
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
+from flowpack.cli.serving_options import variables_of
 from flowpack.errors import UsageError
 from flowpack.quoting import output_lines
 from flowpack.writing import append_to_file
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _OF_A_DEPLOYMENT = ("endpoint_file", "deployment_file", "instance_type", "instance_count")
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("ci")
@@ -60,6 +62,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @deployment_options
 @click.option("--no-test", is_flag=True, help="Do not start the images.")
+@click.option(
+    *("--env", "-e", "variables"),
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Pass or set a variable for the flows under test, which get no others. Repeatable.",
+)
+@click.option("--env-file", type=_READ, help="Variables for the flows under test, NAME=VALUE a line.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Keep the builds in this folder, one a flow.")
 @click.option("--summary", "summary_file", type=_FILE, help="Append a summary in Markdown to this file.")
 @click.option("--outputs", "outputs_file", type=_FILE, help="Append NAME=VALUE lines for the next job to this file.")
@@ -97,8 +106,9 @@ def command(
 ) -> None:
     """What a CI job does with the flows below each SOURCE: build the image, test it, push it, register it, deploy it.
 
-    A flow that needs variables which are not set, or has no sample, is not tested, and the summary says so. Where one
-    flow fails the others go on; the exit code is the worst of theirs. Prints a line a flow on stdout.
+    A flow under test gets the variables of --env and --env-file and none of this machine's. One that needs a variable
+    which is not given, or has no sample, is not tested, and the summary says so. Where one flow fails the others go on;
+    the exit code is the worst of theirs. Prints a line a flow on stdout.
     """
     from flowpack.ci.results import outputs, summary  # noqa: PLC0415  (help does without)
     from flowpack.ci.run_flows import CiRequest, run_flows  # noqa: PLC0415
@@ -109,6 +119,9 @@ def command(
     engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
     place = {name: options.pop(name) for name in ("registry", "subscription", "resource_group", "workspace_name")}
     files = {name: options.pop(name) for name in _OF_A_DEPLOYMENT}
+    given = {name: options.pop(name) for name in ("variables", "env_file")}
+    if no_test and any(given.values()):
+        raise UsageError("--env and --env-file are for the test", hint="leave out --no-test, or the variables")
     deployment = _deployment(endpoint_pattern, files, place) if deploy else None
     request = CiRequest(
         sources=sources,
@@ -117,6 +130,7 @@ def command(
         pattern=image_pattern,
         changed_since=changed_since,
         test=not no_test,
+        environment=variables_of(given, lambda name: narrate(f"warning: --env {name}: this machine has no {name}")),
         push=push or deploy,
         registry=registry_of(place, narrate) if register and not deploy else None,
         deployment=deployment,

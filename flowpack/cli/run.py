@@ -23,7 +23,9 @@ from flowpack.errors import ServingError
 def command(subject: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Serve a flow, what `flowpack build` wrote, or an image, until Ctrl-C.
 
-    Prints the URL on stdout once it is healthy, and the server's log on stderr.
+    The flow gets the variables of --env and --env-file, those that serving reads, and those of this machine that it
+    names itself, except credentials of the machine (AWS_..., GITHUB_..., AZURE_... and such). Prints the URL on stdout
+    once it is healthy, and the server's log on stderr.
     """
     from flowpack.running.serve import serve  # noqa: PLC0415
     from flowpack.running.subject import resolve_subject  # noqa: PLC0415

@@ -79,15 +79,18 @@ def serve_request(options: dict[str, Any]) -> ServeRequest:
     )
 
 
-def variables_of(options: dict[str, Any]) -> dict[str, str]:
-    """An option goes before the file."""
-    return {**_file_variables(options["env_file"]), **_variables(options["variables"])}
+def variables_of(options: dict[str, Any], unset: Callable[[str], None] | None = None) -> dict[str, str]:
+    """An option goes before the file; ``unset`` is told of a name that this machine does not have, else an error."""
+    return {**_file_variables(options["env_file"]), **_variables(options["variables"], unset)}
 
 
-def _variables(pairs: tuple[str, ...]) -> dict[str, str]:
+def _variables(pairs: tuple[str, ...], unset: Callable[[str], None] | None) -> dict[str, str]:
     variables = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
+        if unset and name and not equals and name not in os.environ:
+            unset(name)
+            continue
         if not name or (not equals and name not in os.environ):
             hint = "write NAME=VALUE, or set the variable and write NAME"
             raise UsageError(f"--env '{name}' has no value", hint=hint)

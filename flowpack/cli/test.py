@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Start a flow, what `flowpack build` wrote, or an image; score its sample; stop it.
 
-    The sample is the flow's samples.json, else the sample in its file, else the defaults of its inputs. Prints the
-    answer on stdout.
+    The sample is the flow's samples.json, else the sample in its file, else the defaults of its inputs. The flow gets
+    the variables that `flowpack run` gives it. Prints the answer on stdout.
     """
     from flowpack.running.scoring import sample_input, score  # noqa: PLC0415
     from flowpack.running.serve import serve, served_flow  # noqa: PLC0415

@@ -31,7 +31,7 @@ from flowpack.dependencies.resolvers import (
 )
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import ToolError
-from flowpack.process import Completed, Run, run
+from flowpack.process import Completed, Run, find_program, run
 
 _PROGRAM = Path(__file__).with_name("pip_compile.py")
 _REQUIREMENT = "pip-tools>=7.4"
@@ -152,7 +152,7 @@ def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> st
 
 
 def _interpreter(target: Target, run: Run) -> str:
-    program = shutil.which(f"python{target.python}")
+    program = find_program(f"python{target.python}")
     # A pyenv shim is on PATH for each version, chosen or not.
     if program is None or _minor_version(program, run) != target.version:
         raise ToolError(

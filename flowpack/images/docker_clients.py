@@ -21,6 +21,8 @@ PATIENCE = 10.0
 
 _BUILDKIT_INSIDE = ((18, 9), (23, 0))
 _WAITED = "gave no answer within"
+_WITHOUT_GIT = {"BUILDX_GIT_INFO": "0", "BUILDX_GIT_LABELS": "0"}
+"""buildx would ask git about the context's repository, in the repository's own way; flowpack.git has the labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def find_builder(run: Run, asked: Sequence[DockerClient], patience: float = PATI
             return Builder(
                 f"docker buildx ({program})",
                 (program, "buildx", "build", "--load", *_time_of_the_image()),
-                {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
+                {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", **_WITHOUT_GIT},
             )
         elif client.has_buildkit_inside:
             return Builder(

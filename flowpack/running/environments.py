@@ -55,7 +55,7 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
     """This process's own where its version fits, else ``python<version>`` on PATH, else one that uv knows of."""
     if python == f"{sys.version_info.major}.{sys.version_info.minor}":
         return Path(sys.executable)
-    candidates = [shutil.which(f"python{python}")]
+    candidates = [process.find_program(f"python{python}")]
     uv = find_uv_program()
     if uv is not None:
         found = run((uv, "python", "find", "--no-project", "--no-python-downloads", python))
@@ -138,7 +138,7 @@ def _works(place: Path) -> bool:
 def _is_version(program: str, python: str, run: Run) -> bool:
     """Asked, since a version manager's stand-in is on PATH for versions that are not installed."""
     try:
-        done = run((program, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"), timeout=30)
+        done = run((program, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"), timeout=30)
     except FlowpackError:
         return False
     return done.returncode == 0 and done.stdout.strip() == python

@@ -21,8 +21,8 @@ from flowpack.running.served import Narrate, Served, stopped_at_the_end
 from flowpack.temporary import held_temporary_folder
 
 _PATIENCE_AT_THE_END = 15.0
-# What a process needs of its machine, whatever it serves.
-_MACHINE = {"PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"}
+# What a process needs of its machine, whatever it serves. A home is not among it: the owner's has credentials in it.
+_MACHINE = {"PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"}
 _NETWORK = {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 _PROXIES = {name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY") for name in (proxy, proxy.lower())}
 
@@ -38,14 +38,19 @@ def serve_in_environment(
     run: Run = process.run,
     narrate: Narrate = lambda _: None,
 ) -> Iterator[Served]:
-    """Healthy when the block begins, stopped when it ends; ``environment`` is what ``server_environment`` gives."""
+    """Healthy when the block begins, stopped when it ends; ``environment`` is what ``server_variables`` gives.
+
+    The flow has this user's rights all the same, and could read what the user can: a container keeps it apart.
+    """
     home = virtual_environment(
         build / "requirements.lock", build / "flowpack_serving", python=python, run=run, narrate=narrate
     )
     port = free_port() if port is None else checked_free(port)
     url = f"http://127.0.0.1:{port}"
+    machine = process.merged_environment(None)
     variables = {
-        **{name: value for name, value in os.environ.items() if _of_machine(name)},
+        **{name: value for name, value in machine.items() if _of_machine(name)},
+        "USER": "flowpack",
         **environment,
         "PYTHONUNBUFFERED": "1",
         "PROMPTFLOW_PROJECT_PATH": str((build / "flow").absolute()),
@@ -57,7 +62,9 @@ def serve_in_environment(
         # What the server leaves among temporary files goes away with the folder, also where it is killed.
         variables["TMPDIR"] = str(folder.path)
         command = [str(home / "bin" / "python"), "-m", "flowpack_serving"]
-        server = ProcessServer(command, variables, folder.path / "log", held=folder.descriptor)
+        own = folder.path / "home"
+        own.mkdir()
+        server = ProcessServer(command, {"HOME": str(own), **variables}, folder.path / "log", held=folder.descriptor)
         with stopped_at_the_end(server):
             seconds = wait_for_health(url, alive=server.alive, timeout=timeout, logs=server.logs)
             yield Served(url, "venv", seconds, server)

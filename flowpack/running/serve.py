@@ -19,7 +19,7 @@ from flowpack.running.containers import serve_in_container
 from flowpack.running.processes import serve_in_environment
 from flowpack.running.served import Narrate, Served
 from flowpack.running.subject import BuildFolder
-from flowpack.running.variables import server_environment
+from flowpack.running.variables import ServerVariables, server_variables
 from flowpack.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -28,10 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServeRequest:
-    """``engine`` is auto, docker or venv; ``secrets`` and ``build_network`` are for an image that is built first."""
+    """``engine`` is auto, docker or venv; ``secrets`` and ``build_network`` are for an image that is built first.
+
+    ``environment`` is what the flow is given; ``passes_more`` adds this machine's variables that serving reads or the
+    flow names.
+    """
 
     engine: str = "auto"
     environment: Mapping[str, str] = field(default_factory=dict)
+    passes_more: bool = True
     port: int | None = None
     network: str | None = None
     timeout: float = 120.0
@@ -46,13 +51,17 @@ def serve(
     """Healthy when the block begins, stopped when it ends."""
     engine = _engine(subject, request.engine, narrate, run)
     build = subject.folder if isinstance(subject, BuildFolder) else None
-    environment = server_environment(build, explicit=request.environment)
+    variables = ServerVariables(request.environment)
+    if request.passes_more:
+        variables = server_variables(build, explicit=request.environment)
+    for line in variables.told():
+        narrate(line)
     if engine is None:
         assert isinstance(subject, BuildFolder)  # noqa: S101  (_engine has refused an image)
         with serve_in_environment(
             subject.folder,
             python=subject.target.python,
-            environment=environment,
+            environment=variables.values,
             port=request.port,
             timeout=request.timeout,
             run=run,
@@ -63,7 +72,7 @@ def serve(
     image = _built(subject, engine, request, narrate) if isinstance(subject, BuildFolder) else subject
     with serve_in_container(
         str(image),
-        environment=environment,
+        environment=variables.values,
         port=request.port,
         network=request.network,
         timeout=request.timeout,

@@ -1,37 +1,141 @@
-"""Which of this machine's variables a served flow sees: what serving reads and what the flow asks for, no more."""
+"""Which of this machine's variables a served flow sees: what serving reads and what the flow names, no more.
+
+A flow is often a stranger's, and chooses its own names: one with a connection ``github`` that has a key ``token`` asks
+for this machine's ``GITHUB_TOKEN``. So only whole names count, never what begins with a connection's name; the
+credentials by which this machine itself is known are kept back until somebody names them; and CI, where nobody looks,
+passes nothing that was not named.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flowpack.errors import FlowpackError, InputError, Location
+from flowpack.flows.connection_types import CONNECTION_TYPES, CUSTOM
 from flowpack.flows.reader import read_flow
 from flowpack.reading import DOCUMENT_BYTES, read_text
 from flowpack.yaml_documents import read_document
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
-_NAMES = {"GUNICORN_CMD_ARGS", "FLOWPACK_TIMEOUT", "FLOWPACK_PRELOAD", "FLOWPACK_FULL_SDK"}
+_NAMES = {"GUNICORN_CMD_ARGS", "FLOWPACK_TIMEOUT", "FLOWPACK_PRELOAD", "FLOWPACK_FULL_SDK", "FLOWPACK_MAX_BODY_MB"}
 # Places on this machine, which say nothing about where the flow is served.
 _LOCAL = {"PROMPTFLOW_PROJECT_PATH", "PF_PROJECT_PATH", "PF_HOME_DIRECTORY"}
+_HEADERS = "_HEADERS"
+"""How OpenTelemetry's variables with the credentials of a collector end."""
+
+_OF_THE_MACHINE = (
+    *("ACTIONS_", "AGENT_", "ANSIBLE_", "ARM_", "AWS_", "AZDO_", "AZURE_", "BITBUCKET_", "BUILDKITE_", "CI_"),
+    *(
+        "CIRCLE",
+        "CLOUDFLARE_",
+        "CLOUDSDK_",
+        "CODECOV_",
+        "COSIGN_",
+        "DATABRICKS_",
+        "DIGITALOCEAN_",
+        "DOCKER_",
+        "ENDPOINT_",
+    ),
+    *(
+        "GCLOUD_",
+        "GCP_",
+        "GH_",
+        "GIT_",
+        "GITEA_",
+        "GITHUB_",
+        "GITLAB_",
+        "GOOGLE_",
+        "GPG_",
+        "HEROKU_",
+        "IDENTITY_",
+        "JENKINS_",
+    ),
+    *(
+        "JFROG_",
+        "KUBE",
+        "MSI_",
+        "NETLIFY_",
+        "NETRC",
+        "NODE_AUTH_",
+        "NPM_",
+        "NUGET_",
+        "OCI_",
+        "PIP_",
+        "POETRY_",
+        "PYPI_",
+    ),
+    *(
+        "RUNNER_",
+        "SENTRY_",
+        "SNYK_",
+        "SONAR_",
+        "SSH_",
+        "SYSTEM_",
+        "TF_",
+        "TRAVIS_",
+        "TWINE_",
+        "UV_",
+        "VAULT_",
+        "VERCEL_",
+    ),
+)
+_OF_A_MODEL = ("AZURE_OPENAI_",)
+"""What openai's own client reads: a flow's, though it begins like the machine's."""
 
 
-def server_environment(
+@dataclass(frozen=True, slots=True)
+class ServerVariables:
+    """``values`` is what the server gets; ``asked`` names those of them that the flow chose; ``kept_back`` is what the
+    flow names, this machine has, and the flow does not get."""
+
+    values: Mapping[str, str]
+    asked: tuple[str, ...] = ()
+    kept_back: tuple[str, ...] = ()
+
+    def told(self) -> Iterator[str]:
+        """For whoever starts the flow, names alone."""
+        if self.asked:
+            yield f"passing the variables that the flow names: {', '.join(self.asked)}"
+        if self.kept_back:
+            options = " ".join(f"--env {name}" for name in self.kept_back)
+            names = ", ".join(self.kept_back)
+            yield f"warning: the flow names credentials of this machine, and does not get them: {names}"
+            yield f"hint: pass what is meant for it with {options}"
+
+
+def server_variables(
     build: Path | None = None, *, explicit: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ
-) -> dict[str, str]:
+) -> ServerVariables:
     """For a build: also the variables of its settings, of its connections, and of the flow's own environment.
 
-    ``explicit`` wins over all.
+    ``explicit`` wins over all, and may have any name.
     """
-    names = {name for name in environ if name.startswith(_PREFIXES) or name in _NAMES} - _LOCAL
-    if build is not None:
-        wanted = {*_settings(build), *_flow_variables(build)}
-        whole = {name.replace(" ", "_") for name in _connections(build)}
-        fields = tuple(f"{name.upper()}_" for name in whole)
-        names |= {name for name in environ if name in wanted or name in whole or name.startswith(fields)}
-    return {**{name: environ[name] for name in sorted(names)}, **(explicit or {})}
+    given = explicit or {}
+    serving = {name for name in environ if name.startswith(_PREFIXES) or name in _NAMES} - _LOCAL
+    serving = {name for name in serving if not name.endswith(_HEADERS)}
+    named = (_named_by(build) & environ.keys()) - serving if build is not None else set()
+    kept_back = {name for name in named if _is_of_the_machine(name)}
+    passed = serving | (named - kept_back)
+    return ServerVariables(
+        {**{name: environ[name] for name in sorted(passed)}, **given},
+        asked=tuple(sorted(named - kept_back - given.keys())),
+        kept_back=tuple(sorted(kept_back - given.keys())),
+    )
+
+
+def _is_of_the_machine(name: str) -> bool:
+    upper = name.upper()
+    machine = upper in {"PATH", "HOME"} or upper.endswith(_HEADERS) or upper.startswith(_OF_THE_MACHINE)
+    return machine and not upper.startswith(_OF_A_MODEL)
+
+
+def _named_by(build: Path) -> set[str]:
+    return {*_settings(build), *_of_connections(build), *_flow_variables(build)}
 
 
 def _settings(build: Path) -> set[str]:
@@ -44,10 +148,25 @@ def _settings(build: Path) -> set[str]:
         raise InputError("settings.json cannot be read", location=Location(path), detail=str(error)) from error
 
 
-def _connections(build: Path) -> set[str]:
-    paths = sorted((build / "connections").glob("*.yaml"))
-    documents = (read_document(path, within=[build.resolve()]).root.mapping() for path in paths)
-    return {document["name"].string() for document in documents if "name" in document}
+def _of_connections(build: Path) -> Iterator[str]:
+    """A connection as a whole, and each field that its type has, or a custom one's document."""
+    types = {each.document_type: each for each in CONNECTION_TYPES.values()}
+    for path in sorted((build / "connections").glob("*.yaml")):
+        document = read_document(path, within=[build.resolve()]).root.mapping()
+        if "name" not in document:
+            continue
+        name = document["name"].string().replace(" ", "_")
+        yield name
+        kind = types.get(document["type"].string() if "type" in document else "", CUSTOM)
+        fields = (*kind.secrets, *kind.needed, *kind.optional)
+        for key in (*fields, *_custom_keys(document)):
+            yield f"{name}_{key}".upper()
+
+
+def _custom_keys(document: Mapping[str, Any]) -> Iterator[str]:
+    for part in ("configs", "secrets"):
+        if part in document:
+            yield from document[part].mapping()
 
 
 def _flow_variables(build: Path) -> set[str]:

@@ -73,3 +73,15 @@ def test_an_endpoint_s_name_is_whole_and_one_flow_s(names: tuple[str, ...], told
 def test_an_empty_revision_takes_every_flow(repository: Path) -> None:
     done = flowpack("ci", "flows/broken", "--changed-since", "", cwd=repository, env=NO_ENGINE, expect=1)
     assert done.stdout == "broken\tfailed\t-\t-\t-\n"
+
+
+@pytest.mark.parametrize("option", [("--env", "A=1"), ("--env-file", "variables")])
+def test_variables_without_a_test_are_refused(repository: Path, option: tuple[str, str]) -> None:
+    write_tree(repository, {"variables": "A=1\n"})
+    done = flowpack("ci", ".", "--no-test", *option, cwd=repository, env=NO_ENGINE, expect=2)
+    assert "--env and --env-file are for the test" in done.stderr
+
+
+def test_a_variable_that_a_fork_s_job_does_not_have_is_told(repository: Path) -> None:
+    done = flowpack("ci", "flows/broken", "--env", "NO_SUCH", "--env", "A=1", cwd=repository, env=NO_ENGINE, expect=1)
+    assert "warning: --env NO_SUCH: this machine has no NO_SUCH" in done.stderr

@@ -31,7 +31,8 @@ class OtherPython:
         self.commands: list[list[str]] = []
 
     def __call__(self, args: Sequence[str], **options: Any) -> Completed:
-        self.commands.append(list(args))
+        args = [each for each in args if each != "-I"]
+        self.commands.append(args)
         status = 0
         if args[1:4] == ["-I", "-m", "venv"]:
             python = write_tree(Path(args[4]), {"bin/python": ""}) / "bin" / "python"

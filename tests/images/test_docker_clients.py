@@ -128,13 +128,14 @@ def test_a_client_under_two_names_counts_once(
     assert program != docker_programs()[0]
 
 
+@pytest.mark.attack("C1")
 def test_what_a_build_passes_to_its_client(put_client: PutClient, tmp_path: Path) -> None:
     put_client(
         "one",
         "28.2.2",
         buildx=True,
         more=f"""if [ "$1" = buildx ]; then for each; do echo "$each" >> {tmp_path}/arguments; done
-echo "$BUILDX_NO_DEFAULT_ATTESTATIONS" >> {tmp_path}/arguments; exit 0; fi
+echo "$BUILDX_NO_DEFAULT_ATTESTATIONS$BUILDX_GIT_INFO$BUILDX_GIT_LABELS" >> {tmp_path}/arguments; exit 0; fi
 echo '{{"Id":"sha256:abc","Size":7}}'; exit 0""",
     )
     built = find_engine().build(
@@ -169,5 +170,5 @@ echo '{{"Id":"sha256:abc","Size":7}}'; exit 0""",
         "--pull",
         "--no-cache",
         str(tmp_path / "context"),
-        "1",
+        "100",  # and so no attestations, and no git of buildx's own in the context's repository
     ]

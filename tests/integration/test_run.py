@@ -15,7 +15,7 @@ import pytest
 from flowpack import process
 from flowpack.errors import EngineError, ServingError
 from flowpack.images.engine import DockerEngine
-from flowpack.running.containers import serve_in_container
+from flowpack.running.containers import ContainerServer, serve_in_container
 from flowpack.running.scoring import score
 from tests.integration.conftest import BuiltImage
 from tests.integration.real_parts import Docker
@@ -115,12 +115,27 @@ def test_values_do_not_stand_on_the_command_line(image: str, environment: dict[s
     assert not any("the-key" in command for command in commands)
 
 
+@pytest.mark.attack("run: variables")
+def test_a_container_gets_the_variables_it_was_given_and_no_others(
+    image: str, environment: dict[str, str], docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "OPEN_AI_CONNECTION_SOMETHING"):
+        monkeypatch.setenv(name, "planted")
+    without = docker("run", "--rm", "--entrypoint=env", image).splitlines()
+    with serve_in_container(image, environment=environment) as served:
+        assert isinstance(served.server, ContainerServer)
+        given = docker("exec", served.server.name, "env").splitlines()
+    added = {line.partition("=")[0] for line in given} - {line.partition("=")[0] for line in without}
+    assert added == environment.keys()
+    assert "planted" not in str(given)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_leaves_no_container(
     image: str, docker: Docker, environment: dict[str, str], name: str, tmp_path: Path
 ) -> None:
     program = (
-        "import json, os, sys, time\nfrom flowpack.running.containers import serve_in_container\n"
+        "import json, os, sys, time\nfrom flowpack.running.containers import ContainerServer, serve_in_container\n"
         "with serve_in_container(sys.argv[1], environment=json.loads(sys.argv[2])) as served:\n"
         "    print(served.url, flush=True)\n    time.sleep(600)\n"
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -11,8 +12,9 @@ import pytest
 from flowpack.errors import ServingError
 from flowpack.running.processes import ProcessServer, serve_in_environment
 from flowpack.running.scoring import score
-from flowpack.running.variables import server_environment
+from flowpack.running.variables import server_variables
 from tests.openai_stub import OpenAIStub
+from tests.paths import write_tree
 from tests.running.builds import PYTHON
 
 pytestmark = pytest.mark.network
@@ -33,7 +35,7 @@ def test_a_build_is_served_scored_and_stopped(python_build: Path, cache: Path, e
 def test_an_llm_flow_against_the_stub(chat_build: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with OpenAIStub(key="k-1") as stub:
         monkeypatch.setenv("OPEN_AI_CONNECTION_API_KEY", "k-1")
-        environment = server_environment(chat_build, explicit={"OPEN_AI_CONNECTION_API_BASE": stub.url})
+        environment = server_variables(chat_build, explicit={"OPEN_AI_CONNECTION_API_BASE": stub.url}).values
         with serve_in_environment(chat_build, python=PYTHON, environment=environment) as served:
             assert score(served.url, {"question": "Hello?"}).answer == {"answer": "echo: Hello?"}
         assert [request.key for request in stub.requests] == ["k-1"]
@@ -53,26 +55,63 @@ def test_what_is_missing_is_the_error(chat_build: Path, cache: Path, monkeypatch
     ]
 
 
-def test_the_host_s_other_variables_stay_outside(
-    python_build: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+TELLS = """\
+import json, os
+from promptflow.core import tool
+
+
+@tool
+def tell(text: str) -> dict:
+    return {"environment": dict(os.environ), "home": os.listdir(os.path.expanduser("~")), "cwd": os.listdir(".")}
+"""
+
+
+@pytest.fixture(scope="module")
+def telling_build(python_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A flow that answers with the variables that it was given, and with what is in its home."""
+    build = tmp_path_factory.mktemp("telling") / "build"
+    shutil.copytree(python_build, build)
+    write_tree(build / "flow", {"flow.dag.yaml": TELLING, "tell.py": TELLS})
+    return build
+
+
+TELLING = """\
+environment_variables: {GITHUB_TOKEN: "", GREETING: hello}
+inputs: {text: {type: string, default: a}}
+outputs: {told: {type: object, reference: "${tell.output}"}}
+nodes:
+- name: tell
+  type: python
+  source: {type: code, path: tell.py}
+  inputs: {text: "${inputs.text}"}
+"""
+
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": "planted",
+    "GITHUB_TOKEN": "planted",
+    "AZURE_CLIENT_SECRET": "planted",
+    "SOMETHING_ELSE": "planted",
+    "OTEL_EXPORTER_OTLP_HEADERS": "planted",
+}
+
+
+@pytest.mark.attack("run: variables")
+def test_a_flow_gets_the_variables_it_was_given_and_no_others(
+    telling_build: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for a flow")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with serve_in_environment(python_build, python=PYTHON, environment={"EXTRA": "1"}) as served:
-        [pid] = [each.name for each in Path("/proc").iterdir() if _serves(each.name, served.url)]
-        names = {entry.partition("=")[0] for entry in Path(f"/proc/{pid}/environ").read_text().split("\0")}
-    assert {"PATH", "EXTRA", "PROMPTFLOW_PROJECT_PATH"} <= names
-    assert not names & {"AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "FLOWPACK_CACHE_DIR"}
-
-
-def _serves(pid: str, url: str) -> bool:
-    """The launcher's own process: its workers have it as their parent."""
-    try:
-        environ = Path(f"/proc/{pid}/environ").read_text()
-        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-    except OSError:
-        return False
-    return f"FLOWPACK_PORT={url.rpartition(':')[2]}\0" in environ and int(parent) == os.getpid()
+    home = write_tree(tmp_path / "home", {".netrc": "planted", ".aws/credentials": "planted"})
+    for name, value in {**SECRETS, "HOME": str(home), "PYTHONPATH": str(tmp_path), "GREETING": "hi"}.items():
+        monkeypatch.setenv(name, value)
+    variables = server_variables(telling_build, explicit={"EXTRA": "1"})
+    with serve_in_environment(telling_build, python=PYTHON, environment=variables.values) as served:
+        told = score(served.url, {"text": ""}).answer["told"]
+    environment = told["environment"]
+    assert environment["EXTRA"] == "1"
+    assert environment["GREETING"] == "hi"
+    assert "planted" not in str(environment).replace(environment["PATH"], "")
+    assert not environment.keys() & {"PYTHONPATH", "FLOWPACK_CACHE_DIR"}
+    assert environment["HOME"] != str(home)
+    assert not {".netrc", ".aws"} & {*told["home"]}
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(python_build: Path, cache: Path) -> None:

@@ -1,0 +1,90 @@
+"""What a flow is given of this machine, by who starts it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from flowpack.builds import Built
+from flowpack.ci.results import FlowResult
+from flowpack.ci.run_flows import CiRequest, _FlowRun
+from flowpack.dependencies.target import Target
+from flowpack.flows.reader import read_flow
+from flowpack.images.reference import ImageReference
+from flowpack.running import serve as serving
+from flowpack.running.serve import ServeRequest, serve
+from flowpack.running.served import Served
+from flowpack.running.subject import BuildFolder
+from tests.paths import write_tree
+
+BUILD = {
+    "flow/flow.dag.yaml": "environment_variables: {GREETING: a, GITHUB_TOKEN: ''}\nnodes: []\n",
+    "settings.json": '{"ASKED": ""}',
+}
+MACHINE = {"GREETING": "hi", "GITHUB_TOKEN": "secret", "ASKED": "k", "PF_LOGGING_LEVEL": "DEBUG", "OTHER": "secret"}
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
+    """The variables of each container that would have been started."""
+    started: list[Mapping[str, str]] = []
+
+    @contextlib.contextmanager
+    def start(image: str, *, environment: Mapping[str, str], **_: object) -> Iterator[Served]:
+        started.append(environment)
+        yield Served("http://127.0.0.1:1", "docker", 0.1, cast(Any, None))
+
+    monkeypatch.setattr(serving, "serve_in_container", start)
+    monkeypatch.setattr(serving, "_engine", lambda *_: object())
+    monkeypatch.setattr(serving, "_built", lambda *_: "image")
+    for name, value in MACHINE.items():
+        monkeypatch.setenv(name, value)
+    return started
+
+
+@pytest.mark.attack("run: variables")
+def test_a_person_s_run_passes_what_the_flow_names_and_says_so(given: list[Mapping[str, str]], tmp_path: Path) -> None:
+    build = BuildFolder(write_tree(tmp_path, BUILD), "f", "flow.dag.yaml", "", Target.parse("3.11", "linux/amd64"))
+    said: list[str] = []
+    with serve(build, ServeRequest(environment={"EXTRA": "1"}), said.append):
+        pass
+    [environment] = given
+    ours = {name: value for name, value in environment.items() if name in {*MACHINE, "EXTRA"}}
+    assert ours == {"GREETING": "hi", "ASKED": "k", "PF_LOGGING_LEVEL": "DEBUG", "EXTRA": "1"}
+    assert said[0] == "passing the variables that the flow names: ASKED, GREETING"
+    assert said[1].endswith("does not get them: GITHUB_TOKEN")
+    assert not any("secret" in line for line in said)
+
+
+@pytest.mark.attack("run: variables")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"ASKED": "k"}, "passed"),
+        ({"ASKED": ""}, "not tested: ASKED not given with --env"),
+        ({}, "not tested: ASKED not given with --env"),
+    ],
+)
+def test_ci_passes_what_it_was_given_and_nothing_else(
+    given: list[Mapping[str, str]],
+    options: Mapping[str, str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flowpack.ci.run_flows.score", lambda *_: SimpleNamespace(seconds=0.1))
+    flow = read_flow(write_tree(tmp_path, BUILD) / "flow")
+    built = SimpleNamespace(
+        plan=SimpleNamespace(variables=("ASKED",)),
+        assembled=SimpleNamespace(flow=flow),
+        image=SimpleNamespace(reference=ImageReference.parse("registry.example/f:1")),
+    )
+    request = CiRequest(sources=(), build=cast(Any, None), image=cast(Any, None), environment=options)
+    run = _FlowRun(request, cast(Any, None), lambda _: None, FlowResult(flow="f", source="f"))
+    assert run._test(cast(Built, built)).startswith(told)
+    assert given == ([options] if told == "passed" else [])
