@@ -22,6 +22,7 @@ from flowpack.assembly.sources import FolderWalk, check_name, file_at, kind_of
 from flowpack.errors import InputError, nearest
 from flowpack.flows.model import Flow, Include
 from flowpack.flows.resolve import FLOW_FILE_NAMES
+from flowpack.quoting import shell_word
 
 _HAS_INCLUDES = re.compile(rb"^additional_includes[ \t]*:", re.MULTILINE)
 
@@ -113,7 +114,7 @@ def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
         raise InputError(
             f"'{include.path}' lies outside the project root '{roots.folders[0]}'",
             location=include.location,
-            hint=f"allow it with --include-root {real if real.is_dir() else real.parent}",
+            hint=f"allow it with --include-root {shell_word(real if real.is_dir() else real.parent)}",
         )
 
 

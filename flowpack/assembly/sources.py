@@ -15,6 +15,7 @@ from flowpack.assembly.left_out import LeftOut
 from flowpack.assembly.names import why_impossible
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.errors import InputError, Location
+from flowpack.quoting import shell_word
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -83,7 +84,7 @@ class FolderWalk:
             raise InputError(
                 f"the symbolic link leads out of the project, to '{target}'",
                 location=Location(path),
-                hint=f"allow it with --include-root {target if target.is_dir() else target.parent}",
+                hint=f"allow it with --include-root {shell_word(target if target.is_dir() else target.parent)}",
             )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from flowpack import process
 from flowpack.errors import ToolError, scrub
 from flowpack.process import Run
+from flowpack.quoting import one_line
 
 REVISION = "org.opencontainers.image.revision"
 
@@ -31,5 +32,5 @@ def source_labels(folder: Path, run: Run = process.run) -> dict[str, str]:
     labels = {REVISION: revision + ("-dirty" if git("status", "--porcelain", ".") else "")}
     origin = git("config", "--get", "remote.origin.url")
     if origin:
-        labels["org.opencontainers.image.source"] = scrub(origin)
+        labels["org.opencontainers.image.source"] = one_line(scrub(origin))
     return labels
