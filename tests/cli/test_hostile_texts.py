@@ -73,7 +73,7 @@ def test_no_name_is_a_command_in_the_log_of_a_build(more: Sequence[str], named: 
 
 @pytest.mark.attack("H5")
 def test_a_wrong_command_line_by_a_glob_is_no_command(tmp_path: Path) -> None:
-    done = flowpack("build", f"{GITHUB}\n{GITHUB}", "--output", "x", cwd=tmp_path, expect=2)
+    done = flowpack("build", ".", "--include-root", f"{GITHUB}\n{GITHUB}", cwd=tmp_path, expect=2)
     assert "does not exist" in done.stderr
     assert commands_in(done) == []
 
