@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowpack.assembly.staging import replace_file
-from flowpack.errors import InputError, Location
+from flowpack.errors import InputError, Location, UsageError
 from flowpack.images.push import PushedImage
+from flowpack.images.reference import ImageReference
 from flowpack.images.source_labels import REVISION
+from flowpack.quoting import one_line
 
 IMAGE_RECORD = "image.json"
 
@@ -34,8 +36,9 @@ def read_image_record(folder: Path) -> ImageRecord | None:
         return None
     try:
         record = json.loads(path.read_bytes())
-        return ImageRecord(record["reference"], record["revision"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        ImageReference.parse(record["reference"])
+        return ImageRecord(record["reference"], record["revision"] and one_line(str(record["revision"])))
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise InputError(
             "the image's record cannot be read", location=Location(path), hint="push the image again"
         ) from error

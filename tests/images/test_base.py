@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from flowpack.azureml.built_flow import read_build
 from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Target
 from flowpack.errors import FlowpackError, InputError, Location, UsageError
-from flowpack.images.base import Base, find_base
+from flowpack.images.base import Base, check_trusted_build, find_base
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.pipeline import assemble_flow, plan_flow
+from flowpack.running.subject import BuildFolder
 from tests.commands import flowpack
 from tests.paths import write_tree
 
@@ -185,6 +188,39 @@ def test_each_command_that_builds_an_image_asks_whether_the_base_is_trusted(comm
     more = ("--tag", "x:1") if command == "build" else ()
     done = flowpack(command, flow, "--pip-config", config, *more, expect=1)
     assert "Dockerfile.base: this base could read the credentials" in done.stderr
+
+
+@pytest.mark.attack("H1")
+def test_a_build_that_was_written_earlier_is_asked_the_same(tmp_path: Path) -> None:
+    config = write_tree(tmp_path, {"pip.conf": PIP_CONFIG.format("hunter2hunter2")}) / "pip.conf"
+    head = "# Written by flowpack\n# base: {}\nFROM x AS base\n"
+    for origin in ("Dockerfile.base", "the flow's environment.image", "flowpack's own Dockerfile.base or not", ""):
+        dockerfile = write_tree(tmp_path, {"Dockerfile": head.format(origin)}) / "Dockerfile"
+        check_trusted_build(dockerfile, None)
+        with pytest.raises(InputError, match="this base could read the credentials"):
+            check_trusted_build(dockerfile, config)
+    for origin in ("--base-image", "flowpack's own Dockerfile.base"):
+        check_trusted_build(write_tree(tmp_path, {"Dockerfile": head.format(origin)}) / "Dockerfile", config)
+
+
+@pytest.mark.attack("H1")
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "x\nRUN y"}, {"file": "../../../etc/flow.dag.yaml"}, {"file": "/etc/flow.dag.yaml"}, {"name": "a\x1b"}],
+)
+def test_the_record_of_a_build_is_a_strangers_too(changes: dict[str, str], tmp_path: Path) -> None:
+    flow = {"name": "flow", "file": "flow.dag.yaml", "digest": "sha256:1"} | changes
+    record = {
+        "flow": flow,
+        "context_digest": "sha256:1",
+        "python": "3.11",
+        "platform": "linux/amd64",
+        "lock_digest": "",
+    }
+    build = write_tree(tmp_path / "build", {"flowpack.json": json.dumps(record), "flow/flow.dag.yaml": FLOW})
+    for read in (BuildFolder.read, read_build):
+        with pytest.raises(InputError, match=r"not a valid name of a flow|is not a path inside"):
+            read(build)
 
 
 @pytest.mark.attack("H1")
