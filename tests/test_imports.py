@@ -16,7 +16,7 @@ from tests.paths import FLOWS, ROOT
 HEAVY = {"click", "cyclonedx", "docker", "azure", "requests", "rich", "promptflow", "piptools", "pip", "uv"}
 
 # What names and texts of strangers may be, and how they are written.
-TEXT = {"quoting", "secret_forms", "valid_names"}
+TEXT = {"quoting", "reading", "secret_forms", "valid_names"}
 
 # A room may import the rooms named here, and the modules at the top. The picture: docs/explanation/architecture.md.
 MAY_IMPORT = {
