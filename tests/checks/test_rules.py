@@ -241,6 +241,6 @@ def test_a_secret_is_found_in_the_lock_and_in_each_file_that_ships(name: str, tm
 )
 def test_a_base_that_a_build_refuses_is_found(base: str, tmp_path: Path) -> None:
     write_tree(tmp_path, {"flow/flow.dag.yaml": "inputs: {}\nnodes: []\n", "Dockerfile.base": base, ".git/HEAD": ""})
-    (finding,) = (each for each in found(tmp_path) if each.rule.code == "FP311")
+    (finding,) = (each for each in found(tmp_path) if each.rule.code == "FP312")
     assert finding.location.path.name == "Dockerfile.base"
     assert finding.location.line

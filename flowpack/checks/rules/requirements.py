@@ -1,4 +1,4 @@
-"""FP301 to FP311: the flow's requirements, its lock, and the image that it asks for."""
+"""FP301 to FP312: the flow's requirements, its lock, and the image that it asks for."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
 
 
 @rule(
-    "FP311", "unusable-base", Severity.ERROR, "The image that the flow starts from, or its Dockerfile.base, is refused."
+    "FP312", "unusable-base", Severity.ERROR, "The image that the flow starts from, or its Dockerfile.base, is refused."
 )
 def unusable_base(subject: Subject) -> Iterator[Problem]:
     flow = subject.flow
