@@ -163,6 +163,7 @@ def test_no_baseline_and_no_cache_holds_a_secret(leaky: Path, tmp_path: Path) ->
         ("pip.conf", "a password in a URL"),
         ("certificates/service.pem", "a private key"),
         ("keys/id_ed25519", "a private key"),
+        ("home/.netrc", "a password of netrc"),
     ],
 )
 @pytest.mark.parametrize("command", ["build", "register"])
