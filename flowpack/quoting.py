@@ -7,10 +7,8 @@ summary, a report. Whoever writes such a text takes the function of its language
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -69,6 +67,8 @@ def _escape(match: re.Match[str]) -> str:
 
 def json_text(data: Any, *, indent: int | None = 2) -> str:
     """The same data to a reader of JSON, and no command to a CI service whose log it is printed to."""
+    import json  # noqa: PLC0415  (help does without)
+
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     if "##" in text:  # in a string: nowhere else has JSON a #
         text = text.replace("##", "#\\u0023")
@@ -118,6 +118,8 @@ def markdown_block(text: str) -> list[str]:
 
 def shell_word(text: str | os.PathLike[str]) -> str:
     """A word of a command that a person may copy."""
+    import shlex  # noqa: PLC0415  (help does without)
+
     return shlex.quote(one_line(os.fspath(text)))
 
 
@@ -137,4 +139,6 @@ def dockerfile_value(text: str) -> str:
 
 def dockerfile_words(words: Sequence[str]) -> str:
     """The exec form, which no shell reads; BuildKit looks for ``<<`` in it nonetheless."""
+    import json  # noqa: PLC0415  (help does without)
+
     return json.dumps(list(words)).replace("<", "\\u003c").replace("$", "\\u0024")

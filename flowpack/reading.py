@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flowpack.errors import InputError, Location
+from flowpack.quoting import shell_word
 
 DOCUMENT_BYTES = 4 * 1024 * 1024
 """A document that is parsed: YAML, JSON, a prompty, requirements, an ignore file, a template, a Python source."""
@@ -117,7 +118,7 @@ def check_within(descriptor: int, path: Path, within: Roots, error: type[InputEr
     raise error(
         f"leads out of the project, to '{real}'",
         location=Location(path),
-        hint=f"put the file itself there, or allow its folder with --include-root {os.path.dirname(real)}",  # noqa: PTH120
+        hint=f"put the file itself there, or allow its folder with --include-root {shell_word(os.path.dirname(real))}",  # noqa: PTH120
     )
 
 

@@ -89,6 +89,16 @@ _FORMS = (
         ("eyJ",),
         _BEFORE + r"eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{20,1000}",
     ),
+    Form(
+        "a password of netrc",
+        ("machine",),
+        r"\bmachine\s{1,8}[^\s$<{]{1,200}\s{1,8}login\s{1,8}[^\s$<{]{1,200}\s{1,8}password\s{1,8}[^\s$<{*]{3,200}",
+    ),
+    Form(
+        "credentials of a container registry",
+        ('"auths"',),
+        r'"auth"[ \t]{0,8}:[ \t]{0,8}"[A-Za-z0-9+/]{12,1000}={0,2}"',
+    ),
 )
 
 # A password beside a user in a URL; no part of it is a variable, a placeholder or a template's.
@@ -98,7 +108,7 @@ _CREDENTIALS = Form(
 # In a file that says where packages come from, a user alone is a token.
 _INDEX_CREDENTIALS = Form("credentials of a package index", ("://",), r"\bhttps?://[^/\s@\"'<>`${}]{1,400}@")
 
-_NOT_MEANT = re.compile(r"EXAMPLE|x{8}|\*{3}|0{12}|1234567890abcdef|your[_-]", re.I)
+_NOT_MEANT = re.compile(r"(?-i:EXAMPLE)|x{8}|\*{3}|0{12}|1234567890abcdef|your[_-]", re.I)
 _DUMMY = re.compile(
     r"://(?:git@|(?P<user>[^:@/]*):(?:pass(?:word|wd)?|pwd|secret|token|api[_-]?key|changeme|xxx+|\.\.\.|(?P=user))@)",
     re.I,

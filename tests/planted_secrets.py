@@ -42,6 +42,8 @@ def planted(seed: int = 7) -> dict[str, str]:
         "a token of npm": "np" + f"m_{some(36)}",
         "a package index token": "py" + f"pi-AgE{some(60)}",
         "a JSON web token": "ey" + f"J{some(30)}.ey" + f"J{some(60)}.{some(43)}",
+        "a password of netrc": "machine packages.example login deploy pass" + f"word {some(20)}",
+        "credentials of a container registry": '{"auths": {"x.example": {"au' + f'th": "{base64_of(30)}"}}}}}}',
         "a password in a URL": f"--index-url https://deploy:{some(16)}@packages.example/simple",
     }
 

@@ -24,6 +24,7 @@ from flowpack.assembly.version_control import part_of_version_control
 from flowpack.errors import InputError, nearest
 from flowpack.flows.model import Flow, Include
 from flowpack.flows.resolve import FLOW_FILE_NAMES
+from flowpack.quoting import shell_word
 from flowpack.reading import kind_of
 
 _HAS_INCLUDES = re.compile(rb"^additional_includes[ \t]*:", re.MULTILINE)
@@ -136,7 +137,7 @@ def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
         raise InputError(
             f"'{include.path}' lies outside the project root '{roots.folders[0]}'",
             location=include.location,
-            hint=f"allow it with --include-root {real.parent if real.suffix else real}",  # no look at what it is
+            hint=f"allow it with --include-root {shell_word(real.parent if real.suffix else real)}",  # no look at what it is
         )
 
 

@@ -17,6 +17,7 @@ from flowpack.assembly.names import why_impossible
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.version_control import is_repository, part_of_version_control
 from flowpack.errors import InputError, Location
+from flowpack.quoting import shell_word
 from flowpack.reading import Roots, kind_of
 
 _PATHS_OF_ONE_FOLDER = 64
@@ -117,7 +118,7 @@ class FolderWalk:
             raise InputError(
                 f"the symbolic link leads out of the project, to '{target}'",
                 location=Location(path),
-                hint=f"allow it with --include-root {target if target.is_dir() else target.parent}",
+                hint=f"allow it with --include-root {shell_word(target if target.is_dir() else target.parent)}",
             )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from flowpack.assembly.files import FileSource
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.left_out import LeftOut
+from flowpack.assembly.names import below
 from flowpack.assembly.sources import file_at
 from flowpack.assembly.staging import MARKER
 from flowpack.azureml.models.plan import ModelSource
@@ -22,6 +23,7 @@ from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow
 from flowpack.images.image_record import read_image_record
 from flowpack.reading import LOCK_BYTES, RECORD_BYTES, Roots, read_bytes
+from flowpack.valid_names import check_name
 
 
 def is_build(source: Path) -> bool:
@@ -35,12 +37,14 @@ def read_build(build: Path) -> ModelSource:
     try:
         record: dict[str, Any] = json.loads(content)
         stated = record["flow"]
-        name, file, digest, lock_digest = stated["name"], stated["file"], stated["digest"], record["lock_digest"]
+        name, file = str(stated["name"]), str(stated["file"])
+        digest, lock_digest = stated["digest"], record["lock_digest"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "the build's record cannot be read", location=Location(path), hint="build it again: flowpack build"
         ) from error
-    flow = replace(read_flow(build / "flow" / file, within=within), name=name)
+    check_name("flow", name, Location(path))
+    flow = replace(read_flow(below(build / "flow", file), within=within), name=name)
     folder = standalone_folder(flow, build / "flow")
     if folder.digest != digest:
         raise InputError(

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from flowpack.checks.findings import Edit, Finding
-from flowpack.errors import InputError, Location, scrub
+from flowpack.checks.findings import Finding
+from flowpack.errors import InputError, Location
 from flowpack.reading import LOCK_BYTES, project_root, read_bytes
 
 
@@ -69,8 +69,3 @@ def fingerprints(findings: Sequence[Finding], root: Path) -> list[str]:
         seen[mark] += 1
         numbered.append(f"{mark}-{seen[mark]}")
     return numbered
-
-
-def shown_fix(finding: Finding) -> Edit | None:
-    """The fix as a report may show it; --fix makes one whose lines hold a secret nonetheless."""
-    return finding.fix if finding.fix and all(scrub(line) == line for line in finding.fix.lines) else None

@@ -49,13 +49,19 @@ class Check:
             yield self._finding(Problem(message, subject.location))
 
     def _finding(self, problem: Problem) -> Finding:
-        """The one place where words of a flow become a finding's: credentials go, a message stays one line."""
+        """The one place where words of a flow become a finding's: credentials go, a message stays one line.
+
+        A fix is shown and kept, so that a line with a secret is left to its author.
+        """
+        fix = problem.fix
+        if fix and any(scrub(line) != line for line in fix.lines):
+            fix = None
         return Finding(
             rule=self.rule,
             message=one_line(scrub(problem.message)),
             location=problem.location,
             hint=scrub(problem.hint) if problem.hint else None,
-            fix=problem.fix,
+            fix=fix,
         )
 
 

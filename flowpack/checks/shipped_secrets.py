@@ -14,6 +14,8 @@ from flowpack.errors import InputError
 
 _ENDINGS = (".txt", ".in", ".lock", ".conf", ".ini", ".toml", ".yaml", ".yml", ".pypirc", ".condarc", ".netrc")
 _KEYS = (".pem", ".key", ".p8", ".pk8", ".ppk", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")
+_OF_TOOLS = ("netrc", ".git-credentials", ".npmrc", ".docker/config.json", ".dockerconfigjson")
+_ALWAYS = (*_KEYS, *_OF_TOOLS)
 _HINT = "take it out and revoke it; an index's credentials are pip's: pip.conf, netrc, and --pip-config for the image"
 
 
@@ -27,7 +29,7 @@ def refuse_shipped_secrets(folder: FlowFolder) -> None:
 
 def _found(folder: FlowFolder) -> Iterator[tuple[str, Secret]]:
     for target in folder.files:
-        if target.endswith(_KEYS) or (target.endswith(_ENDINGS) and names_indexes(target.rpartition("/")[2])):
+        if target.endswith(_ALWAYS) or (target.endswith(_ENDINGS) and names_indexes(target.rpartition("/")[2])):
             yield from ((target, secret) for secret in secrets_in_file(folder.paths[target], folder.flow.roots))
 
 

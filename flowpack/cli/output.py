@@ -28,8 +28,8 @@ _STYLES: dict[str, dict[str, Any]] = {
 def narrate(text: str) -> None:
     """Everything that goes to stderr, other programs' logs included: none of it steers a terminal or a CI service."""
     for line in log_text(text).split("\n"):
-        start = next((word for word in _STYLES if line.startswith(word)), "")
-        click.echo(click.style(start, **_STYLES.get(start, {})) + line.removeprefix(start), err=True)
+        start = next((word for word in _STYLES if line.startswith(word)), None)
+        click.echo((click.style(start, **_STYLES[start]) if start else "") + line.removeprefix(start or ""), err=True)
 
 
 def narrator(quiet: bool) -> Callable[[str], None]:

@@ -76,6 +76,7 @@ def serve_request(options: dict[str, Any]) -> ServeRequest:
         timeout=options["timeout"],
         secrets=build_secrets(options["pip_config"], options["ca_bundle"]),
         build_network=options["network"],
+        trust_base=options["trust_base"],
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flowpack.errors import InputError, Location, UsageError, scrub
 from flowpack.images.reference import ImageReference
+from flowpack.quoting import dockerfile_comment
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 
 BASE_FILE = "Dockerfile.base"
@@ -27,6 +28,7 @@ _DIRECTIVE = re.compile(r"#\s*(?P<name>syntax|escape|check)\s*=", re.I)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _LONG_FLAG = re.compile(r"(?:^|(?<=\s))--\S+")
 _PLAIN_MOUNT = re.compile(r"--mount=[\w=,./:@+-]+")
+_OF_THE_COMMAND_LINE, _OWN = "--base-image", f"flowpack's own {BASE_FILE}"
 _TRUST = "--base-image to start from an image of your own, or --trust-base where you trust who may change the flow"
 
 
@@ -99,7 +101,7 @@ def find_base(
     ``trusted`` is what the user says of the project that the flow is in.
     """
     if base_image:
-        return Base.of_image(base_image, "--base-image")
+        return Base.of_image(base_image, _OF_THE_COMMAND_LINE)
     if environment_image:
         return Base.of_environment(environment_image, image_location)
     for folder in (flow_folder, *flow_folder.parents):
@@ -109,18 +111,30 @@ def find_base(
             return Base.of_file(path, origin, within=(root.resolve(),), trusted=trusted)
         if folder == root:
             break
-    return Base.of_file(_own_base_file(), f"flowpack's own {BASE_FILE}")
+    return Base.of_file(_own_base_file(), _OWN)
 
 
 def check_trusted(base: Base, pip_config: Path | None) -> None:
     """Refuses to show a password to a base that the flow's project chose."""
-    if base.chosen_at is None or pip_config is None:
+    if base.chosen_at is not None and pip_config is not None:
+        _refuse_credentials(pip_config, base.chosen_at)
+
+
+def check_trusted_build(dockerfile: Path, pip_config: Path | None) -> None:
+    """The same for what ``flowpack build`` wrote earlier, by the line that says which base it took."""
+    if pip_config is None:
         return
+    lines = read_text(dockerfile, limit=DOCUMENT_BYTES, within=None).split("\n", 2)
+    if lines[1:2] not in ([dockerfile_comment(f"base: {origin}")] for origin in (_OF_THE_COMMAND_LINE, _OWN)):
+        _refuse_credentials(pip_config, Location(dockerfile, 2))
+
+
+def _refuse_credentials(pip_config: Path, where: Location) -> None:
     config = read_text(pip_config, limit=DOCUMENT_BYTES, within=None)
     if scrub(config) != config:
         raise InputError(
             f"this base could read the credentials in {pip_config.name}, which the install step is given",
-            location=base.chosen_at,
+            location=where,
             hint=_TRUST,
         )
 

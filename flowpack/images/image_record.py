@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowpack.errors import InputError, Location
+from flowpack.errors import InputError, Location, UsageError
 from flowpack.images.push import PushedImage
+from flowpack.images.reference import ImageReference
 from flowpack.images.source_labels import REVISION
+from flowpack.quoting import one_line
 from flowpack.reading import RECORD_BYTES, read_bytes
 from flowpack.writing import replace_file
 
@@ -35,8 +37,9 @@ def read_image_record(folder: Path) -> ImageRecord | None:
         return None
     try:
         record = json.loads(read_bytes(path, limit=RECORD_BYTES, within=[folder.resolve()]))
-        return ImageRecord(record["reference"], record["revision"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        ImageReference.parse(record["reference"])
+        return ImageRecord(record["reference"], record["revision"] and one_line(str(record["revision"])))
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise InputError(
             "the image's record cannot be read", location=Location(path), hint="push the image again"
         ) from error

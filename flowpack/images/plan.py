@@ -117,7 +117,7 @@ def _labels(folder: FlowFolder, base: Base, lock_digest: str) -> dict[str, str]:
         "flowpack.lock.digest": lock_digest,
     }
     if len(base.lines) == 1:
-        labels["org.opencontainers.image.base.name"] = base.lines[0].split()[1]
+        labels["org.opencontainers.image.base.name"] = base.lines[0].split()[-3]
     if flow.chat:
         labels |= {
             "azureml.promptflow.mode": "chat",

@@ -8,6 +8,7 @@ from flowpack import process
 from flowpack.errors import FlowpackError, scrub
 from flowpack.git import Repository, repository_of
 from flowpack.process import Run
+from flowpack.quoting import one_line
 
 REVISION = "org.opencontainers.image.revision"
 _SOURCE = "org.opencontainers.image.source"
@@ -26,7 +27,7 @@ def source_labels(folder: Path, run: Run = process.run) -> dict[str, str]:
             if repository is None or revision is None:
                 return {}
             dirty = "-dirty" if not repository.bare and _is_dirty(repository, folder) else ""
-            origin = {_SOURCE: scrub(repository.origin)} if repository.origin else {}
+            origin = {_SOURCE: one_line(scrub(repository.origin))} if repository.origin else {}
             return {REVISION: revision + dirty, **origin}
     except FlowpackError:
         return {}

@@ -42,6 +42,7 @@ class ServeRequest:
     timeout: float = 120.0
     secrets: Mapping[str, Path] = field(default_factory=dict)
     build_network: str | None = None
+    trust_base: bool = False
 
 
 @contextlib.contextmanager
@@ -112,10 +113,14 @@ def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate,
 
 def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, narrate: Narrate) -> ImageReference:
     """The build's image, built where the engine does not have it."""
+    from flowpack.images.base import check_trusted_build  # noqa: PLC0415
+    from flowpack.images.dockerfile import PIP_CONFIG_SECRET  # noqa: PLC0415
     from flowpack.images.engine import ImageBuild  # noqa: PLC0415
 
     image = subject.image
     if engine.inspect(image) is None:
+        if not request.trust_base:
+            check_trusted_build(subject.folder / "Dockerfile", request.secrets.get(PIP_CONFIG_SECRET))
         build = ImageBuild(
             context=subject.folder,
             tag=image,

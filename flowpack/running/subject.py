@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flowpack.assembly.names import below
 from flowpack.assembly.staging import MARKER
 from flowpack.builds import BuildRequest
 from flowpack.caches import cache_folder
@@ -18,6 +19,7 @@ from flowpack.errors import InputError, Location
 from flowpack.images.reference import ImageReference
 from flowpack.pipeline import build
 from flowpack.reading import RECORD_BYTES, read_bytes
+from flowpack.valid_names import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,15 @@ class BuildFolder:
             record: dict[str, Any] = json.loads(content)
             flow = record["flow"]
             target = Target.parse(record["python"], record["platform"])
-            return cls(folder, flow["name"], flow["file"], record["context_digest"], target)
+            name, file = str(flow["name"]), str(flow["file"])
+            digest = str(record["context_digest"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 "the build's record cannot be read", location=Location(path), hint="build it again: flowpack build"
             ) from error
+        check_name("flow", name, Location(path))
+        below(folder / "flow", file)
+        return cls(folder, name, file, digest, target)
 
     @property
     def image(self) -> ImageReference:

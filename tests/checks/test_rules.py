@@ -21,6 +21,7 @@ from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Platform, Target
 from tests.checks.rule_projects import CHECKS, project
 from tests.paths import FLOWS, ROOT, write_tree
+from tests.planted_secrets import planted
 
 PAGES = ROOT / "docs" / "reference" / "rules"
 RULES = pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: f"{rule.code}-{rule.name}")
@@ -217,3 +218,31 @@ def test_the_table_of_rules_is_fresh() -> None:
     rows = [f"| {each.code} | {each.name} | {each.severity.value} | {each.summary} |" for each in all_rules()]
     written = [line for line in (PAGES / "README.md").read_text().splitlines() if line.startswith("| FP")]
     assert written == rows
+
+
+@pytest.mark.attack("M5")
+@pytest.mark.parametrize("name", ["requirements.lock", "flow.txt", "requirements.in", "pip.conf", "data/notes.md"])
+def test_a_secret_is_found_in_the_lock_and_in_each_file_that_ships(name: str, tmp_path: Path) -> None:
+    token = planted()["a GitHub token"]
+    write_tree(
+        tmp_path, {"flow.dag.yaml": "inputs: {}\nnodes: []\n", name: f"# --index-url https://{token}@x.example\n"}
+    )
+    (finding,) = (each for each in found(tmp_path) if each.rule.code == "FP209")
+    assert (finding.location.path.name, finding.location.line) == (Path(name).name, 1)
+    assert token not in finding.message
+
+
+@pytest.mark.attack("H1")
+@pytest.mark.parametrize(
+    "base",
+    [
+        "FROM python\nRUN --mount=type=secret,id=pip-config cp /s /t\n",
+        "# syntax=x\nFROM python\n",
+        "FROM a AS flow\nFROM b\n",
+    ],
+)
+def test_a_base_that_a_build_refuses_is_found(base: str, tmp_path: Path) -> None:
+    write_tree(tmp_path, {"flow/flow.dag.yaml": "inputs: {}\nnodes: []\n", "Dockerfile.base": base, ".git/HEAD": ""})
+    (finding,) = (each for each in found(tmp_path) if each.rule.code == "FP312")
+    assert finding.location.path.name == "Dockerfile.base"
+    assert finding.location.line

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+
+import pytest
 
 from flowpack.ci.results import FlowResult, outputs, summary
+from tests.test_quoting import HOSTILE
 
 DONE = FlowResult(
     flow="chat",
@@ -44,3 +49,17 @@ def test_each_output_is_one_line_of_json() -> None:
     assert json.loads(told["models"]) == {"chat": "chat:3"}
     assert json.loads(told["endpoints"]) == {"chat": "https://chat-prod.example/score"}
     assert [flow["state"] for flow in json.loads(told["flows"])] == ["done", "failed"]
+
+
+@pytest.mark.attack("held: no injection into $GITHUB_OUTPUT, Markdown, HTML, SARIF URIs")
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_name_adds_a_row_markup_or_an_output(text: str) -> None:
+    result = dataclasses.replace(FAILED, flow=text, reference=text, test=text, error=f"x\n{text}")
+    plain = summary([dataclasses.replace(FAILED, error="x")]).splitlines()
+    told = summary([result])
+    assert told.splitlines()[:4] == plain[:4]
+    assert [line[:1] for line in told.splitlines()[4:8]] == ["|", "", "#", ""]
+    assert len(re.findall(r"(?<!\\)\|", told.splitlines()[4].replace("\\\\", ""))) == 9
+    assert all(line.startswith("    ") for line in told.splitlines()[8:] if line)
+    assert "<" not in "".join(line for line in told.splitlines() if not line.startswith("    "))
+    assert all(len(value.splitlines()) == 1 for value in outputs([result]).values())

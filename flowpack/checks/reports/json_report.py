@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.checks.findings import Finding, Severity
-from flowpack.checks.places import fingerprints, relative_path, shown_fix
+from flowpack.checks.places import fingerprints, relative_path
 from flowpack.quoting import json_text
 
 
@@ -21,7 +21,7 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
 
 
 def _finding(finding: Finding, mark: str, root: Path) -> dict[str, Any]:
-    rule, where, fix = finding.rule, finding.location, shown_fix(finding)
+    rule, where, fix = finding.rule, finding.location, finding.fix
     return {
         "code": rule.code,
         "name": rule.name,

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowpack import __version__
 from flowpack.checks.findings import Edit, Finding, Rule
-from flowpack.checks.places import fingerprints, relative_path, shown_fix
+from flowpack.checks.places import fingerprints, relative_path
 from flowpack.quoting import json_text, uri_path
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -52,8 +52,7 @@ def _result(finding: Finding, rule_index: int, mark: str, root: Path) -> dict[st
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"flowpack/v1": mark},
     }
-    fix = shown_fix(finding)
-    return result | ({"fixes": [_fix(fix, root)]} if fix else {})
+    return result | ({"fixes": [_fix(finding.fix, root)]} if finding.fix else {})
 
 
 def _fix(edit: Edit, root: Path) -> dict[str, Any]:

@@ -76,7 +76,8 @@ def variable_not_text(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         for name, value in document.variables.items():
             if not isinstance(value.data, str):
-                message = f"'{name}' is {value.kind}, and Azure ML takes strings alone"
+                # The value is not shown: it may be a password of digits.
+                message = f"'{name}' is not a string, and Azure ML takes strings alone"
                 yield Problem(message, value.location, "quote it", _quoted(value))
 
 
