@@ -79,11 +79,12 @@ def unlike(parsed: ParsedLock, inputs: LockInputs, path: Path) -> UnexplainedLoc
 
 
 def _problems(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
-    options = dict.fromkeys(needed_options(_section(parsed, "options")), False)
+    stated = _section(parsed, "options")
+    options = dict.fromkeys(needed_options(stated), False)
     for number, block, _ in entries(lines):
         words = block.split()
         if block.startswith("-"):
-            if block not in options:
+            if not _is_explained(block, stated):
                 message = f"'{block[:_SHOWN]}' is an option that the requirements do not have"
                 yield _problem(message, path, number)
             options[block] = True
@@ -168,7 +169,8 @@ def _meets(pin: Pin, requirement: Requirement, text: str) -> bool:
 
 def _other_lines(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
     """Whatever else an installer would read: the lines without comments are exactly those that flowpack writes."""
-    wanted = needed_options(parsed.sections.get("options", ()))
+    stated = _section(parsed, "options")
+    wanted = [block for _, block, _ in entries(lines) if block.startswith("-") and _is_explained(block, stated)]
     for pin in parsed.pins:
         wanted += installed_lines(pin)
     there = []
@@ -185,6 +187,11 @@ def _other_lines(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterat
             yield _problem(f"'{line.strip()[:_SHOWN]}' is not a line that flowpack writes", path, number)
     if len(there) != len(wanted):
         yield _problem("the lock has more or fewer lines than flowpack writes", path, None)
+
+
+def _is_explained(option: str, stated: Sequence[str]) -> bool:
+    """Earlier releases wrote down which packages come as wheels."""
+    return option in needed_options(stated) or (option in stated and option.startswith(("--no-bin", "--only-bin")))
 
 
 def _section(parsed: ParsedLock, key: str) -> tuple[str, ...]:
