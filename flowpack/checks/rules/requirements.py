@@ -1,4 +1,4 @@
-"""FP301 to FP311: the flow's requirements, its lock, and the image that it asks for."""
+"""FP301 to FP312: the flow's requirements, its lock, and the image that it asks for."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def stale_lock(subject: Subject) -> Iterator[Problem]:
     try:
         _check_fresh(subject)
     except UnexplainedLockError:
-        return  # FP311 tells it
+        return  # FP312 tells it
     except LockError as error:
         yield Problem.of(error, subject.location)
 
@@ -271,7 +271,7 @@ def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
 
 
 @rule(
-    "FP311", "unexplained-lock", Severity.ERROR, "The lock would install what the flow's requirements do not explain."
+    "FP312", "unexplained-lock", Severity.ERROR, "The lock would install what the flow's requirements do not explain."
 )
 def unexplained_lock(subject: Subject) -> Iterator[Problem]:
     if subject.lock_file is None or subject.lock is None:
