@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -36,7 +37,7 @@ def with_conda_file(requirements: Requirements, name: str, files: Mapping[str, P
     lines: list[RequirementLine] = []
     for item in fields["dependencies"].sequence() if "dependencies" in fields else []:
         if item.is_mapping:
-            lines += _pip_section(item, name)
+            lines += islice(_pip_section(item, name), MOST_REQUIREMENTS + 1 - len(lines))
         else:
             _check_package(item, target)
     location = requirements.location or document.root.location

@@ -17,6 +17,7 @@ from flowpack.dependencies.index_options import IndexOptions, is_on_this_machine
 from flowpack.errors import Location, ToolError
 
 _SECTIONS = ("global", "install")
+_CHARACTERS = 64 * 1024
 _LINE_CHARACTERS = 8192
 _OFF = {"", "0", "false", "no", "off", "n", "f"}
 
@@ -157,8 +158,8 @@ def _section(path: Path, section: str) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     try:
         text = path.read_text("utf-8")
-        if max(map(len, text.splitlines()), default=0) > _LINE_CHARACTERS:
-            raise configparser.Error  # the parser takes quadratic time for a run of spaces
+        if len(text) > _CHARACTERS or max(map(len, text.splitlines()), default=0) > _LINE_CHARACTERS:
+            raise configparser.Error  # the parser takes quadratic time beyond
         parser.read_string(text)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}

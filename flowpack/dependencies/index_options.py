@@ -118,8 +118,17 @@ class IndexOptions:
         )
 
     def requirements_lines(self) -> Iterator[str]:
-        """The lines of a requirements file that say all of it to pip: for a private file only."""
-        yield from self._lines(public=False)
+        """The lines of a requirements file that say all of it to pip: for a private file only.
+
+        pip puts any variable of its environment in, so that one that is left here goes no further.
+        """
+        for line in self._lines(public=False):
+            if VARIABLE.search(line):
+                raise RequirementsError(
+                    f"the requirements ask for variables that are not passed: {', '.join(VARIABLE.findall(line))}",
+                    hint="add --pass-variable NAME if the servers that the requirements name may know its value",
+                )
+            yield line
         yield from (f"--find-links {shlex.quote(folder.absolute().as_uri())}" for folder in self.folders)
         if self.pre:
             yield "--pre"

@@ -25,11 +25,13 @@ from flowpack.dependencies.lock_format import (
     entries,
     installed_lines,
     needed_options,
+    parse_lock,
     read_header,
     read_pins,
 )
 from flowpack.dependencies.slim import FULL_SDK, MARK
 from flowpack.errors import Location, LockError
+from flowpack.reading import LOCK_BYTES, read_text
 
 _MOST = 20
 _SHOWN = 200
@@ -57,6 +59,17 @@ def unexplained(text: str, path: Path = Path(LOCK_NAME)) -> Iterator[Unexplained
     yield from found or islice(_other_lines(lines, parsed, path), 1)
 
 
+def check_installable(lock: Path) -> None:
+    """For an installer on this machine, which would put this process's variables in for each ``${NAME}``."""
+    text = read_text(lock, limit=LOCK_BYTES, within=None, error=LockError)
+    parse_lock(text, lock)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if "${" in line and not line.startswith("#"):
+            raise _problem("the lock has a variable, and flowpack writes none", lock, number)
+    for problem in unexplained(text, lock):
+        raise problem
+
+
 def unlike(parsed: ParsedLock, inputs: LockInputs, path: Path) -> UnexplainedLockError | None:
     """What a header says that has the inputs' checksum and not the inputs."""
     stated = {key: texts for key, texts in inputs.sections().items() if texts}
@@ -66,11 +79,12 @@ def unlike(parsed: ParsedLock, inputs: LockInputs, path: Path) -> UnexplainedLoc
 
 
 def _problems(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
-    options = dict.fromkeys(needed_options(_section(parsed, "options")), False)
+    stated = _section(parsed, "options")
+    options = dict.fromkeys(needed_options(stated), False)
     for number, block, _ in entries(lines):
         words = block.split()
         if block.startswith("-"):
-            if block not in options:
+            if not _is_explained(block, stated):
                 message = f"'{block[:_SHOWN]}' is an option that the requirements do not have"
                 yield _problem(message, path, number)
             options[block] = True
@@ -80,11 +94,11 @@ def _problems(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[
             yield _problem(f"'{words[0][:_SHOWN]}' has a hash that is not sha256", path, number)
     for option, is_there in options.items():
         if not is_there:
-            yield _problem(f"the lock leaves out the option '{option}'", path, None)
+            yield _problem(f"the lock leaves out the option '{option[:_SHOWN]}'", path, None)
     pins: dict[str, Pin] = {}
     for pin in parsed.pins:
         if pin.name in pins:
-            yield _problem(f"'{pin.name}' is pinned a second time", path, pin.line)
+            yield _problem(f"'{pin.name[:_SHOWN]}' is pinned a second time", path, pin.line)
         pins[pin.name] = pin
     yield from _without_a_reason(parsed, path)
     yield from _against_the_requirements(parsed, pins, path)
@@ -105,9 +119,9 @@ def _without_a_reason(parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLoc
         waiting += more
     for pin in parsed.pins:
         if not pin.via:
-            yield _problem(f"'{pin.name}' does not say what requires it", path, pin.line)
+            yield _problem(f"'{pin.name[:_SHOWN]}' does not say what requires it", path, pin.line)
         elif pin.name not in reached:
-            yield _problem(f"no requirement leads to '{pin.name}'", path, pin.line)
+            yield _problem(f"no requirement leads to '{pin.name[:_SHOWN]}'", path, pin.line)
 
 
 def _against_the_requirements(
@@ -127,9 +141,9 @@ def _against_the_requirements(
             if requirement.marker is not None:
                 continue
             if pin is None and key != "constraints" and name not in may_lack:
-                yield _problem(f"'{text}' is required and not in the lock", path, None)
+                yield _problem(f"'{text[:_SHOWN]}' is required and not in the lock", path, None)
             elif pin is not None and not _meets(pin, requirement, text):
-                message = f"'{pin.requirement}' is not what '{text}' asks for"
+                message = f"'{pin.requirement[:_SHOWN]}' is not what '{text[:_SHOWN]}' asks for"
                 yield _problem(message, path, pin.line)
     for pin in pins.values():
         if pin.url and (pin.name, pin.url) not in urls:
@@ -155,7 +169,8 @@ def _meets(pin: Pin, requirement: Requirement, text: str) -> bool:
 
 def _other_lines(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
     """Whatever else an installer would read: the lines without comments are exactly those that flowpack writes."""
-    wanted = needed_options(parsed.sections.get("options", ()))
+    stated = _section(parsed, "options")
+    wanted = [block for _, block, _ in entries(lines) if block.startswith("-") and _is_explained(block, stated)]
     for pin in parsed.pins:
         wanted += installed_lines(pin)
     there = []
@@ -172,6 +187,11 @@ def _other_lines(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterat
             yield _problem(f"'{line.strip()[:_SHOWN]}' is not a line that flowpack writes", path, number)
     if len(there) != len(wanted):
         yield _problem("the lock has more or fewer lines than flowpack writes", path, None)
+
+
+def _is_explained(option: str, stated: Sequence[str]) -> bool:
+    """Earlier releases wrote down which packages come as wheels."""
+    return option in needed_options(stated) or (option in stated and option.startswith(("--no-bin", "--only-bin")))
 
 
 def _section(parsed: ParsedLock, key: str) -> tuple[str, ...]:

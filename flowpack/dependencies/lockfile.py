@@ -47,6 +47,7 @@ Narrate = Callable[[str], None]
 _SERVING = "flowpack, for serving"
 _BROKEN = "broken"
 _MOST_CHANGES = 10
+_SHOWN = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,15 +132,15 @@ def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
     if old.inputs_digest is None:
         return ["it was not made by flowpack"]
     if old.format != str(FORMAT):
-        return [f"it has format {old.format}, and this flowpack writes {FORMAT}"]
+        return [f"it has format {(old.format or '')[:_SHOWN]}, and this flowpack writes {FORMAT}"]
     told = []
     if old.target != str(inputs.target):
-        told.append(f"it is for {old.target}, and {inputs.target} is asked for")
+        told.append(f"it is for {(old.target or '')[:_SHOWN]}, and {inputs.target} is asked for")
     for key, now in inputs.sections().items():
         before = dict.fromkeys(old.sections.get(key, ()))
         after = dict.fromkeys(now)
-        told += [f"{key}: '{text}' is new" for text in after if text not in before]
-        told += [f"{key}: '{text}' is gone" for text in before if text not in after]
+        told += [f"{key}: '{text[:_SHOWN]}' is new" for text in after if text not in before]
+        told += [f"{key}: '{text[:_SHOWN]}' is gone" for text in before if text not in after]
     if len(told) > _MOST_CHANGES:
         told = [*told[:_MOST_CHANGES], f"{len(told) - _MOST_CHANGES} more changes"]
     return told or ["flowpack's known good versions changed"]

@@ -48,12 +48,9 @@ class RequirementLine:
     resolvable: str = field(default="", repr=False)
     """What a resolver gets: the text with the credentials of its URL; ``${NAME}`` is expanded for a resolver alone."""
     url: str | None = field(default=None, repr=False)
-    comment: str = ""
 
 
-def parse_requirement(
-    text: str, *, location: Location, source: str, hashes: tuple[str, ...] = (), comment: str = ""
-) -> RequirementLine:
+def parse_requirement(text: str, *, location: Location, source: str, hashes: tuple[str, ...] = ()) -> RequirementLine:
     _check_size(text, location)
     if _VERSION_CONTROL.match(text):
         raise cannot_be_pinned("a version control URL", text, location)
@@ -73,7 +70,6 @@ def parse_requirement(
         public_url=url,
         resolvable=_canonical(requirement, requirement.url),
         url=requirement.url,
-        comment=comment,
     )
 
 

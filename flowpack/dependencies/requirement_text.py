@@ -69,7 +69,6 @@ class LogicalLine:
 
     number: int
     text: str
-    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _entry(number: int, parts: Sequence[str]) -> Iterator[LogicalLine]:
     comment = _COMMENT.search(whole)
     text = (whole[: comment.start()] if comment else whole).strip()
     if text:
-        yield LogicalLine(number, text, comment[0][1:].strip() if comment else "")
+        yield LogicalLine(number, text)
 
 
 def split_options(line: LogicalLine, path: Path) -> tuple[str, tuple[Option, ...]]:

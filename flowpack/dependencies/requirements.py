@@ -148,7 +148,7 @@ class _Reader:
         if len(into) >= MOST_REQUIREMENTS:
             raise RequirementsError(f"there are more than {MOST_REQUIREMENTS} requirements", location=location)
         hashes = _hashes(options, location)
-        parsed = parse_requirement(text, location=location, source=path, hashes=hashes, comment=line.comment)
+        parsed = parse_requirement(text, location=location, source=path, hashes=hashes)
         if parsed.url and VARIABLE.search(parsed.url):
             self.places.setdefault(parsed.url, location)
         into.append(parsed)

@@ -14,6 +14,7 @@ from flowpack import process
 from flowpack.caches import cache_folder
 from flowpack.dependencies.index_configuration import pip_settings, uv_configuration
 from flowpack.dependencies.index_options import IndexOptions
+from flowpack.dependencies.lock_review import check_installable
 from flowpack.errors import FlowpackError, ToolError
 from flowpack.process import Completed, Run
 from flowpack.running.served import Narrate
@@ -71,6 +72,7 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
 
 
 def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narrate) -> None:
+    check_installable(lock)
     uv = find_uv_program()
     began = time.monotonic()
     if uv is not None:

