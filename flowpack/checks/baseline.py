@@ -52,6 +52,9 @@ class Baseline:
             if document["version"] != _VERSION:
                 raise InputError(f"version {document['version']} of a baseline", location=Location(path), hint=_HINT)
             return cls(tuple(Entry(each["code"], each["file"], each["mark"]) for each in document["findings"]))
+        except InputError as error:
+            error.hint = error.hint or _HINT
+            raise
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError("is not a baseline", location=Location(path), hint=_HINT) from error
 
