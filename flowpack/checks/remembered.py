@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -30,6 +31,8 @@ from flowpack.dependencies.target import Platform
 from flowpack.errors import Location
 from flowpack.flows.python_source import read_source
 from flowpack.images.base import BASE_FILE
+
+_MOST_ENTRIES = 200_000
 
 
 class Records:
@@ -50,11 +53,11 @@ class Records:
         if not _follows_from_files(subject):
             return
         looked_at = list(_looked_at(place, subject))
-        record = {
-            "key": self._key(looked_at),
-            "looked at": looked_at,
-            "findings": [_document(each) for each in findings],
-        }
+        try:
+            key = self._key(looked_at)
+        except (OSError, ValueError):  # a folder that cannot be listed, or a tree too large to be summed up
+            return
+        record = {"key": key, "looked at": looked_at, "findings": [_document(each) for each in findings]}
         write_cached("checks", self._name(place), json.dumps(record).encode())
 
     def _name(self, place: Place) -> str:
@@ -118,8 +121,13 @@ def _tree(folder: str) -> str:
     """All that may be in a standalone folder: names, modes and content, with the ignore files that rule over it."""
     digest = hashlib.sha256()
     waiting, seen = [folder], set()
+    left = _MOST_ENTRIES
     while waiting:
-        for entry in _entries(waiting.pop()):
+        entries = _entries(waiting.pop())
+        left -= len(entries)
+        if left < 0:  # a link may lead anywhere by now
+            raise ValueError
+        for entry in entries:
             always_out = why_always_out(entry.name)
             if entry.is_dir():
                 real = os.path.realpath(entry.path)  # links are followed, as assembling follows them
@@ -140,11 +148,14 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def _content(path: str) -> str:
     """Of a file that is larger than any rule reads its size and what a rule might read; of a folder its names."""
     try:
-        found = os.stat(path)  # noqa: PTH116  (one of thousands)
-        with open(path, "rb") as file:  # noqa: PTH123  (one of thousands)
-            head = file.read(LOOKED_AT + 1)
-    except IsADirectoryError:
-        return _listing(path)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe has nobody who writes
+        try:
+            found = os.fstat(descriptor)
+            if stat.S_ISDIR(found.st_mode):
+                return _listing(path)
+            head = os.pread(descriptor, LOOKED_AT + 1, 0) if stat.S_ISREG(found.st_mode) else b""
+        finally:
+            os.close(descriptor)
     except OSError as error:
         return f"{error.errno}"
     return f"{found.st_size} {found.st_mode:o} {hashlib.sha256(head).hexdigest()}"

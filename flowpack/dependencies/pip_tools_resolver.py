@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import platform as host
 import re
-import shutil
 import site
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +14,6 @@ from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
-from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
 from flowpack.dependencies.pip_compile import NO_WHEEL, REFUSED
 from flowpack.dependencies.resolvers import (
@@ -31,6 +28,7 @@ from flowpack.dependencies.resolvers import (
 )
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import ToolError
+from flowpack.kept_environments import kept_environment
 from flowpack.process import Completed, Run, find_program, run
 
 _PROGRAM = Path(__file__).with_name("pip_compile.py")
@@ -66,6 +64,7 @@ class PipToolsResolver:
                     "PIP_QUIET": None,
                     "PIP_VERBOSE": None,
                     "PYTHONUTF8": "1",
+                    "PYTHONDONTWRITEBYTECODE": "1",  # its environment stays as it was made
                 },
             )
             if completed.returncode != 0:
@@ -124,31 +123,26 @@ def _of_this_interpreter(run: Run) -> PipToolsResolver:
 
 def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> str:
     """The interpreter of a virtual environment with pip-tools, made once a minor version and kept in the cache."""
-    final = cache_folder("pip-tools") / f"python{target.python}"
-    python = final / "bin" / "python"
-    if _minor_version(str(python), run) == target.version:
-        return str(python)
-    base = _interpreter(target, run)
-    narrate(f"installing pip-tools for Python {target.python}, once")
-    making = Path(tempfile.mkdtemp(prefix=f"{final.name}.", dir=final.parent))
-    try:
+
+    def make(place: Path) -> None:
+        base = _interpreter(target, run)
+        narrate(f"installing pip-tools for Python {target.python}, once")
         for command in (
-            [base, "-I", "-m", "venv", str(making)],
-            [str(making / "bin" / "python"), "-I", "-m", "pip", "install", *_QUIET_WHEELS, _REQUIREMENT],
+            [base, "-I", "-m", "venv", str(place)],
+            [str(place / "bin" / "python"), "-I", "-m", "pip", "install", *_QUIET_WHEELS, _REQUIREMENT],
         ):
-            completed = run(command, cwd=making, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
+            completed = run(command, cwd=place.parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
             if completed.returncode != 0:
                 raise ToolError(
                     f"pip-tools cannot be installed for Python {target.python}",
                     detail=(completed.stderr or completed.stdout).strip(),
                     hint=FASTER,
                 )
-        shutil.rmtree(final, ignore_errors=True)
-        # Its programs name the old place; it is started as an interpreter alone.
-        making.rename(final)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-    return str(python)
+
+    name = f"python{target.python}"
+    # Its programs name the place where it was made; it is started as an interpreter alone.
+    place = kept_environment("pip-tools", name, make, name=f"pip-tools for Python {target.python}", narrate=narrate)
+    return str(place / "bin" / "python")
 
 
 def _interpreter(target: Target, run: Run) -> str:

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from flowpack import process
-from flowpack.caches import cache_folder
 from flowpack.dependencies.index_configuration import pip_settings, uv_configuration
 from flowpack.dependencies.index_options import IndexOptions
 from flowpack.dependencies.lock_review import check_installable
 from flowpack.errors import FlowpackError, ToolError
+from flowpack.kept_environments import damaged_packages, kept_environment
 from flowpack.process import Completed, Run
 from flowpack.running.served import Narrate
 from flowpack.uv_program import find_uv_program
 
-_FORMAT = "1"
-_ABANDONED = 24 * 3600
+_FORMAT = "2"
 
 
 def virtual_environment(
     lock: Path, serving: Path, *, python: str, run: Run = process.run, narrate: Narrate = lambda _: None
 ) -> Path:
-    """The environment with exactly the lock's packages and the serving package, made if it is not in the cache.
+    """The environment with exactly the lock's packages and the serving package, made if the cache has none that is
+    whole. Programs in its ``bin`` name the path that it was made at: start modules, with ``-m``.
 
-    It is made beside its place and renamed when complete: two processes at once do not meet, and one that is killed
-    leaves nothing that looks whole. Programs in its ``bin`` still name the first path: start modules, with ``-m``.
+    Its files are its own, and its bytecode is in it from the start: what runs from it need not write into it.
     """
-    environments = cache_folder("environments")
+
+    def make(place: Path) -> None:
+        interpreter = find_interpreter(python, run)
+        narrate(f"making an environment for Python {python} from {lock.name}; it is kept for the next time")
+        _install(place, lock, interpreter, run, narrate)
+        packages = next((place / "lib").glob("python*/site-packages"))
+        target = packages / "flowpack_serving"
+        shutil.copytree(serving, target, ignore=shutil.ignore_patterns("__pycache__"))
+        _checked(run([str(place / "bin" / "python"), "-I", "-m", "compileall", "-q", str(target)], cwd=place), lock)
+
     key = f"{python}-{_digest(lock, serving)}"
-    place = environments / key
-    if _works(place):
-        return place
-    interpreter = find_interpreter(python, run)
-    narrate(f"making an environment for Python {python} from {lock.name}; it is kept for the next time")
-    _remove_abandoned(environments)
-    with tempfile.TemporaryDirectory(prefix=f".{key}.", dir=environments, ignore_cleanup_errors=True) as beside:
-        made = Path(beside) / "environment"
-        _install(made, lock, interpreter, run, narrate)
-        packages = next((made / "lib").glob("python*/site-packages"))
-        shutil.copytree(serving, packages / "flowpack_serving", ignore=shutil.ignore_patterns("__pycache__"))
-        if place.exists() and not _works(place):
-            shutil.rmtree(place)
-        with contextlib.suppress(OSError):  # another process was quicker, and what it made is the same
-            made.rename(place)
-    return place
+    return kept_environment("environments", key, make, name=lock.name, narrate=narrate)
 
 
 def find_interpreter(python: str, run: Run = process.run) -> Path:
@@ -77,6 +68,11 @@ def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narr
     began = time.monotonic()
     if uv is not None:
         _install_with_uv(uv, place, lock, interpreter, run)
+        damaged = damaged_packages(place)
+        if damaged:
+            narrate(f"uv's cache is damaged ({', '.join(damaged)}): installing without it")
+            shutil.rmtree(place)
+            _install_with_uv(uv, place, lock, interpreter, run, more=("--no-cache",))
     else:
         _checked(run([str(interpreter), "-I", "-m", "venv", str(place)], cwd=place.parent), lock)
         options = ["--disable-pip-version-check", "--no-input", "--quiet", "--require-hashes", "--no-deps"]
@@ -92,8 +88,13 @@ def _built_wheels(lock: Path) -> list[str]:
     return ["--find-links", str(wheels)] if wheels.is_dir() else []
 
 
-def _install_with_uv(uv: str, place: Path, lock: Path, interpreter: Path, run: Run) -> None:
-    """Where pip would look for packages; away from the working directory, whose project may have settings for uv."""
+def _install_with_uv(
+    uv: str, place: Path, lock: Path, interpreter: Path, run: Run, *, more: tuple[str, ...] = ()
+) -> None:
+    """Where pip would look for packages; away from the working directory, whose project may have settings for uv.
+
+    Files are copied: linked to uv's cache, an edit of one environment would be in it, and in every later one.
+    """
     configuration = uv_configuration(IndexOptions(), pip_settings())
     environment = {**configuration.environment, "VIRTUAL_ENV": None, "CONDA_PREFIX": None}
     options = ["--quiet", "--color", "never", "--no-progress", "--no-python-downloads", "--no-config"]
@@ -107,6 +108,7 @@ def _install_with_uv(uv: str, place: Path, lock: Path, interpreter: Path, run: R
     synchronized = run(
         [
             *(uv, "pip", "sync", *options, "--require-hashes", "--no-build", "--python", python),
+            *("--link-mode", "copy", "--compile-bytecode", *more),
             *configuration.arguments,
             *_built_wheels(lock),
             str(lock.absolute()),
@@ -132,11 +134,6 @@ def _digest(lock: Path, serving: Path) -> str:
     return digest.hexdigest()[:24]
 
 
-def _works(place: Path) -> bool:
-    """The interpreter that it was made from may have been removed since."""
-    return (place / "bin" / "python").exists()
-
-
 def _is_version(program: str, python: str, run: Run) -> bool:
     """Asked, since a version manager's stand-in is on PATH for versions that are not installed."""
     try:
@@ -144,10 +141,3 @@ def _is_version(program: str, python: str, run: Run) -> bool:
     except FlowpackError:
         return False
     return done.returncode == 0 and done.stdout.strip() == python
-
-
-def _remove_abandoned(environments: Path) -> None:
-    for path in environments.glob(".*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _ABANDONED:
-                shutil.rmtree(path, ignore_errors=True)

@@ -53,6 +53,7 @@ def serve_in_environment(
         "USER": "flowpack",
         **environment,
         "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # the environment has its own, and stays as it was made
         "PROMPTFLOW_PROJECT_PATH": str((build / "flow").absolute()),
         "FLOWPACK_CONNECTIONS": str((build / "connections").absolute()),
         "FLOWPACK_HOST": "127.0.0.1",

@@ -75,6 +75,7 @@ while True:
 """
 
 
+@pytest.mark.attack("held: kill -9 at any moment")
 def test_kill_9_leaves_the_old_output_or_the_new(tmp_path: Path) -> None:
     """A process that writes outputs one after another is killed at many moments; each time the output is whole."""
     output = tmp_path / "out"

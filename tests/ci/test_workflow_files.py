@@ -164,3 +164,14 @@ _PYTHON = """\
 echo "$@" >&2
 exec "$PYTHON" "$@"
 """
+
+
+@pytest.mark.attack("M1")
+@pytest.mark.parametrize("file", ["action.yml", "ci/azure-pipelines.yml", "ci/gitlab.yml"])
+def test_no_job_keeps_what_another_branch_s_check_recalls(file: str) -> None:
+    """A pull request could write into a shared cache that nothing was found, or what to install."""
+    text = (ROOT / file).read_text()
+    [key] = re.findall(r"^\s+key: (flowpack.*)$", text, re.M)
+    assert re.search(r"github\.ref|Build\.SourceBranch|CI_COMMIT_REF_SLUG", key)
+    assert re.search(r"event_name|Build\.Reason|CI_PIPELINE_SOURCE", key)
+    assert not re.search(r"\.cache/flowpack|\.flowpack-cache/flowpack", text)

@@ -129,6 +129,7 @@ def test_no_buildkit_renders_without_mounts(chat: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.network
+@pytest.mark.attack("held: kill -9 at any moment")
 def test_kill_9_in_the_middle_leaves_the_old_output_or_the_new(chat: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     flowpack("build", chat, "--output", out, "--locked")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,8 @@ from flowpack.azureml.built_flow import standalone_folder
 from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
 from flowpack.caches import cache_folder
 from flowpack.errors import InputError, Location, OutsideError, shown_path
-from flowpack.writing import reason_of, replace_file
+from flowpack.temporary import new_held_folder, remove_abandoned, removed_at_the_end
+from flowpack.writing import make_folder, reason_of, replace_file
 
 
 def model_place(document: ModelDocument, output: Path | None) -> Path:
@@ -48,16 +48,16 @@ def write_flow(folder: FlowFolder, place: Path, name: str) -> Path:
         if standalone_folder(folder.flow, target).digest == folder.digest:
             return target
         shutil.rmtree(target)
-    beside = place / f".{name}.{os.urandom(6).hex()}"
+    make_folder(place)
+    remove_abandoned(place, f".{name}.")
     try:
-        beside.mkdir(parents=True)
-        folder.write(beside)
-        beside.rename(target)
+        with removed_at_the_end(new_held_folder(place, f".{name}.")) as beside:
+            beside.path.chmod(0o755)
+            folder.write(beside.path)
+            beside.path.rename(target)
     except OSError as error:
         if not target.is_dir():
             raise OutsideError(f"cannot write here: {reason_of(error)}", location=Location(place)) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return target
 
 

@@ -50,6 +50,7 @@ class TestLocalRegistry(RegistryContract):
             self.register(LocalRegistry(tmp_path / "file"), document("a"))
 
 
+@pytest.mark.attack("held: kill -9 at any moment")
 def test_kill_9_in_the_middle_leaves_a_whole_version_or_none(tmp_path: Path) -> None:
     root, wanted = tmp_path / "registry", document("a")
     folder = content_folder(tmp_path, wanted)

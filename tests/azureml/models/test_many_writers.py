@@ -5,10 +5,13 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from flowpack.azureml.models.local_registry import LocalRegistry
 from tests.azureml.models.many_writers import PROCESSES, REGISTRATIONS, Writers
 
 
+@pytest.mark.attack("held: kill -9 at any moment")
 def test_200_registrations_of_20_flows_from_8_processes_of_which_some_are_killed(tmp_path: Path) -> None:
     writers, root = Writers.prepare(tmp_path), tmp_path / "registry"
     chance = random.Random(11)
