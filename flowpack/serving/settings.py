@@ -26,6 +26,9 @@ class Settings:
     workers: int
     threads: int
     timeout: int
+    header_timeout: int
+    body_timeout: int
+    max_body_mb: int
     preload: bool
 
     def __str__(self) -> str:
@@ -69,6 +72,9 @@ def read_settings(environ: Mapping[str, str], cores: int) -> tuple[Settings, lis
         threads=number("PROMPTFLOW_WORKER_THREADS", 1),
         # Azure ML lets a request take 300 s; a synchronous worker is killed for being busy longer than this.
         timeout=number("FLOWPACK_TIMEOUT", 330),
+        header_timeout=number("FLOWPACK_HEADER_TIMEOUT", 20, 3600),
+        body_timeout=number("FLOWPACK_BODY_TIMEOUT", 120, 3600),
+        max_body_mb=number("FLOWPACK_MAX_BODY_MB", 100, 2000),
         preload=environ.get("FLOWPACK_PRELOAD", "1").strip().lower() not in ("0", "false", "no", "off"),
     )
     return settings, problems
