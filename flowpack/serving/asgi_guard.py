@@ -188,7 +188,7 @@ class _Guarded:
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)  # type: ignore[misc]
-        if self._has_a_request() or self.transport.is_closing():
+        if self._has_a_request() or self.transport.is_closing() or self not in self.connections:  # or a WebSocket
             self._stop_expecting()
             return
         self._header_size += len(data)

@@ -1,34 +1,29 @@
-"""Answers 400 where promptflow 1.18.5 takes a client's mistake for its own, and answers 500.
+"""What promptflow 1.18.5 does not refuse of a client's input, or takes for a fault of its own and answers with 500.
 
-The answers have promptflow's shape and go through its own handler, so its metrics count them as users' errors.
+The answers have promptflow's shape and go through its own handlers, so that its metrics count them as users' errors.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
+from pathlib import Path
 from typing import Any
 
+_JSON_NAMES = {
+    **dict.fromkeys((int, float), "a JSON number"),
+    bool: "true or false",
+    list: "a JSON list",
+    str: "a JSON string",
+    type(None): "null",
+}
 
-def refuse_bad_input(engine: str) -> None:
-    """A body that is neither an object nor, for a flow of one input, text that stands for it."""
-    from promptflow.core._serving._errors import BadRequest  # type: ignore[import-not-found]  # noqa: PLC0415
-    from promptflow.core._serving.utils import load_request_data  # type: ignore[import-not-found]  # noqa: PLC0415
-    from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]  # noqa: PLC0415
 
-    def load(flow: Any, raw: Any, logger: Any) -> Any:
-        try:
-            data = load_request_data(flow, raw, logger)
-        except UnicodeDecodeError as error:
-            message = f"The request's body is not UTF-8: byte {error.start} is not valid there."
-            raise BadRequest(message, target=ErrorTarget.SERVING_APP) from None
-        if not isinstance(data, dict):
-            found = _JSON_NAMES.get(type(data), "something else")
-            message = f"The request's body is {found}; send a JSON object with the flow's inputs as its keys."
-            raise BadRequest(message, target=ErrorTarget.SERVING_APP)
-        return data
-
-    module = {"flask": "v1.app", "fastapi": "v2.routers.score"}[engine]
-    importlib.import_module(f"promptflow.core._serving.{module}").load_request_data = load  # type: ignore[attr-defined]
+def refuse_bad_input(engine: str, flow: Path) -> None:
+    _refuse_what_is_not_an_object(engine)
+    _read_images_of_the_flow_alone(flow)
+    if engine == "fastapi":
+        _answer_what_starlette_cannot_write()
 
 
 def refuse_in_flask(application: Any) -> None:
@@ -45,4 +40,65 @@ def refuse_in_flask(application: Any) -> None:
     application.register_error_handler(HTTPException, keep_status)
 
 
-_JSON_NAMES = {list: "a JSON list", str: "a JSON string", int: "a JSON number", float: "a JSON number", bool: "true or false"}
+def _refuse_what_is_not_an_object(engine: str) -> None:
+    """Text that stands for the one input of a flow remains what it is."""
+    from promptflow.core._serving._errors import BadRequest  # type: ignore[import-not-found]  # noqa: PLC0415
+    from promptflow.core._serving.utils import load_request_data  # type: ignore[import-not-found]  # noqa: PLC0415
+    from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    def load(flow: Any, raw: Any, logger: Any) -> Any:
+        try:
+            data = load_request_data(flow, raw, logger)
+        except UnicodeDecodeError as error:
+            message = f"The request's body is not UTF-8: byte {error.start} is not valid there."
+            raise BadRequest(message, target=ErrorTarget.SERVING_APP) from None
+        if not isinstance(data, dict):
+            message = f"The request's body is {_JSON_NAMES[type(data)]}; send an object with the flow's inputs as keys."
+            raise BadRequest(message, target=ErrorTarget.SERVING_APP)
+        return data
+
+    module = {"flask": "v1.app", "fastapi": "v2.routers.score"}[engine]
+    importlib.import_module(f"promptflow.core._serving.{module}").load_request_data = load  # type: ignore[attr-defined]
+
+
+def _read_images_of_the_flow_alone(flow: Path) -> None:
+    """An input may name an image by its path: promptflow reads whatever file a client names so, and hands it on."""
+    import filetype  # type: ignore[import-not-found]  # noqa: PLC0415
+    from promptflow._utils.multimedia_utils import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        ImageProcessor,
+        InvalidImageInput,
+    )
+    from promptflow.exceptions import ErrorTarget  # noqa: PLC0415
+
+    read = ImageProcessor.create_image_from_file
+    root = flow.resolve()
+
+    def read_of_the_flow(file: Any, mime_type: str | None = None) -> Any:
+        try:
+            path = Path(file).resolve()
+            if root in path.parents and path.is_file() and filetype.is_image(str(path)):
+                return read(path, mime_type)
+        except (OSError, ValueError, RuntimeError):
+            pass
+        raise InvalidImageInput(
+            message_format="The image '{path}' is not an image of the flow; send its data or its URL.",
+            path=str(file)[:200],
+            target=ErrorTarget.EXECUTOR,
+        )
+
+    ImageProcessor.create_image_from_file = staticmethod(read_of_the_flow)
+
+
+def _answer_what_starlette_cannot_write() -> None:
+    """Half of a surrogate pair, and numbers without an end: written as the Flask engine writes them."""
+    from starlette.responses import JSONResponse  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+
+    class Response(JSONResponse):  # type: ignore[misc,unused-ignore]
+        def render(self, content: Any) -> bytes:
+            try:
+                return bytes(super().render(content))
+            except ValueError:  # UnicodeEncodeError is one
+                return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+    for module in ("routers.score", "middleware.middleware", "fastapi_response_creator"):
+        importlib.import_module(f"promptflow.core._serving.v2.{module}").JSONResponse = Response  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import select
 import selectors
 import socket
@@ -66,12 +67,25 @@ class Connection:
     """``state`` is what it waits for: a request (``idle``), its ``header`` or ``body``, the ``flow``, the client to
     take the ``answer``, or the client to see the ``end``."""
 
-    __slots__ = ("deadline", "incoming", "keep", "outgoing", "peer", "read_in_vain", "server", "sock", "state", "watched")
+    __slots__ = (
+        "deadline",
+        "incoming",
+        "keep",
+        "outgoing",
+        "peer",
+        "read_in_vain",
+        "server",
+        "sock",
+        "state",
+        "watched",
+    )
 
     def __init__(self, sock: socket.socket, peer: Any, limits: Limits) -> None:
         self.sock = sock
         self.peer = peer
-        self.server: Any = sock.getsockname()
+        self.server: Any = ("", 0)
+        with contextlib.suppress(OSError):  # the client may be gone
+            self.server = sock.getsockname()
         self.incoming = Incoming(limits.body)
         self.outgoing = Outgoing(sock, limits.body_seconds)
         self.state = "flow"
@@ -82,7 +96,7 @@ class Connection:
 
 
 class Clients:
-    """``ready`` are the whole requests that a thread may run. One thread at a time uses all of this: the one that leads.
+    """``ready`` are the whole requests that a thread may run. One thread at a time uses this, the one that leads.
 
     ``answer_health`` answers a request for ``/health`` at once and says whether the connection is kept.
     """
@@ -106,6 +120,8 @@ class Clients:
         self._connections: set[Connection] = set()
         self._unread: dict[Connection, None] = {}  # without a whole request yet, the longest waiting first
         self._held_back: set[Connection] = set()
+        # They sent the next request before the answer to the last: nothing more may come that would wake the selector.
+        self._begun_already: collections.deque[Connection] = collections.deque()
         self._next_look = 0.0
         self._listeners: Sequence[socket.socket] = ()
         self.draining = False
@@ -129,12 +145,16 @@ class Clients:
         """Waits for something to happen, at most ``timeout`` seconds, and sees to all that did."""
         room = len(self._connections) < self._most or bool(self._unread)
         for listener in self._listeners:
-            self.watch(listener, (lambda listener=listener: self._accept(listener)) if room else None)
-        for key, _ in self._selector.select(timeout):
+            self.watch(listener, functools.partial(self._accept, listener) if room else None)
+        for key, _ in self._selector.select(0 if self._begun_already else timeout):
             if isinstance(key.data, Connection):
                 self._see_to(key.data)
             else:
                 key.data()
+        for _ in range(len(self._begun_already)):
+            connection = self._begun_already.popleft()
+            if connection in self._unread:
+                self._look_for_a_request(connection)
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _BETWEEN_LOOKS_AT_DEADLINES
@@ -179,7 +199,7 @@ class Clients:
         elif keep:
             self._await_request(connection, self._keep_alive)
             if connection.incoming.begun:
-                self._look_for_a_request(connection)
+                self._begun_already.append(connection)
         else:
             self._end(connection)
 
@@ -193,11 +213,7 @@ class Clients:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while len(self._connections) >= self._most and self._unread:
             self.forget(next(iter(self._unread)))
-        try:
-            connection = Connection(sock, peer, self._limits)
-        except OSError:
-            sock.close()
-            return
+        connection = Connection(sock, peer, self._limits)
         self._connections.add(connection)
         self._await_request(connection, self._limits.header_seconds)
         self._read(connection)

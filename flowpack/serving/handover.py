@@ -14,7 +14,7 @@ import os
 import socket
 import tempfile
 from array import array
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from .framing import WholeRequest
 
@@ -25,7 +25,7 @@ _IN_THE_MESSAGE = 16 * 1024
 _FEW_DESCRIPTORS = 2
 
 # marshal, not pickle: it makes nothing but values, and a queue of one program needs no format for others.
-_Parts = tuple[object, bytes, bytes, bytes]
+_Parts = tuple[Any, bytes, bytes, bytes]
 
 
 class Handover:
@@ -41,7 +41,7 @@ class Handover:
         """Readable when something waits."""
         return self._out.fileno()
 
-    def give(self, connection: socket.socket, peer: object, request: WholeRequest, rest: bytes) -> bool:
+    def give(self, connection: socket.socket, peer: Any, request: WholeRequest, rest: bytes) -> bool:
         """Whether there was room; the caller then closes its own copy of the connection."""
         message = marshal.dumps((peer, request.head, request.body, rest))
         descriptors = [connection.fileno()]
@@ -62,7 +62,7 @@ class Handover:
                 file.close()
         return True
 
-    def take(self) -> tuple[socket.socket, object, WholeRequest, bytes] | None:
+    def take(self) -> tuple[socket.socket, Any, WholeRequest, bytes] | None:
         space = socket.CMSG_SPACE(_FEW_DESCRIPTORS * array("i").itemsize)
         try:
             message, ancillary, _, _ = self._out.recvmsg(2 * _IN_THE_MESSAGE, space)
@@ -91,4 +91,4 @@ class Handover:
 def _file_in_memory() -> BinaryIO:
     with contextlib.suppress(AttributeError, OSError):
         return cast(BinaryIO, io.FileIO(os.memfd_create("request"), "wb"))
-    return cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
+    return cast(BinaryIO, tempfile.TemporaryFile())

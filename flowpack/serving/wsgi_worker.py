@@ -37,6 +37,8 @@ Job = tuple[Connection, WholeRequest]
 
 
 class WsgiWorker(Worker):  # type: ignore[misc]
+    alive: bool
+
     def run(self) -> None:
         limits: Limits = self.app.limits
         self.handover: Handover = self.app.handover
@@ -237,7 +239,9 @@ class WsgiWorker(Worker):  # type: ignore[misc]
             self.log.exception("Error handling request %s", parsed.uri)
             if not response.headers_sent:
                 connection.outgoing.sendall(error_answer(500, "SystemError", "The request could not be answered."))
-            if isinstance(error, SystemExit) and not self.alive:  # the arbiter's: this took longer than FLOWPACK_TIMEOUT
+            if (
+                isinstance(error, SystemExit) and not self.alive
+            ):  # the arbiter's: this took longer than FLOWPACK_TIMEOUT
                 raise
             return False
         return not response.should_close()
