@@ -13,6 +13,7 @@ from flowpack.yaml_documents import read_document
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
 _NAMES = {"GUNICORN_CMD_ARGS", "FLOWPACK_TIMEOUT", "FLOWPACK_PRELOAD", "FLOWPACK_FULL_SDK"}
+_NAMES |= {"FLOWPACK_HEADER_TIMEOUT", "FLOWPACK_BODY_TIMEOUT", "FLOWPACK_MAX_BODY_MB"}
 # Places on this machine, which say nothing about where the flow is served.
 _LOCAL = {"PROMPTFLOW_PROJECT_PATH", "PF_PROJECT_PATH", "PF_HOME_DIRECTORY"}
 
