@@ -30,6 +30,7 @@ from .limits import Limits, most_connections
 from .refusals import Refused, error_answer
 
 _LONG = 0.02  # seconds that all threads run the flow before the spare one leads
+_QUIET = 1.0  # after which it sleeps until it is woken: each waking takes Python from a thread that runs the flow
 _TICK = 1.0
 _OF_THE_PARSER = {"LimitRequestLine": 414, "LimitRequestHeaders": 431, "ExpectationFailed": 417}
 
@@ -105,11 +106,13 @@ class WsgiWorker(Worker):  # type: ignore[misc]
         while not self._over:
             self._all_run.wait()
             time.sleep(_LONG)
+            now = time.monotonic()
             if len(self._running) < self.cfg.threads:
-                self._all_run.clear()
-                if len(self._running) >= self.cfg.threads:  # since the look before
-                    self._all_run.set()
-            elif time.monotonic() - self._left_the_lead >= _LONG:
+                if now - self._left_the_lead > _QUIET:
+                    self._all_run.clear()
+                    if len(self._running) >= self.cfg.threads:  # since the look before
+                        self._all_run.set()
+            elif now - self._left_the_lead >= _LONG:
                 with self._lead:
                     self._spare_leads = True  # before the look at who wants to lead: they look the other way round
                     while not self._wanting and not self._over and len(self._running) >= self.cfg.threads:
