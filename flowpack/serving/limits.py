@@ -57,4 +57,4 @@ class BodyMemory:
     def may_grow(self, holder: object) -> bool:
         if self._total <= self._most or holder not in self._held:
             return True
-        return self._held[holder] == max(self._held.values())
+        return max(self._held, key=self._held.__getitem__) == holder  # one of them, also where several are as large

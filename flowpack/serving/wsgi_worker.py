@@ -58,7 +58,7 @@ class WsgiWorker(Worker):  # type: ignore[misc]
         self._wanting: set[int] = set()
         self._done: list[tuple[Connection, bool]] = []
         self._all_run = threading.Event()
-        self._left_the_lead = 0.0
+        self._left_the_lead = self._last_turn = 0.0
         self._spare_leads = False
         self._stop_at = float("inf")
         self._over = False
@@ -92,6 +92,8 @@ class WsgiWorker(Worker):  # type: ignore[misc]
             self._wanting.discard(me)
             while not self._over:
                 self._take_back()
+                if time.monotonic() - self._last_turn > _LONG:  # jobs without an end leave nobody waiting either
+                    self._turn(0)
                 job = self._ready_job()
                 if job:
                     self._running.add(me)
@@ -99,7 +101,7 @@ class WsgiWorker(Worker):  # type: ignore[misc]
                     if len(self._running) >= self.cfg.threads and not self._all_run.is_set():
                         self._all_run.set()
                     return job
-                self._turn(wait_for_jobs=True)
+                self._turn(_TICK)
         return None
 
     def _lead_in_their_place(self) -> None:
@@ -118,7 +120,7 @@ class WsgiWorker(Worker):  # type: ignore[misc]
                     while not self._wanting and not self._over and len(self._running) >= self.cfg.threads:
                         self._take_back()
                         self._give_away(0)
-                        self._turn(wait_for_jobs=False)
+                        self._turn(_TICK, wait_for_jobs=False)
                     self._spare_leads = False
 
     def _or_end(self, work: Callable[[], None]) -> None:
@@ -163,12 +165,13 @@ class WsgiWorker(Worker):  # type: ignore[misc]
             else:
                 return
 
-    def _turn(self, *, wait_for_jobs: bool) -> None:
+    def _turn(self, timeout: float, *, wait_for_jobs: bool = True) -> None:
         """``wait_for_jobs``: whether the queue of all workers is to wake this one."""
         if self.cfg.threads > 1 or not self._running:
             self.notify()  # else the one thread has no time limit but that of the arbiter, FLOWPACK_TIMEOUT
         self._clients.watch(self.handover, self._on_job if wait_for_jobs else None)
-        self._clients.turn(_TICK)
+        self._clients.turn(timeout)
+        self._last_turn = time.monotonic()
         if not self.alive:
             self._drain()
         elif os.getppid() != self.ppid:
