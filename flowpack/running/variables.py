@@ -22,67 +22,20 @@ from flowpack.reading import DOCUMENT_BYTES, read_text
 from flowpack.yaml_documents import read_document
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
-_NAMES = {"GUNICORN_CMD_ARGS", "FLOWPACK_TIMEOUT", "FLOWPACK_PRELOAD", "FLOWPACK_FULL_SDK", "FLOWPACK_MAX_BODY_MB"}
+_NAMES = {"GUNICORN_CMD_ARGS", "FLOWPACK_TIMEOUT", "FLOWPACK_PRELOAD", "FLOWPACK_FULL_SDK"}
+_NAMES |= {"FLOWPACK_HEADER_TIMEOUT", "FLOWPACK_BODY_TIMEOUT", "FLOWPACK_MAX_BODY_MB"}
 # Places on this machine, which say nothing about where the flow is served.
 _LOCAL = {"PROMPTFLOW_PROJECT_PATH", "PF_PROJECT_PATH", "PF_HOME_DIRECTORY"}
 _HEADERS = "_HEADERS"
 """How OpenTelemetry's variables with the credentials of a collector end."""
 
-_OF_THE_MACHINE = (
-    *("ACTIONS_", "AGENT_", "ANSIBLE_", "ARM_", "AWS_", "AZDO_", "AZURE_", "BITBUCKET_", "BUILDKITE_", "CI_"),
-    *(
-        "CIRCLE",
-        "CLOUDFLARE_",
-        "CLOUDSDK_",
-        "CODECOV_",
-        "COSIGN_",
-        "DATABRICKS_",
-        "DIGITALOCEAN_",
-        "DOCKER_",
-        "ENDPOINT_",
-    ),
-    *(
-        "GCLOUD_",
-        "GCP_",
-        "GH_",
-        "GIT_",
-        "GITEA_",
-        "GITHUB_",
-        "GITLAB_",
-        "GOOGLE_",
-        "GPG_",
-        "HEROKU_",
-        "IDENTITY_",
-        "JENKINS_",
-    ),
-    *(
-        "JFROG_",
-        "KUBE",
-        "MSI_",
-        "NETLIFY_",
-        "NETRC",
-        "NODE_AUTH_",
-        "NPM_",
-        "NUGET_",
-        "OCI_",
-        "PIP_",
-        "POETRY_",
-        "PYPI_",
-    ),
-    *(
-        "RUNNER_",
-        "SENTRY_",
-        "SNYK_",
-        "SONAR_",
-        "SSH_",
-        "SYSTEM_",
-        "TF_",
-        "TRAVIS_",
-        "TWINE_",
-        "UV_",
-        "VAULT_",
-        "VERCEL_",
-    ),
+_OF_THE_MACHINE = tuple(
+    """
+    ACTIONS_ AGENT_ ANSIBLE_ ARM_ AWS_ AZDO_ AZURE_ BITBUCKET_ BUILDKITE_ CIRCLE CI_ CLOUDFLARE_ CLOUDSDK_
+    CODECOV_ COSIGN_ DATABRICKS_ DIGITALOCEAN_ DOCKER_ ENDPOINT_ GCLOUD_ GCP_ GH_ GITEA_ GITHUB_ GITLAB_ GIT_
+    GOOGLE_ GPG_ HEROKU_ IDENTITY_ JENKINS_ JFROG_ KUBE MSI_ NETLIFY_ NETRC NODE_AUTH_ NPM_ NUGET_ OCI_ PIP_
+    POETRY_ PYPI_ RUNNER_ SENTRY_ SNYK_ SONAR_ SSH_ SYSTEM_ TF_ TRAVIS_ TWINE_ UV_ VAULT_ VERCEL_
+    """.split()
 )
 _OF_A_MODEL = ("AZURE_OPENAI_",)
 """What openai's own client reads: a flow's, though it begins like the machine's."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import light_sdk
+from .bad_input import refuse_bad_input, refuse_in_flask
 from .connections import Connections
 from .settings import Settings
 
@@ -50,10 +51,14 @@ def load_application(settings: Settings, connections: Connections) -> Any:
     if any(settings.flow.rglob("*.prompty")):  # its client loads at the first request, in each worker anew
         importlib.import_module("openai")
         give_prompties_what_fastapi_calls()
-    if not settings.azureml:
-        return create_app(engine=settings.engine)
-    leave_connections_to_us()
-    return create_app(engine=settings.engine, extension_type="azureml")
+    refuse_bad_input(settings.engine, settings.flow)
+    extension = {"extension_type": "azureml"} if settings.azureml else {}
+    if settings.azureml:
+        leave_connections_to_us()
+    application = create_app(engine=settings.engine, **extension)
+    if settings.engine == "flask":
+        refuse_in_flask(application)
+    return application
 
 
 def provide(connections: Connections) -> None:

@@ -16,6 +16,10 @@ import uvicorn  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-not-found,import-untyped,unused-ignore]
 from gunicorn.workers.base import Worker  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
+from .asgi_guard import Guard
+from .framing import MOST_OF_A_HEADER
+from .limits import most_connections
+
 
 class AsgiWorker(Worker):  # type: ignore[misc]
     server: Any = None
@@ -34,17 +38,21 @@ class AsgiWorker(Worker):  # type: ignore[misc]
     def run(self) -> None:
         if not self.alive:
             return
-        self.server = uvicorn.Server(
-            uvicorn.Config(
-                self.wsgi,
-                log_config=None,
-                access_log=False,
-                timeout_keep_alive=self.cfg.keepalive,
-                forwarded_allow_ips=self.cfg.forwarded_allow_ips,
-                callback_notify=self.tick,
-                timeout_notify=1,
-            )
+        guard = Guard(self.wsgi, self.app.limits, most_connections(self.cfg.worker_connections))
+        config = uvicorn.Config(
+            guard,
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=self.cfg.keepalive,
+            forwarded_allow_ips=self.cfg.forwarded_allow_ips,
+            callback_notify=self.tick,
+            timeout_notify=1,
+            h11_max_incomplete_event_size=2 * MOST_OF_A_HEADER,  # the guard is first to say that it is too long
         )
+        config.load()
+        config.http_protocol_class = guard.protocol(config.http_protocol_class)
+        self.server = uvicorn.Server(config)
         self.server.run(sockets=self.sockets)
         if not self.server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

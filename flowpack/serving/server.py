@@ -15,6 +15,8 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-not-found,import-unt
 from gunicorn.errors import HaltServer  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from .draining import drain
+from .handover import Handover
+from .limits import Limits
 from .settings import Settings
 
 # Proxies keep connections to a server open for a minute; a server that closes first cuts requests off.
@@ -30,6 +32,8 @@ class Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, settings: Settings, load: Callable[[], Any]) -> None:
         self._settings = settings
         self._load = load
+        self.limits = Limits.of(settings)
+        self.handover = Handover()
         super().__init__()
 
     def load_config(self) -> None:
@@ -40,6 +44,10 @@ class Server(BaseApplication):  # type: ignore[misc]
             from .asgi_worker import AsgiWorker  # noqa: PLC0415 - uvicorn loads for this engine alone
 
             self.cfg.set("worker_class", AsgiWorker)
+        else:
+            from .wsgi_worker import WsgiWorker  # noqa: PLC0415 - nor does this one for the other
+
+            self.cfg.set("worker_class", WsgiWorker)
         given = self.cfg.parser().parse_args(self.cfg.get_cmd_args_from_env())  # GUNICORN_CMD_ARGS, as everywhere
         for name, value in vars(given).items():
             if value is not None and name in self.cfg.settings:

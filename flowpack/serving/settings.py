@@ -10,6 +10,18 @@ from .problems import CannotStartError, Problem
 from .sources import can_sign_in, is_deployment
 
 _FLOW = Path("/flow")
+_OF_THE_SERVER = (
+    "FLOWPACK_BODY_TIMEOUT",
+    "FLOWPACK_CONNECTIONS",
+    "FLOWPACK_FULL_SDK",
+    "FLOWPACK_HEADER_TIMEOUT",
+    "FLOWPACK_HOST",
+    "FLOWPACK_MAX_BODY_MB",
+    "FLOWPACK_PORT",
+    "FLOWPACK_PRELOAD",
+    "FLOWPACK_TIMEOUT",
+)
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _FLOW_FILES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml", "*.prompty")
 
 
@@ -26,6 +38,9 @@ class Settings:
     workers: int
     threads: int
     timeout: int
+    header_timeout: int
+    body_timeout: int
+    max_body_mb: int
     preload: bool
 
     def __str__(self) -> str:
@@ -50,6 +65,12 @@ def read_settings(environ: Mapping[str, str], cores: int) -> tuple[Settings, lis
         problems.append(Problem(name, f"'{text}' is no whole number from 1{upper}", missing=False))
         return default
 
+    def switch(name: str) -> bool:
+        text = environ.get(name, "").strip().lower()
+        if text not in ("", *_YES, *_NO):
+            problems.append(Problem(name, f"'{text}' is neither 1 nor 0", missing=False))
+        return text not in _NO
+
     engine = environ.get("PROMPTFLOW_SERVING_ENGINE", "").strip().lower() or "flask"
     if engine not in ("flask", "fastapi"):
         problems.append(Problem("PROMPTFLOW_SERVING_ENGINE", f"'{engine}' is neither flask nor fastapi", missing=False))
@@ -69,9 +90,30 @@ def read_settings(environ: Mapping[str, str], cores: int) -> tuple[Settings, lis
         threads=number("PROMPTFLOW_WORKER_THREADS", 1),
         # Azure ML lets a request take 300 s; a synchronous worker is killed for being busy longer than this.
         timeout=number("FLOWPACK_TIMEOUT", 330),
-        preload=environ.get("FLOWPACK_PRELOAD", "1").strip().lower() not in ("0", "false", "no", "off"),
+        header_timeout=number("FLOWPACK_HEADER_TIMEOUT", 20, 3600),
+        body_timeout=number("FLOWPACK_BODY_TIMEOUT", 120, 3600),
+        max_body_mb=number("FLOWPACK_MAX_BODY_MB", 100, 2000),
+        preload=switch("FLOWPACK_PRELOAD"),
     )
-    return settings, problems
+    return settings, [*problems, *misspelled(environ)]
+
+
+def misspelled(environ: Mapping[str, str]) -> list[Problem]:
+    """Variables that do nothing and are nearly called as one of the server's.
+
+    Others may be flowpack's own, of the machine that starts the server without an engine.
+    """
+    unknown = [name for name in environ if name.startswith("FLOWPACK_") and name not in _OF_THE_SERVER]
+    if not unknown:
+        return []
+    import difflib  # noqa: PLC0415 - few starts need it
+
+    found = []
+    for name in unknown:
+        near = difflib.get_close_matches(name[:100], _OF_THE_SERVER, n=1, cutoff=0.85)
+        if near:
+            found.append(Problem(name, f"the server has no such setting; did you mean {near[0]}?", missing=False))
+    return found
 
 
 def flow_folder(environ: Mapping[str, str], default: Path = _FLOW) -> Path:

@@ -295,7 +295,10 @@ def test_a_change_of_code_leaves_the_dependencies_as_they_were(
 # How it runs
 
 
-@pytest.mark.parametrize(("serving_engine", "options"), [("flask", ()), ("fastapi", ("--tmpfs=/tmp",))])
+@pytest.mark.attack("held: read-only, any user, no capabilities")
+@pytest.mark.parametrize(
+    ("serving_engine", "options"), [("flask", ("--memory=150m",)), ("fastapi", ("--tmpfs=/tmp", "--memory=150m"))]
+)
 def test_a_read_only_root_and_a_user_without_a_name(
     llm_image: BuiltImage, docker: Docker, options: tuple[str, ...], serving_engine: str
 ) -> None:
@@ -319,6 +322,7 @@ def test_it_becomes_healthy_by_its_own_check(chat_image: BuiltImage, docker: Doc
         assert status == "healthy"
 
 
+@pytest.mark.attack("held: SIGTERM with Flask")
 @pytest.mark.parametrize("serving_engine", ["flask", "fastapi"])
 def test_a_stop_under_load_loses_no_request(changed_code: str, docker: Docker, serving_engine: str) -> None:
     """On the host's network, where a client that is refused can be told from one that lost its answer."""

@@ -12,7 +12,7 @@ from tests.running.builds import SERVING
 
 SOURCES = sorted(SERVING.glob("*.py"))
 # What the lock brings; each is imported where it is needed, not when a module of ours loads, server modules apart.
-INSTALLED = {"azure", "gunicorn", "promptflow", "requests", "ruamel", "uvicorn"}
+INSTALLED = {"azure", "filetype", "gunicorn", "promptflow", "requests", "ruamel", "starlette", "uvicorn", "werkzeug"}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)

@@ -79,3 +79,50 @@ def test_other_kinds_of_flow_are_known(tmp_path: Path) -> None:
     for name in ("flow.flex.yaml", "chat.prompty", "MLmodel"):
         folder = write_tree(tmp_path / name, {name: ""})
         assert flow_folder({}, folder) == folder
+
+
+def test_limits_and_deadlines(tmp_path: Path) -> None:
+    given = {"PROMPTFLOW_PROJECT_PATH": str(write_tree(tmp_path, DAG))}
+    settings, _ = read_settings(given, cores=1)
+    assert (settings.header_timeout, settings.body_timeout, settings.max_body_mb) == (20, 120, 100)
+    given |= {"FLOWPACK_HEADER_TIMEOUT": "5", "FLOWPACK_BODY_TIMEOUT": "60", "FLOWPACK_MAX_BODY_MB": "1"}
+    settings, problems = read_settings(given, cores=1)
+    assert not problems
+    assert (settings.header_timeout, settings.body_timeout, settings.max_body_mb) == (5, 60, 1)
+
+
+def test_a_limit_that_is_none_is_refused() -> None:
+    wrong = {
+        "FLOWPACK_HEADER_TIMEOUT": "0",
+        "FLOWPACK_BODY_TIMEOUT": "-1",
+        "FLOWPACK_MAX_BODY_MB": "unlimited",
+        "FLOWPACK_PRELOAD": "maybe",
+    }
+    _, problems = read_settings({**wrong, "PROMPTFLOW_PROJECT_PATH": "/no/such/folder"}, cores=1)
+    assert {problem.name for problem in problems} == {*wrong, "PROMPTFLOW_PROJECT_PATH"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("FLOWPACK_MAX_BODY", "FLOWPACK_MAX_BODY_MB"),
+        ("FLOWPACK_HEADERS_TIMEOUT", "FLOWPACK_HEADER_TIMEOUT"),
+        ("FLOWPACK_CONNECTION", "FLOWPACK_CONNECTIONS"),
+    ],
+)
+def test_a_setting_that_is_misspelled_is_refused_with_the_one_that_was_meant(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    given = {"PROMPTFLOW_PROJECT_PATH": str(write_tree(tmp_path, DAG)), name: "1"}
+    _, [problem] = read_settings(given, cores=1)
+    assert problem.name == name
+    assert problem.reason.endswith(f"did you mean {meant}?")
+
+
+def test_the_variables_of_flowpacks_own_commands_are_not_taken_for_misspelled_ones(tmp_path: Path) -> None:
+    given = dict.fromkeys(
+        ("FLOWPACK_CACHE_DIR", "FLOWPACK_BASE_IMAGE", "FLOWPACK_ON_CONFLICT", "FLOWPACK_VERSION", "FLOWPACK_PYTHON"),
+        "1",
+    )
+    _, problems = read_settings({**given, "PROMPTFLOW_PROJECT_PATH": str(write_tree(tmp_path, DAG))}, cores=1)
+    assert not problems
