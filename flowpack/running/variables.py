@@ -35,7 +35,7 @@ _OF_THE_MACHINE = tuple(
     CODECOV_ COSIGN_ DATABRICKS_ DIGITALOCEAN_ DOCKER_ ENDPOINT_ GCLOUD_ GCP_ GH_ GITEA_ GITHUB_ GITLAB_ GIT_
     GOOGLE_ GPG_ HEROKU_ IDENTITY_ JENKINS_ JFROG_ KUBE MSI_ NETLIFY_ NETRC NODE_AUTH_ NPM_ NUGET_ OCI_ PIP_
     POETRY_ PYPI_ RUNNER_ SENTRY_ SNYK_ SONAR_ SSH_ SYSTEM_ TF_ TRAVIS_ TWINE_ UV_ VAULT_ VERCEL_
-    """.split()
+    """.split()  # noqa: SIM905  (a list a name a line is a page)
 )
 _OF_A_MODEL = ("AZURE_OPENAI_",)
 """What openai's own client reads: a flow's, though it begins like the machine's."""
