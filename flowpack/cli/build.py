@@ -18,6 +18,7 @@ from flowpack.cli.options import (
     flow_options,
     image_request,
     source_argument,
+    source_options,
 )
 from flowpack.cli.output import answer, narrator, progress_line
 from flowpack.cli.tree import tree
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--explain", metavar="PATH", help="Only say why a path is in the standalone folder or is left out.")
 @click.option("--no-buildkit", is_flag=True, help="A Dockerfile for engines without BuildKit.")
 @flow_options
+@source_options
 @base_options
 @engine_options
 @answer_options

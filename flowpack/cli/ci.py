@@ -18,6 +18,7 @@ from flowpack.cli.options import (
     engine_options,
     flow_options,
     image_request,
+    source_options,
 )
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
@@ -70,6 +71,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @registry_options
 @flow_options
+@source_options
 @base_options
 @engine_options
 @answer_options

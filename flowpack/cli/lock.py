@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flowpack.cli.options import answer_options, build_request, flow_options, source_argument
+from flowpack.cli.options import answer_options, build_request, flow_options, source_argument, source_options
 from flowpack.cli.output import answer, narrator
 from flowpack.pipeline import lock
 
@@ -17,6 +17,7 @@ from flowpack.pipeline import lock
 @click.option("--upgrade", is_flag=True, help="Take the newest versions instead of keeping pins that still fit.")
 @click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh; exit 1 where it is not.")
 @flow_options
+@source_options
 @answer_options
 def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Write or renew requirements.lock beside the flow at SOURCE.

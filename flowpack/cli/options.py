@@ -88,6 +88,16 @@ flow_options = together(
     ),
 )
 
+source_options = together(
+    click.option(
+        "--allow-source",
+        multiple=True,
+        metavar="NAME",
+        envvar="FLOWPACK_ALLOW_SOURCE",
+        help="Build this package in a container of its own where it has no wheel; runs its author's code. Repeatable.",
+    ),
+)
+
 base_options = together(
     click.option("--locked", is_flag=True, help="Refuse a lockfile that is missing or stale instead of making one."),
     click.option(
@@ -131,6 +141,7 @@ def build_request(
     resolver: str,
     slim: bool = False,
     azureml: bool = False,
+    allow_source: tuple[str, ...] = (),
     locked: bool = False,
     base_image: str | None = None,
     buildkit: bool = True,
@@ -145,6 +156,7 @@ def build_request(
         resolver=resolver,
         slim=slim,
         azureml=azureml,
+        allow_source=allow_source,
         locked=locked,
         base_image=base_image,
         buildkit=buildkit,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flowpack.cli.options import answer_options, base_options, engine_options, flow_options
+from flowpack.cli.options import answer_options, base_options, engine_options, flow_options, source_options
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 from flowpack.errors import ServingError
@@ -16,6 +16,7 @@ from flowpack.errors import ServingError
 @click.argument("subject", metavar="SOURCE|IMAGE")
 @serving_options
 @flow_options
+@source_options
 @base_options
 @engine_options
 @answer_options

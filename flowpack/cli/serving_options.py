@@ -53,6 +53,7 @@ _OF_THE_BUILD = (
     "resolver",
     "slim",
     "azureml",
+    "allow_source",
     "locked",
     "base_image",
 )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from flowpack.cli.inputs import given_inputs, input_options
-from flowpack.cli.options import answer_options, base_options, engine_options, flow_options
+from flowpack.cli.options import answer_options, base_options, engine_options, flow_options, source_options
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 
@@ -19,6 +19,7 @@ from flowpack.cli.serving_options import build_of, serve_request, serving_option
 @input_options
 @serving_options
 @flow_options
+@source_options
 @base_options
 @engine_options
 @answer_options

@@ -18,6 +18,7 @@ FORMAT = 1
 
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*(?:===?\s*(?P<version>[^\s;]+)|@\s*(?P<url>\S+))")
 _HASH = re.compile(r"--hash[= ](sha256:[0-9a-f]{64})(?=\s|$)")
+_BUILT_FROM = re.compile(r"# built from (?P<source>\S+ sha256:[0-9a-f]{64})$")
 _OPTION = re.compile(r"-")
 _SECTION = re.compile(r"# (?P<key>[a-z ]+):$")
 _FIELD = re.compile(r"# (?P<key>[a-z]+): (?P<value>\S.*)$")
@@ -33,6 +34,8 @@ class Pin:
     hashes: tuple[str, ...]
     via: tuple[str, ...] = ()
     url: str | None = None
+    built_from: str | None = None
+    """The source distribution that flowpack built its wheel from, and its hash."""
 
     @property
     def requirement(self) -> str:
@@ -104,7 +107,8 @@ def inputs_options(inputs: LockInputs) -> list[str]:
     needed = [
         line
         for line in inputs.options
-        if line not in {"--pre", "--prefer-binary"} and not (line.startswith("--find-links ") and "://" not in line)
+        if not line.startswith(("--pre", "--no-binary", "--only-binary"))
+        and not (line.startswith("--find-links ") and "://" not in line)
     ]
     return [*needed, ""] if needed else []
 
@@ -160,7 +164,14 @@ def read_pins(lines: Sequence[str], path: Path, *, lenient: bool = False) -> Ite
             name = found["name"] if found else block.split(maxsplit=1)[0]
             message = f"'{name}' has no hash" if found else f"'{name}' is not pinned to a version"
             raise LockError(message, location=Location(path, number))
-        yield Pin(canonicalize_name(found["name"]), found["version"], hashes, tuple(_via(comments)), found["url"])
+        yield Pin(
+            canonicalize_name(found["name"]),
+            found["version"],
+            hashes,
+            tuple(_via(comments)),
+            found["url"],
+            next((built["source"] for each in comments if (built := _BUILT_FROM.match(each))), None),
+        )
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, list[str]]]:
@@ -199,6 +210,8 @@ def _via(comments: Sequence[str]) -> Iterator[str]:
 def _pin_lines(pin: Pin) -> list[str]:
     hashes = [f"    --hash={each}" for each in sorted(pin.hashes)]
     lines = [f"{pin.requirement} \\", *(f"{line} \\" for line in hashes[:-1]), hashes[-1]]
+    if pin.built_from:
+        lines.append(f"    # built from {pin.built_from}")
     if len(pin.via) == 1:
         lines.append(f"    # via {pin.via[0]}")
     elif pin.via:

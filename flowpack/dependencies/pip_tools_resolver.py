@@ -136,9 +136,7 @@ def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> st
             [base, "-I", "-m", "venv", str(making)],
             [str(making / "bin" / "python"), "-I", "-m", "pip", "install", *_QUIET_WHEELS, _REQUIREMENT],
         ):
-            completed = run(
-                command, cwd=making, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-            )
+            completed = run(command, cwd=making, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
             if completed.returncode != 0:
                 raise ToolError(
                     f"pip-tools cannot be installed for Python {target.python}",

@@ -38,6 +38,8 @@ class RequirementLine:
     pinned: str | None = None
     """The version, where the requirement allows exactly one."""
     public_url: str | None = None
+    allows_source: bool = False
+    """Whether its comment allows that a wheel is built from its source distribution."""
     resolvable: str = field(default="", repr=False)
     """What a resolver gets: the text with variables expanded and any credentials of its URL."""
 

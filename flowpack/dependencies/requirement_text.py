@@ -25,6 +25,7 @@ _BYTE_ORDER_MARKS = (
 )
 _DECLARED_ENCODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_ALLOW_SOURCE = re.compile(r"#\s*flowpack:\s*allow-source(?=\s|$)")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 _OTHER_NAMES = {
@@ -61,6 +62,8 @@ class LogicalLine:
 
     number: int
     text: str
+    allows_source: bool = False
+    """Whether `# flowpack: allow-source` stands behind it, or alone on the line before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def _decoded(data: bytes, encoding: str, path: Path) -> str:
 def logical_lines(text: str) -> Iterator[LogicalLine]:
     parts: list[str] = []
     first = 1
+    allowed = False
     for number, line in enumerate(text.splitlines(), start=1):
         is_comment = _COMMENT.match(line) is not None
         if not parts:
@@ -106,15 +110,18 @@ def logical_lines(text: str) -> Iterator[LogicalLine]:
             continue
         # A comment ends the continued line that it follows and is no part of it.
         parts.append(" " + line if is_comment else line)
-        yield from _entry(first, parts)
+        allowed = allowed or ("flowpack:" in line and _ALLOW_SOURCE.search(line) is not None)
+        for entry in _entry(first, parts, allowed):
+            allowed = False
+            yield entry
         parts = []
-    yield from _entry(first, parts)
+    yield from _entry(first, parts, allowed)
 
 
-def _entry(number: int, parts: Sequence[str]) -> Iterator[LogicalLine]:
+def _entry(number: int, parts: Sequence[str], allows_source: bool) -> Iterator[LogicalLine]:
     text = _COMMENT.sub("", "".join(parts)).strip()
     if text:
-        yield LogicalLine(number, text)
+        yield LogicalLine(number, text, allows_source)
 
 
 def expand_variables(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -43,6 +43,10 @@ class Requirements:
     @property
     def names(self) -> frozenset[str]:
         return frozenset(line.name for line in (*self.lines, *self.constraints) if line.name)
+
+    @property
+    def allowed_sources(self) -> frozenset[str]:
+        return frozenset(line.name for line in (*self.lines, *self.constraints) if line.name and line.allows_source)
 
     def named(self, name: str) -> tuple[RequirementLine, ...]:
         return tuple(line for line in (*self.lines, *self.constraints) if line.name == name)
@@ -89,11 +93,18 @@ class _Reader:
         location = Location(self.files[path], line.number)
         text, options = split_options(line, self.files[path])
         if not text:
+            if line.allows_source:
+                raise RequirementsError(
+                    "'flowpack: allow-source' belongs to no requirement",
+                    location=location,
+                    hint="write it behind a requirement or a constraint",
+                )
             for option in options:
                 self._take_option(option, path, location)
             return
         into = self.constraints if constraints else self.lines
-        into.append(parse_requirement(text, location=location, source=path, hashes=_hashes(options, location)))
+        parsed = parse_requirement(text, location=location, source=path, hashes=_hashes(options, location))
+        into.append(replace(parsed, allows_source=line.allows_source))
 
     def _take_option(self, option: Option, path: str, location: Location) -> None:
         if option.name in {"--requirement", "--constraint"}:

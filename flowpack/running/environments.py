@@ -14,7 +14,8 @@ from flowpack import process
 from flowpack.caches import cache_folder
 from flowpack.dependencies.index_configuration import pip_settings, uv_configuration
 from flowpack.dependencies.index_options import IndexOptions
-from flowpack.errors import FlowpackError, ToolError
+from flowpack.errors import FlowpackError, Location, LockError, ToolError
+from flowpack.images.build_stage.download_packages import RefusedError, read_lock
 from flowpack.process import Completed, Run
 from flowpack.running.served import Narrate
 from flowpack.uv_program import find_uv_program
@@ -71,6 +72,10 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
 
 
 def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narrate) -> None:
+    try:
+        read_lock(lock.read_text(encoding="utf-8"))
+    except RefusedError as error:
+        raise LockError(str(error), location=Location(lock)) from None
     uv = find_uv_program()
     began = time.monotonic()
     if uv is not None:

@@ -39,7 +39,15 @@ def _uv_installs(wheels: Path, python: str) -> bool:
     if subprocess.call(install, cwd=wheels) != 0:
         return False
     command = [sys.executable, "-I", "-m", "uv", "pip", "install", "--python", python]
-    command += ["--no-index", "--no-deps", "--no-build", "--require-hashes", "--no-config", "--no-cache", "--no-progress"]
+    command += [
+        "--no-index",
+        "--no-deps",
+        "--no-build",
+        "--require-hashes",
+        "--no-config",
+        "--no-cache",
+        "--no-progress",
+    ]
     command += ["--find-links", str(wheels), "-r", str(wheels / PACKAGES)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
     return subprocess.call(command, env=environment, cwd=wheels) == 0
