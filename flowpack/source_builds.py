@@ -44,7 +44,7 @@ class SourceBuilds:
     flow_folder: Path
     network: str | None = None
     run: Run = run
-    engine: Callable[[], DockerEngine] = field(default=lambda: _find_engine())
+    engine: Callable[[], DockerEngine] = field(default_factory=lambda: _find_engine)
 
     def allowed(self, requirements: Requirements) -> frozenset[str]:
         return self.options | requirements.allowed_sources
@@ -146,8 +146,8 @@ class SourceBuilds:
                 self.base,
                 question.target,
                 source,
-                tools,
-                out,
+                tools=tools,
+                folder=out,
                 network=self.network,
                 run=self.run,
                 narrate=narrate,
@@ -156,7 +156,7 @@ class SourceBuilds:
             passing = place / f".{os.getpid()}"
             shutil.copyfile(wheel, passing)
             digest = _sha256(passing)
-            os.replace(passing, place / wheel.name)
+            passing.replace(place / wheel.name)
             _hash_file(place / wheel.name).write_text(digest, "utf-8")
         narrate(f"{wheel.name} is kept in {place}; commit it in '{WHEELS}' beside the lock to build it once for all")
         return place / wheel.name

@@ -1,13 +1,14 @@
-"""Finds and fetches a source distribution without running it: a program of its own, in the interpreter that has pip.
+"""Finds and fetches a source distribution without running it: a program of its own, by the interpreter that has pip.
 
-``fetch_source.py WANTED FOLDER`` reads what is wanted from a JSON file, asks the indexes as pip does (its configuration,
-its credentials, its certificates), puts the file into the folder, and prints JSON on stdout. pip's own `download` would
-run the setup.py of what it fetches, to learn its metadata.
+``fetch_source.py WANTED FOLDER`` reads what is wanted from a JSON file, asks the indexes as pip does (with its
+configuration, credentials and certificates), puts the file into the folder, and prints JSON on stdout. pip's own
+`download` would run the setup.py of what it fetches, to learn its metadata.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import re
 import sys
@@ -108,23 +109,27 @@ def _saved(link: Any, session: Any, folder: Path, wanted: dict[str, Any]) -> Pat
     stated = link.hash if link.hash_name == "sha256" else None
     if stated and stated != summed.hexdigest():
         raise NothingError(f"'{name}' does not have the hash that its index states")
-    allowed = wanted["hashes"]
-    if allowed and f"sha256:{summed.hexdigest()}" not in allowed:
+    allowed = [each.partition(":") for each in wanted["hashes"]]
+    if allowed and not any(_digest(path, algorithm) == digest for algorithm, _, digest in allowed):
         raise NothingError(f"'{name}' has none of the hashes that are given for it")
     return path
 
 
 def _described(path: Path, wanted: dict[str, Any], version: str | None) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while part := file.read(_CHUNK):
-            digest.update(part)
     return {
         "file": path.name,
         "version": version or _version_of(path.name, wanted["name"]),
-        "sha256": digest.hexdigest(),
+        "sha256": _digest(path, "sha256"),
         "requires": build_requirements(path),
     }
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm)
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _version_of(file: str, name: str) -> str:
@@ -145,11 +150,11 @@ def build_requirements(path: Path) -> list[str]:
     if text is None:
         return _SETUPTOOLS
     try:
-        import tomllib  # noqa: PLC0415
-    except ImportError:
-        from pip._vendor import tomli as tomllib  # type: ignore[no-redef]  # noqa: PLC0415
+        toml = importlib.import_module("tomllib")
+    except ImportError:  # Python 3.10; pip has brought its own
+        toml = importlib.import_module("pip._vendor.tomli")
     try:
-        system = tomllib.loads(text.decode("utf-8")).get("build-system")
+        system = toml.loads(text.decode("utf-8")).get("build-system")
     except (ValueError, RecursionError):
         raise NothingError(f"the pyproject.toml of '{path.name}' cannot be read") from None
     if system is None:

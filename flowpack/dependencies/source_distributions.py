@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from flowpack.dependencies.fetch_source import __file__ as _PROGRAM
 from flowpack.dependencies.pip_tools_resolver import isolation
 from flowpack.dependencies.requirements import RequirementLine, Requirements
 from flowpack.dependencies.resolvers import Question, Resolver, UnresolvedError, index_lines
@@ -22,6 +21,7 @@ from flowpack.dependencies.uv_resolver import wheel_platforms
 from flowpack.errors import Location, RequirementsError, ToolError
 from flowpack.process import Run
 
+_PROGRAM = Path(__file__).with_name("fetch_source.py")
 _PIP = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONUTF8": "1"}
 _WHEELS_ONLY: dict[str, str | None] = {"PIP_NO_BINARY": None, "PIP_ONLY_BINARY": None, "PIP_REQUIRE_HASHES": None}
 
@@ -54,7 +54,7 @@ def fetched_source(
     """
     lines = requirements.named(name)
     url = next((line.resolvable.partition(" @ ")[2].partition(" ;")[0] for line in lines if line.public_url), None)
-    stated = hashes or tuple(each for line in lines for each in line.hashes if each.startswith("sha256:"))
+    stated = hashes or tuple(each for line in lines for each in line.hashes)
     with TemporaryDirectory(prefix="flowpack-source-") as folder:
         place = Path(folder)
         (place / "index.txt").write_text("".join(f"{line}\n" for line in index_lines(requirements)), "utf-8")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 _WORK = Path("/work")
-_PYTHON = _WORK / "environment" / "bin" / "python"
+_PYTHON = _WORK / "tmp" / "environment" / "bin" / "python"
 _OFFLINE = ("--no-index", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--quiet")
 
 

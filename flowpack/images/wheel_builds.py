@@ -8,6 +8,7 @@ is taken out: the wheel of the name and version that were asked for.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import secrets
 import shutil
@@ -69,9 +70,9 @@ def build_wheel(
     base: Base,
     target: Target,
     source: SourceDistribution,
+    *,
     tools: Path,
     folder: Path,
-    *,
     network: str | None = None,
     run: Run = process.run,
     narrate: Narrate = lambda _: None,
@@ -90,7 +91,8 @@ def build_wheel(
             run([*command, "--entrypoint=python3", image, "-I", "/work/in/build_wheel.py", source.path.name]),
             f"the container that builds '{source.name}' cannot be made",
         )
-        _put_in(run, docker, name, source, tools, Path(passing))
+        work = _work(source, tools, Path(passing, "work"))
+        _checked(run([docker, "cp", f"{work}/.", f"{name}:/work"]), "the source cannot be put into a container")
         narrate(f"building a wheel of {source.path.name} in a container without network")
         _checked(run([docker, "start", name]), f"the container that builds '{source.name}' does not start")
         status = run([docker, "wait", name], timeout=_PATIENCE).stdout.strip()
@@ -117,32 +119,32 @@ def _base_image(engine: DockerEngine, base: Base, target: Target, network: str |
     """The image that the flow's image is built from, made from its lines alone: it has no file of the flow."""
     with tempfile.TemporaryDirectory(prefix="flowpack-base-") as folder:
         lines = [_PYTHON_VERSION.sub(f"ARG PYTHON_VERSION={target.python}", line) for line in base.lines]
-        Path(folder, "Dockerfile").write_text("\n".join(lines) + "\n", "utf-8")
-        tag = ImageReference.parse(f"flowpack/base:{secrets.token_hex(6)}")
+        text = "\n".join(lines) + "\n"
+        Path(folder, "Dockerfile").write_text(text, "utf-8")
+        # A tag of its own content, so that many builds leave one image.
+        tag = ImageReference.parse(f"flowpack/base:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
         wanted = ImageBuild(context=Path(folder), tag=tag, platform=target.platform, network=network)
         return engine.build(wanted, narrate).id
 
 
-def _put_in(run: Run, docker: str, name: str, source: SourceDistribution, tools: Path, passing: Path) -> None:
-    work = passing / "work"
-    for part in ("in", "out", "tmp"):
-        (work / part).mkdir(parents=True)
+def _work(source: SourceDistribution, tools: Path, work: Path) -> Path:
+    """What the container gets. Files are root's there: readable by the user that builds, and no more."""
+    for name_of_part in ("in", "out", "tmp"):
+        (work / name_of_part).mkdir(parents=True)
     shutil.copyfile(source.path, work / "in" / source.path.name)
     shutil.copyfile(_PROGRAM, work / "in" / _PROGRAM.name)
     shutil.copyfile(tools / "build.txt", work / "in" / "build.txt")
     shutil.copytree(tools / "wheels", work / "in" / "wheels")
-    for path in work.rglob("*"):  # root's in the container: readable by the user that builds, and no more
+    for path in work.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    for part in (work, work / "out", work / "tmp"):
+    for part in (work / "out", work / "tmp"):
         part.chmod(0o777)
-    _checked(
-        run([docker, "cp", f"{work}/.", f"{name}:/work"]), "the source distribution cannot be put into a container"
-    )
+    return work
 
 
 def _the_wheel(logs: str, source: SourceDistribution) -> str:
     """The one that has the name and version that were asked for; the log is in the hands of what was built."""
-    built = dict.fromkeys(re.findall(r"^flowpack: built (\S+)$", logs, re.M))
+    built = dict.fromkeys(found[1] for found in re.finditer(r"^flowpack: built (\S+)$", logs, re.M))
     fitting = [file for file in built if _is_of(file, source)]
     if len(fitting) != 1:
         told = ", ".join(built) or "nothing"

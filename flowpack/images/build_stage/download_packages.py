@@ -20,7 +20,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -136,7 +136,7 @@ def fetch(packages: list[Package], options: list[str], folder: Path, cache: Path
 
 def take_cached(package: Package, cache: Path, folder: Path) -> bool:
     """Copies first and sums up the copy: the cache may change at any moment."""
-    for name in sorted(os.listdir(cache)):
+    for name in sorted(path.name for path in cache.iterdir()):
         wheel = name[len(package.key) + 1 :]
         if not name.startswith(f"{package.key}-") or not _WHEEL.fullmatch(wheel) or not _fits(package, wheel):
             continue
@@ -153,7 +153,7 @@ def keep(package: Package, wheel: Path, cache: Path) -> None:
     passing = cache / f".{secrets.token_hex(8)}"
     try:
         if _copied(wheel, passing) is not None:
-            os.replace(passing, cache / f"{package.key}-{wheel.name}")
+            passing.replace(cache / f"{package.key}-{wheel.name}")
     except OSError:
         passing.unlink(missing_ok=True)
 
@@ -172,9 +172,10 @@ def _copied(source: Path, target: Path) -> str | None:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    with os.fdopen(descriptor, "rb") as file:
         summed = hashlib.sha256()
         with target.open("xb") as copy:
             while part := file.read(_CHUNK):
@@ -221,14 +222,14 @@ def _fits(package: Package, wheel: str) -> bool:
     return same and not tags.isdisjoint(_own_tags())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _own_tags() -> frozenset[object]:
     from pip._vendor.packaging.tags import sys_tags  # noqa: PLC0415
 
     return frozenset(sys_tags())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _machine() -> str:
     import platform  # noqa: PLC0415
 
