@@ -213,9 +213,15 @@ def _download(packages: list[Package], options: list[str], share: Path, settings
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=share)
     if done.returncode == 0:
         return ""
-    return (done.stderr.strip() or done.stdout.strip() or f"pip ended with exit status {done.returncode}").replace(
-        f" (from -r {wanted} ", " (from the lock, "
-    )
+    words = done.stderr.strip() or done.stdout.strip() or f"pip ended with exit status {done.returncode}"
+    words = words.replace(f" (from -r {wanted} ", " (from the lock, ")
+    without = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+)", words)
+    if without:
+        words += (
+            f"\nIf '{without[1]}' has no wheel, building its source distribution would run its author's code:"
+            f" `flowpack lock --upgrade --allow-source {without[1]}` builds a wheel of it apart"
+        )
+    return words
 
 
 def _installable(packages: list[Package], folder: Path) -> list[str]:
