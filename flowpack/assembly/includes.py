@@ -137,7 +137,8 @@ def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
         raise InputError(
             f"'{include.path}' lies outside the project root '{roots.folders[0]}'",
             location=include.location,
-            hint=f"allow it with --include-root {shell_word(real.parent if real.suffix else real)}",  # no look at what it is
+            # By its name alone: what lies there is not looked at.
+            hint=f"allow it with --include-root {shell_word(real.parent if real.suffix else real)}",
         )
 
 

@@ -1,8 +1,9 @@
 """pip-compile as flowpack runs it: a program of its own, started with the interpreter that has pip-tools.
 
-Three things are added to pip-tools. A package without a wheel is refused before a file of it runs, and told. It downloads every archive of a release to hash it, unless the index is PyPI with its
-JSON answers; the hash that the index states beside each archive is as good, and a private index has nothing else. And
-pip passes over an index that refuses it as if that had no packages; the refusal is told here.
+Three things are added to pip-tools. A package without a wheel is refused before a file of it runs, and named. pip-tools
+downloads every archive of a release to hash it, unless the index is PyPI with its JSON answers; the hash that the index
+states beside each archive is as good, and a private index has nothing else. And pip passes over an index that refuses
+it as if that had no packages; the refusal is told here.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def refuse_to_build() -> None:
     from pip._internal.distributions.sdist import SourceDistribution  # noqa: PLC0415
     from pip._internal.exceptions import InstallationError  # noqa: PLC0415
 
-    def refuse(self: Any, *arguments: Any, **options: Any) -> None:
+    def refuse(self: Any, *_: Any, **__: Any) -> None:
         raise InstallationError(NO_WHEEL + (self.req.name or str(self.req)))
 
     if not hasattr(SourceDistribution, "prepare_distribution_metadata"):

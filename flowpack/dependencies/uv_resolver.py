@@ -95,6 +95,14 @@ def uv_platform(target: Target) -> str:
     return f"{_MACHINES[target.platform.architecture]}-{_C_LIBRARY}"
 
 
+def wheel_platforms(target: Target) -> list[str]:
+    """pip's names for the platforms whose wheels run on the target, the newest C library first."""
+    machine = _MACHINES[target.platform.architecture]
+    minor = int(_C_LIBRARY.rpartition("_")[2])
+    names = [f"manylinux_2_{number}" for number in range(minor, 4, -1)]
+    return [f"{name}_{machine}" for name in (*names, "manylinux2014", "manylinux2010", "manylinux1", "linux")]
+
+
 def _find_links(question: Question, configured: Mapping[str, str]) -> dict[str, str]:
     if question.wheels is None:
         return {}

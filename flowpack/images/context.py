@@ -16,7 +16,7 @@ from flowpack.assembly.names import below
 from flowpack.assembly.staging import MARKER
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
-from flowpack.images.plan import BUILD_STAGE, SBOM_NAME, SERVING_PACKAGE, ImagePlan
+from flowpack.images.plan import BUILD_STAGE, SBOM_NAME, SERVING_PACKAGE, WHEELS, ImagePlan
 from flowpack.images.sbom import render_sbom
 from flowpack.yaml_documents import dump
 
@@ -49,11 +49,17 @@ class BuildContext:
 
 
 def build_context(
-    folder: FlowFolder, *, connections: Sequence[Connection], plan: ImagePlan, dockerfile: str, lock: str
+    folder: FlowFolder,
+    *,
+    connections: Sequence[Connection],
+    plan: ImagePlan,
+    dockerfile: str,
+    lock: str,
+    wheels: Sequence[Path] = (),
 ) -> BuildContext:
     _check_file_names(connections)
     texts = {
-        ".dockerignore": _OUT_OF_THE_CONTEXT,
+        ".dockerignore": _OUT_OF_THE_CONTEXT + (f"!{WHEELS}\n" if plan.wheels else ""),
         "Dockerfile": dockerfile,
         plan.lock: lock,
         SBOM_NAME: _sbom(folder, plan, lock),
@@ -65,6 +71,7 @@ def build_context(
     files: dict[str, FileSource] = {
         name: WrittenFile(Path(name), text.encode()) for name, text in sorted(texts.items())
     }
+    files |= {f"{WHEELS}/{path.name}": WrittenFile(path, path.read_bytes()) for path in sorted(wheels)}
     listing = "".join(f"{digest_of(source)} {name}\n" for name, source in files.items())
     digest = "sha256:" + hashlib.sha256(f"{folder.digest}\n{listing}".encode()).hexdigest()
     record = _record(folder, plan, digest, connections)

@@ -1,10 +1,10 @@
 """Renders an image plan as a Dockerfile: the same plan gives the same bytes, and layers with the same bytes in them.
 
-Packages are fetched in one step and installed in the next. The first has the build's secrets (pip's configuration, a
-CA bundle) and a cache mount, and stores wheels as they are; the second unpacks them and has neither, so nothing of a
-package meets a secret or the cache. Base and packages start no Python but isolated ones. Engines without BuildKit (Azure Container Registry Tasks, Azure ML's environment builds) get the same
-stages without mounts. What a layer gets is put together in a stage of its own below /layer, with fixed times, modes
-and owners; copying the whole tree at once keeps the times of its folders too.
+Packages are fetched in one step and installed in the next. The first has the build's secrets (pip's configuration, a CA
+bundle, which stay in no layer) and a cache mount, and stores wheels as they are; the second unpacks them and has
+neither, so nothing of a package meets a secret or the cache. Engines without BuildKit (Azure Container Registry Tasks,
+Azure ML's environment builds) get the same stages without mounts. What a layer gets is put together in a stage of its
+own below /layer, with fixed times, modes and owners; copying the whole tree at once keeps the times of its folders too.
 """
 
 from __future__ import annotations

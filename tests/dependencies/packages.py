@@ -44,7 +44,8 @@ def write_sdist(folder: Path, name: str, version: str, files: Mapping[str, str] 
     folder.mkdir(parents=True, exist_ok=True)
     module = name.replace("-", "_")
     inside = {
-        "setup.py": f"from setuptools import setup\nsetup(name={name!r}, version={version!r}, py_modules=[{module!r}])\n",
+        "setup.py": "from setuptools import setup\n"
+        f"setup(name={name!r}, version={version!r}, py_modules=[{module!r}])\n",
         "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
         f"{module}.py": f"version = {version!r}\n",
         **(files or {}),

@@ -197,6 +197,7 @@ def test_labels_lead_back_to_what_went_in(chat: SavedImage, chat_image: BuiltIma
 
 
 @pytest.mark.attack("held: planted secrets")
+@pytest.mark.attack("held: secrets given to the build are in no layer")
 def test_two_builds_are_equal_and_keep_no_secret(
     building: dict[str, str],
     base_image: ImageReference,
