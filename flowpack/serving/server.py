@@ -40,14 +40,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in options(self._settings).items():
             if name in self.cfg.settings:  # each gunicorn has its own set
                 self.cfg.set(name, value)
-        if self._settings.engine == "fastapi":
-            from .asgi_worker import AsgiWorker  # noqa: PLC0415 - uvicorn loads for this engine alone
-
-            self.cfg.set("worker_class", AsgiWorker)
-        else:
-            from .wsgi_worker import WsgiWorker  # noqa: PLC0415 - nor does this one for the other
-
-            self.cfg.set("worker_class", WsgiWorker)
+        # By name: older releases of gunicorn take no class, and each worker loads its own server alone.
+        worker = {"flask": "wsgi_worker.WsgiWorker", "fastapi": "asgi_worker.AsgiWorker"}[self._settings.engine]
+        self.cfg.set("worker_class", f"{__package__}.{worker}")
         given = self.cfg.parser().parse_args(self.cfg.get_cmd_args_from_env())  # GUNICORN_CMD_ARGS, as everywhere
         for name, value in vars(given).items():
             if value is not None and name in self.cfg.settings:
