@@ -153,6 +153,6 @@ def shown_path(path: Path) -> str:
     """The path as a person at this working directory would write it."""
     try:
         relative = os.path.relpath(path)
-    except ValueError:  # another drive
+    except (ValueError, OSError):  # another drive, or a working directory that is gone
         return str(path)
     return min(relative, str(path), key=len)

@@ -121,6 +121,19 @@ def check_within(descriptor: int, path: Path, within: Roots, error: type[InputEr
     )
 
 
+def is_there(path: Path) -> bool:
+    """False also for what no path may be: too long, or with a null byte."""
+    return os.path.exists(path)  # noqa: PTH110  (Path's own raises for some of them)
+
+
+def is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def lies_within(real: str, within: Roots) -> bool:
     return any(real == str(folder) or real.startswith(f"{str(folder).rstrip('/')}/") for folder in within)
 
