@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import resource
 import subprocess
@@ -21,7 +22,7 @@ from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.sources import file_at
 from flowpack.assembly.staging import staged
 from flowpack.checks.run import check
-from flowpack.errors import FlowpackError, InputError
+from flowpack.errors import FlowpackError, InputError, OutsideError
 from flowpack.flows.reader import read_flow
 from flowpack.reading import project_root
 from tests.paths import ROOT, write_tree
@@ -300,7 +301,7 @@ def remove_deep(folder: Path) -> None:
 def test_folders_nested_without_end_are_refused_with_a_place(project: Path, levels: int) -> None:
     deep(project / "flow", levels)
     try:
-        with pytest.raises(InputError, match="longer than 900 characters"):
+        with pytest.raises(InputError, match="is in more than 100 folders"):
             assembled(project / "flow")
         with pytest.raises(InputError, match="more than 100 levels deep"):
             check([str(project)], use_cache=False)
@@ -310,7 +311,7 @@ def test_folders_nested_without_end_are_refused_with_a_place(project: Path, leve
 
 @pytest.mark.attack("H7")
 def test_the_deepest_folders_that_are_allowed_are_written_and_removed(project: Path, tmp_path: Path) -> None:
-    deep(project / "flow", 440)
+    deep(project / "flow", 100)
     try:
         with staged(tmp_path / "out") as folder:
             assembled(project / "flow").write(folder / "flow")
@@ -557,3 +558,24 @@ def test_a_change_is_seen_whatever_the_clock_says(
     in_place(path, b"b" * 10)
     with pytest.raises(InputError, match="has changed during the build"):
         folder.write(tmp_path / "out")
+
+
+@pytest.mark.attack("held: a full disk leaves the old output")
+def test_a_full_disk_leaves_the_old_output(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_to(output: Path) -> None:
+        with staged(output) as folder:
+            assembled(project / "flow").write(folder / "flow")
+            (folder / "flowpack.json").write_text("{}")
+
+    write_tree(project / "flow", {"data.txt": "old"})
+    write_to(tmp_path / "out")
+    write_tree(project / "flow", {"data.txt": "new"})
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(copied, "copy_and_sum_up", full)
+    with pytest.raises(OutsideError, match="cannot be written: No space left"):
+        write_to(tmp_path / "out")
+    assert (tmp_path / "out" / "flow" / "data.txt").read_text() == "old"
+    assert not list(tmp_path.glob(".out*"))
