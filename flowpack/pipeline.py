@@ -26,6 +26,7 @@ from flowpack.images.context import BuildContext, build_context, required_variab
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
 from flowpack.locking import built_wheels, lock_flow, requirements_of
+from flowpack.reading import LOCK_BYTES, read_bytes
 from flowpack.temporary import temporary_folder
 from flowpack.writing import replace_file
 
@@ -81,7 +82,7 @@ def lock(request: BuildRequest, *, upgrade: bool = False, narrate: Narrate = lam
     assembled = assemble_flow(request, narrate)
     lockfile = lock_flow(assembled, request, renew=not request.locked, upgrade=upgrade, narrate=narrate)
     path = assembled.flow.folder / LOCK_NAME
-    if not path.is_file() or path.read_bytes() != lockfile.text.encode():
+    if not path.is_file() or read_bytes(path, limit=LOCK_BYTES, within=assembled.flow.roots) != lockfile.text.encode():
         replace_file(path, lockfile.text)
     return path, lockfile
 

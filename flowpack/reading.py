@@ -122,18 +122,32 @@ def check_within(descriptor: int, path: Path, within: Roots, error: type[InputEr
     )
 
 
+def is_there(path: Path) -> bool:
+    """False also for what no path may be: too long, or with a null byte."""
+    return os.path.exists(path)  # noqa: PTH110  (Path's own raises for some of them)
+
+
+def is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def lies_within(real: str, within: Roots) -> bool:
     return any(real == str(folder) or real.startswith(f"{str(folder).rstrip('/')}/") for folder in within)
 
 
-def real_path(descriptor: int, path: Path) -> str:
+def real_path(descriptor: int, path: Path | str) -> str:
     """Where the open file lies, with links resolved. Linux tells it of the descriptor itself, so that no link that is
     changed meanwhile counts; elsewhere the path is resolved again, and must lead to the same file."""
-    with contextlib.suppress(OSError):
+    try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
-    real = os.path.realpath(path)
+    except OSError:
+        real = os.path.realpath(path)
     if not os.path.samestat(os.lstat(real), os.fstat(descriptor)):
-        raise InputError("has changed while it was read", location=Location(path), hint="run the command again")
+        raise InputError("has changed while it was read", location=Location(Path(path)), hint="run the command again")
     return real
 
 

@@ -22,7 +22,7 @@ from flowpack.dependencies.lock_format import LOCK_NAME
 from flowpack.errors import InputError, shown_path
 from flowpack.flows.model import Environment, Flow, Include, Node
 from flowpack.flows.resolve import in_the_way
-from flowpack.reading import DOCUMENT_BYTES, read_bytes
+from flowpack.reading import DOCUMENT_BYTES, is_there, read_bytes
 
 Progress = Callable[[str, int, int], None]
 """Is told what goes on, how many bytes of it are done, and how many there are."""
@@ -219,10 +219,10 @@ def check_sources(nodes: tuple[Node, ...], folder: FlowFolder) -> None:
 
 def _where_it_is(path: str, folder: FlowFolder) -> str | None:
     in_place = folder.flow.folder / path
-    if in_place.exists() and folder.flow.folder in in_place.resolve().parents:
+    if is_there(in_place) and folder.flow.folder in in_place.resolve().parents:
         rule = IgnoreRules.of(folder.flow.folder).why_left_out(folder.flow.folder, _normal(path))
         return f"the file is there and a rule leaves it out: {rule}" if rule else None
-    if in_place.exists():
+    if is_there(in_place):
         return f"add '{path}' to additional_includes and name it as '{Path(path).name}'"
     name = Path(path).name
     same = next((each for each in folder.files if each.rpartition("/")[2] == name), None)

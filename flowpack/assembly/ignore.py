@@ -56,7 +56,7 @@ class IgnoreRules:
     def of(cls, folder: Path) -> IgnoreRules:
         for name in IGNORE_FILES:
             path = folder / name
-            if os.path.isfile(path):  # noqa: PTH113  (False where it may not be looked at, which walking then reports)
+            if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112  (what is no file is refused when read)
                 return cls(_read(path), path)
         return cls(None, None)
 

@@ -25,7 +25,7 @@ from flowpack.errors import InputError, nearest
 from flowpack.flows.model import Flow, Include
 from flowpack.flows.resolve import FLOW_FILE_NAMES
 from flowpack.quoting import shell_word
-from flowpack.reading import kind_of
+from flowpack.reading import is_folder, kind_of
 
 _HAS_INCLUDES = re.compile(rb"^additional_includes[ \t]*:", re.MULTILINE)
 
@@ -143,14 +143,14 @@ def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
 
 
 def _missing(include: Include, path: Path) -> InputError:
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114  (False for what no path may be)
         try:
             path.stat()
         except OSError as error:
             to = "itself" if error.errno == errno.ELOOP else "nothing"
             return InputError(f"'{include.path}' is a symbolic link to {to}", location=include.location)
     hint = "paths are relative to the flow file"
-    if path.parent.is_dir():
+    if is_folder(path.parent):
         near = nearest(path.name, (each.name for each in path.parent.iterdir()))
         if near:
             hint = f"did you mean '{Path(include.path).with_name(near)}'?"

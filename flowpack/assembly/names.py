@@ -12,6 +12,9 @@ from flowpack.errors import InputError, Location
 _LONGEST = 900
 """Azure stores a file under at most 1,024 characters, and an upload puts some of its own before the path."""
 
+_DEEPEST = 100
+"""Programs that copy and remove folders hold a file descriptor and a frame for each level: 256 are what macOS gives."""
+
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _UNFIT = {
@@ -28,6 +31,8 @@ def why_impossible(target: str) -> str | None:
     """Why no listing, image or upload takes the path."""
     if len(target) > _LONGEST:
         return f"is longer than {_LONGEST} characters"
+    if target.count("/") > _DEEPEST:
+        return f"is in more than {_DEEPEST} folders"
     if _FORBIDDEN.search(target) is None:
         return None
     return "is not UTF-8" if _NOT_UTF8.search(target) else "has a control character"

@@ -13,7 +13,7 @@ from flowpack.assembly.ignore import why_always_out
 from flowpack.checks.azure_documents import kind_of
 from flowpack.errors import InputError, Location, UsageError
 from flowpack.flows.resolve import FLOW_FILE_NAMES
-from flowpack.reading import DOCUMENT_BYTES, project_root, read_bytes
+from flowpack.reading import DOCUMENT_BYTES, is_folder, project_root, read_bytes
 
 _NOT_OF_A_PROJECT = {"node_modules", "site-packages"}
 _BUILD_OUTPUT = "flowpack.json"
@@ -60,7 +60,7 @@ def _count(found: _Found) -> int:
 
 
 def _expanded(source: str) -> list[Path]:
-    if Path(source).exists():
+    if os.path.lexists(source):
         return [_found_at(Path(source))]
     matches = glob.glob(source, recursive=True) if glob.has_magic(source) else []  # noqa: PTH207  (absolute ones too)
     if not matches:
@@ -70,11 +70,11 @@ def _expanded(source: str) -> list[Path]:
 
 def _found_at(path: Path) -> Path:
     """A file's own link stays as it is, so that what it leads to counts as the file's content alone."""
-    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+    return path.resolve() if is_folder(path) else path.parent.resolve() / path.name
 
 
 def _look(path: Path, found: _Found) -> None:
-    if path.is_file():
+    if not is_folder(path):
         _take(path, found, asked_for=True)
         return
     waiting = [(str(path), 0)]

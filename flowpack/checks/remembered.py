@@ -31,6 +31,7 @@ from flowpack.dependencies.target import Platform
 from flowpack.errors import Location
 from flowpack.flows.python_source import read_source
 from flowpack.images.base import BASE_FILE
+from flowpack.reading import is_folder
 
 _MOST_ENTRIES = 200_000
 
@@ -104,7 +105,7 @@ def _looked_at(place: Place, subject: Subject) -> Iterator[tuple[str, str]]:
             yield "file", str(model)
         context = document.local_path(document.build_context)
         if context:
-            yield ("tree" if context.is_dir() else "file"), str(context)
+            yield ("tree" if is_folder(context) else "file"), str(context)
 
 
 @cache

@@ -73,7 +73,10 @@ def command(
     if fix and write_baseline:
         raise UsageError("--fix and --write-baseline do not go together", hint="mend first, then write what is left")
     narrate = narrator(quiet)
-    root = Path.cwd()
+    try:
+        root = Path.cwd()
+    except OSError as error:
+        raise UsageError("the working directory is gone", hint="change to a folder that exists") from error
     checked = check(sources, include_roots, use_cache=not no_cache)
     findings = _wanted(checked, select, ignore)
     if fix:

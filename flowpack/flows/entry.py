@@ -13,7 +13,7 @@ from flowpack.flows.model import Include
 from flowpack.flows.python_source import Function, PythonSource
 from flowpack.flows.resolve import standalone_source
 from flowpack.flows.signatures import EntrySignature, Parameter, read_entry
-from flowpack.reading import DOCUMENT_BYTES, read_bytes
+from flowpack.reading import DOCUMENT_BYTES, is_file, is_folder, read_bytes
 from flowpack.yaml_documents import Value
 
 _PLAIN_DECORATORS = {"trace", "dataclass"}
@@ -83,7 +83,7 @@ def _may_be_of_a_package(folder: Path, root: Mapping[str, Value], module: str, b
     stated = environment.data if environment is not None and isinstance(environment.data, dict) else {}
     requirements = folder / str(stated.get("python_requirements_txt") or "requirements.txt")
     top = module.partition(".")[0]
-    if requirements.is_file():
+    if is_file(requirements):
         within = root["entry"].document.within
         content = read_bytes(requirements, limit=DOCUMENT_BYTES, within=within, error=RequirementsError)
         text = content.decode("utf-8", "replace").lower().replace("_", "-")
@@ -91,7 +91,7 @@ def _may_be_of_a_package(folder: Path, root: Mapping[str, Value], module: str, b
             return True
     elif not any(stated.get(name) for name in ("python_requirements_txt", "conda_file", "image", "setup_sh")):
         return False
-    return not (folder / top).is_dir() and nearest(module, beside) is None
+    return not is_folder(folder / top) and nearest(module, beside) is None
 
 
 def _modules(folder: Path, module: str) -> list[str]:

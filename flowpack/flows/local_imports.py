@@ -21,7 +21,7 @@ from flowpack.errors import Location, shown_path
 from flowpack.flows.model import Flow
 from flowpack.flows.python_source import PythonSource, read_source
 from flowpack.flows.sys_path_edits import added_folders
-from flowpack.reading import lies_within
+from flowpack.reading import is_file, lies_within
 
 _AN_IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.M)
 _FORGIVING = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -219,11 +219,11 @@ class _Search:
 
 def _left_out(module: Path) -> str:
     file = module.with_name(f"{module.name}.py")
-    return f"an ignore rule leaves out '{shown_path(file if file.is_file() else module)}'"
+    return f"an ignore rule leaves out '{shown_path(file if is_file(file) else module)}'"
 
 
 def _is_module(path: Path) -> bool:
-    return path.with_name(f"{path.name}.py").is_file() or (path / "__init__.py").is_file()
+    return is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py")
 
 
 def _is_never_local(top: str) -> bool:

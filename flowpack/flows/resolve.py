@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from flowpack.errors import InputError, Location, nearest
 from flowpack.flows.model import Flow, FlowKind, Include
+from flowpack.reading import is_file, is_folder
 
 FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _SUFFIXES = (".yaml", ".yml", ".prompty")
@@ -14,18 +16,22 @@ _SUFFIXES = (".yaml", ".yml", ".prompty")
 
 def find_flow_file(source: Path) -> Path:
     """The flow file of a folder, or the file itself, as an absolute path with its folder's links resolved."""
-    if source.is_file():
+    if os.path.lexists(source) and not is_folder(source):
         if source.suffix.lower() not in _SUFFIXES:
             raise InputError(
                 f"'{source.name}' is no flow file",
                 location=Location(source),
                 hint="a flow file ends in .yaml, .yml or .prompty",
             )
-        return source.parent.resolve() / source.name
-    if not source.is_dir():
+        return _named_in_utf8(source.parent.resolve()) / source.name
+    if not is_folder(source):
         raise InputError("does not exist", location=Location(source), hint=_near_miss(source))
-    folder = source.resolve()
-    found = [name for name in FLOW_FILE_NAMES if (folder / name).is_file()]
+    folder = _named_in_utf8(source.resolve())
+    try:
+        names = set(os.listdir(folder))  # noqa: PTH208
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", location=Location(source)) from error
+    found = [name for name in FLOW_FILE_NAMES if name in names and not is_folder(folder / name)]
     if not found:
         found = sorted(path.name for path in folder.glob("*.prompty"))
     if len(found) == 1:
@@ -37,6 +43,15 @@ def find_flow_file(source: Path) -> Path:
     raise InputError("no flow file in this folder", location=Location(source), hint=_what_is_there(folder))
 
 
+def _named_in_utf8(folder: Path) -> Path:
+    """The name of the flow's folder is in images, models and documents, which take UTF-8 alone."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("the folder's name is not UTF-8", location=Location(folder), hint="rename it") from error
+    return folder
+
+
 def standalone_source(folder: Path, includes: Iterable[Include], relative: str) -> Path | None:
     """Where a file of the standalone folder comes from, an additional include or the flow's own folder."""
     if relative.startswith("/") or ".." in relative.split("/"):
@@ -44,9 +59,9 @@ def standalone_source(folder: Path, includes: Iterable[Include], relative: str) 
     top, _, rest = relative.removeprefix("./").partition("/")
     for include in includes:
         path = folder / include.path
-        if path.name == top and (path / rest if rest else path).is_file():
+        if path.name == top and is_file(path / rest if rest else path):
             return path / rest if rest else path
-    return folder / relative if (folder / relative).is_file() else None
+    return folder / relative if is_file(folder / relative) else None
 
 
 def in_the_way(flow: Flow, target: str) -> bool:

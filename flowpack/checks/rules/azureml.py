@@ -14,6 +14,7 @@ from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, number_of, text_of
 from flowpack.errors import nearest
+from flowpack.reading import is_there
 from flowpack.yaml_documents import Value
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
@@ -89,7 +90,7 @@ def model_path(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.MODEL, Kind.DEPLOYMENT):
         value = document.model_path
         path = document.local_path(value)
-        if value is not None and path and not path.exists():
+        if value is not None and path and not is_there(path):
             near = nearest(path.name, (each.name for each in document.path.parent.iterdir()))
             hint = f"did you mean '{near}'?" if near else "paths are relative to the document"
             yield Problem(f"there is nothing at '{value.data}'", value.location, hint)

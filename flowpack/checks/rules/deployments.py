@@ -17,6 +17,7 @@ from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, number_of, text_of
 from flowpack.errors import InputError
+from flowpack.reading import is_folder
 from flowpack.yaml_documents import Value
 
 _LONGEST = 300_000
@@ -194,7 +195,7 @@ def build_context(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"'{value.data}' leads out of the project, and is not looked at", value.location, hint)
         if value is None or folder is None:
             continue
-        if not folder.is_dir():
+        if not is_folder(folder):
             yield Problem(f"there is no folder '{value.data}'", value.location, "paths are relative to the document")
             continue
         try:

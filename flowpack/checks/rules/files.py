@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from flowpack.azureml.models.rules import MAXIMUM_FILES
@@ -39,14 +41,11 @@ def include_outside_root(subject: Subject) -> Iterator[Problem]:
 
 
 def _is_outside(subject: Subject, written: str) -> bool:
-    path = _resolved(subject, written)
-    return path.exists() and not subject.roots.allow(path)
-
-
-def _resolved(subject: Subject, written: str) -> Path:
+    """By where the path leads, whether anything is there or not: that is nothing to tell of a machine."""
     assert subject.file is not None  # noqa: S101  (a flow's include)
-    path = subject.file.parent / written
-    return (path if path.exists() or path.suffix != ".zip" else path.with_suffix("")).resolve()
+    with suppress(OSError, ValueError):
+        return not subject.roots.allow(Path(os.path.realpath(subject.file.parent / written)))
+    return False
 
 
 @rule("FP203", "unusable-folder", Severity.ERROR, "The standalone folder cannot be assembled from its sources.")
