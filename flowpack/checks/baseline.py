@@ -15,6 +15,7 @@ from pathlib import Path
 from flowpack.checks.findings import Finding
 from flowpack.checks.places import mark_of, relative_path
 from flowpack.errors import InputError, Location
+from flowpack.json_documents import parse_json
 
 _VERSION = 1
 
@@ -47,14 +48,14 @@ class Baseline:
     def read(cls, path: Path) -> Baseline:
         """InputError where there is none, or it is not what ``text`` writes."""
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = parse_json(path.read_text(encoding="utf-8"), path)
             if document["version"] != _VERSION:
                 raise InputError(f"version {document['version']} of a baseline", location=Location(path), hint=_HINT)
             return cls(tuple(Entry(each["code"], each["file"], each["mark"]) for each in document["findings"]))
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", location=Location(path), hint=_HINT) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError("is no baseline", location=Location(path), hint=_HINT) from error
+        except (UnicodeDecodeError, KeyError, TypeError) as error:
+            raise InputError("is not a baseline", location=Location(path), hint=_HINT) from error
 
     def text(self) -> str:
         """Sorted, an entry a line: two branches that add to it merge without a conflict more often than not."""

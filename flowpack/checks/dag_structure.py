@@ -90,7 +90,7 @@ def _api(node: NodeView) -> Iterator[Problem]:
     api = node.fields.get("api")
     if api is None or counts_as_left_out(api.data):
         yield Problem(f"node '{node.name}' does not say which API it calls", node.location, "write api: chat")
-    elif api.data not in APIS:
+    elif str(api.data) not in APIS:
         near = nearest(str(api.data), list(APIS))
         hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(APIS)}"
         yield _of(api, f"promptflow-tools calls no API '{api.data}'", hint)

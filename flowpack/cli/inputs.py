@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from flowpack.cli.options import assignments, together
 from flowpack.errors import InputError, Location
+from flowpack.json_documents import parse_json
 
 input_options = together(
     click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input, JSON or text. Repeatable."),
@@ -23,9 +23,9 @@ def given_inputs(file: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if file is not None:
         try:
-            given = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"is no JSON: {error}", location=Location(file)) from error
+            given = parse_json(file.read_text(encoding="utf-8"), file)
+        except UnicodeDecodeError as error:
+            raise InputError("the file is not UTF-8", location=Location(file), hint="save it as UTF-8") from error
         if not isinstance(given, dict):
             raise InputError("expected an object of inputs", location=Location(file))
     return given | {name: _value(text) for name, text in assignments(pairs, "--input").items()}
@@ -33,6 +33,6 @@ def given_inputs(file: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text, Path("--input"))
+    except InputError:
         return text

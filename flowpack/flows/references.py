@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from flowpack.errors import InputError, Location
+from flowpack.json_documents import parse_json
 from flowpack.yaml_documents import Value, read_document
 
-_REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")
+_REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")  # only ever matched at a text's start
 
 
 def with_files(value: Value, find: Callable[[str], Path | None]) -> Any:
@@ -44,13 +44,9 @@ def read_data(path: Path) -> Any:
         return read_document(path).root.data
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text) if path.suffix.lower() == ".json" else text
-    except json.JSONDecodeError as error:
-        raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
+        return parse_json(text, path) if path.suffix.lower() == ".json" else text
     except UnicodeDecodeError as error:
         raise InputError("the file is not UTF-8", location=Location(path), hint="save it as UTF-8") from error
-    except RecursionError as error:
-        raise InputError("nested too deeply", location=Location(path)) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", location=Location(path)) from error
 

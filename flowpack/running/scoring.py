@@ -15,6 +15,7 @@ from typing import Any
 
 from flowpack.errors import InputError, Location, ServingError
 from flowpack.flows.model import REQUIRED, Flow, FlowKind
+from flowpack.json_documents import parse_json
 from flowpack.running.health import DIRECT
 
 SAMPLES = "samples.json"
@@ -53,9 +54,7 @@ def _first_sample(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
+        data = parse_json(path.read_text(encoding="utf-8-sig"), path)
     except UnicodeDecodeError as error:
         raise InputError("the file is not UTF-8", location=Location(path), hint="save it as UTF-8") from error
     first = data[0] if isinstance(data, list) and data else data

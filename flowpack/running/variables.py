@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from flowpack.errors import FlowpackError, InputError, Location
 from flowpack.flows.reader import read_flow
+from flowpack.json_documents import parse_json
 from flowpack.yaml_documents import read_document
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
@@ -38,8 +38,8 @@ def _settings(build: Path) -> set[str]:
     if not path.is_file():
         return set()
     try:
-        return set(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return set(parse_json(path.read_text(encoding="utf-8"), path))
+    except (UnicodeDecodeError, TypeError) as error:
         raise InputError("settings.json cannot be read", location=Location(path), detail=str(error)) from error
 
 
