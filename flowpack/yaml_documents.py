@@ -66,7 +66,7 @@ class Value:
     def _fields(self) -> dict[str, Value]:
         """Made once: rules ask for a flow's nodes and variants once for each of them."""
         dot = "." if self.trail else ""
-        pairs = ((str(key.value), value) for key, value in _merged(self.node))
+        pairs = ((str(key.value), value) for key, value in _merged(self.node))  # type: ignore[arg-type]
         return {key: Value(self.document, value, f"{self.trail}{dot}{shortened(key)}") for key, value in pairs}
 
     def sequence(self, expected: str = "a list", hint: str | None = None) -> list[Value]:

@@ -54,6 +54,8 @@ class Baseline:
             return cls(tuple(Entry(each["code"], each["file"], each["mark"]) for each in document["findings"]))
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", location=Location(path), hint=_HINT) from error
+        except InputError as error:
+            raise InputError(error.message, location=error.location, hint=_HINT) from error
         except (UnicodeDecodeError, KeyError, TypeError) as error:
             raise InputError("is not a baseline", location=Location(path), hint=_HINT) from error
 

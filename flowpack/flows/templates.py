@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
-from jinja2.defaults import DEFAULT_FILTERS, DEFAULT_NAMESPACE
+from jinja2.defaults import DEFAULT_NAMESPACE
+from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
 
 MAXIMUM_NODES = 200_000
@@ -63,9 +64,9 @@ def read_template(text: str) -> ReadTemplate:
     cared_for = set()
     left = set(names)
     for node in _all(tree):
-        if isinstance(node, nodes.Name) and node.name in left:
-            left.remove(node.name)
-            undeclared.append(Use(node.name, node.lineno))
+        for name in left.intersection(_names_in(node)) if left else ():
+            left.remove(name)
+            undeclared.append(Use(name, node.lineno))
         cared_for |= set(_asked_with_care(node))
     return ReadTemplate(tuple(undeclared), tuple(use for use in undeclared if use.name not in cared_for))
 
@@ -76,6 +77,18 @@ def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
     while level:
         yield from level
         level = [child for node in level for child in node.iter_child_nodes()]
+
+
+def _names_in(node: nodes.Node) -> tuple[str, ...]:
+    if isinstance(node, (nodes.Name, nodes.NSRef, nodes.Macro)):
+        return (node.name,)
+    if isinstance(node, nodes.Import):
+        return (node.target,)
+    return _imported_names(node) if isinstance(node, nodes.FromImport) else ()
+
+
+def _imported_names(node: nodes.FromImport) -> tuple[str, ...]:
+    return tuple(name[1] if isinstance(name, tuple) else name for name in node.names)
 
 
 def _asked_with_care(node: nodes.Node) -> Iterator[str]:
@@ -215,7 +228,7 @@ class _Undeclared:
         """Jinja refuses what it does not know, except where an ``if`` may keep it from being used."""
         if self._ifs:
             return
-        if isinstance(node, nodes.Filter) and node.name not in DEFAULT_FILTERS:
+        if isinstance(node, nodes.Filter) and node.name not in FILTERS:
             raise _RefusedError(f"there is no filter '{node.name}'", node.lineno)
         if isinstance(node, nodes.Test) and node.name not in TESTS:
             raise _RefusedError(f"there is no test '{node.name}'", node.lineno)
@@ -242,8 +255,8 @@ class _Undeclared:
         if isinstance(node, nodes.Import):
             self._set(node.target)
         elif isinstance(node, nodes.FromImport):
-            for name in node.names:
-                self._set(name[1] if isinstance(name, tuple) else name)
+            for name in _imported_names(node):
+                self._set(name)
 
     def _branches(self, node: nodes.If) -> None:
         self._go(node.test)
