@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A process a core, which takes a file of tests at a time, in the order that tests/conftest.py gives.
 IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
 
 demo: $(VENV)/ready
 	scripts/demo
@@ -14,6 +14,12 @@ demo: $(VENV)/ready
 test: $(VENV)/ready lint
 	$(BIN)/flowpack check fixtures/flows
 	scripts/with-real-parts $(BIN)/pytest $(IN_PARALLEL)
+	scripts/fuzz --seconds 120
+
+# For as long as one likes: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS := 600
+fuzz: $(VENV)/ready
+	scripts/fuzz --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from tests.hostile.readers import Reader
 from tests.hostile.shapes import Frame, Shape
 
 SMALL, LARGE = 64 * 1024, 256 * 1024
-QUICK = 0.3
+QUICK = 1.0
 """Seconds of the processor for the larger text that say nothing about growth."""
 RATIO = 7
 """Four is proportion, sixteen the square; noise and caches lie in between."""
@@ -25,6 +25,6 @@ def problem(reader: Reader, frame: Frame, shape: Shape) -> str | None:
 
 
 def _grown(small: Measured, large: Measured) -> str | None:
-    if large.seconds > RATIO * max(small.seconds, QUICK / 4):
+    if large.seconds > RATIO * max(small.seconds, QUICK / 8):
         return f"{small.seconds:.2f} s for 64 KB and {large.seconds:.2f} s for 256 KB"
     return None
