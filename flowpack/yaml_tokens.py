@@ -37,9 +37,7 @@ _COMMENT = re.compile(r"#[^\r\n]*")
 # In parts, since a set of many ranges takes milliseconds to compile.
 _NOT_PRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|[\ud800-\udfff]|[\ufffe\uffff]")
 _BREAKS_OF_1_1 = re.compile("[\x85\u2028\u2029]")
-_NEEDS_A_SECOND_LOOK = re.compile(
-    r"\t|^%|^\.\.\.|(?:^|[\s\[{,])!(?=[\s,\]}]|$)|[&*][\w-]+[?:%@`]|[|>][-+0-9]*#", re.M
-)
+_NEEDS_A_SECOND_LOOK = re.compile(r"\t|^%|^\.\.\.|(?:^|[\s\[{,])!(?=[\s,\]}]|$)|[&*][\w-]+[?:%@`]|[|>][-+0-9]*#", re.M)
 _BLANK_LINE_OF_SPACES = re.compile(r"\n +(?=\r?\n)")
 _A_DIRECTIVE = re.compile(r"^%", re.M)
 _BLANK_START = re.compile(r"[|>][-+]*(?: *| +#.*)\r?\n( +)\r?\n[ \r\n]*")

@@ -227,7 +227,8 @@ class _Search:
 
 def _left_out(module: Path) -> str:
     file = module.with_name(f"{module.name}.py")
-    return f"an ignore rule leaves out '{shown_path(file if os.path.isfile(file) else module)}'"
+    is_file = os.path.isfile(file)  # noqa: PTH113  (see below)
+    return f"an ignore rule leaves out '{shown_path(file if is_file else module)}'"
 
 
 def _is_module(path: Path) -> bool:

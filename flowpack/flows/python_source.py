@@ -35,7 +35,7 @@ LOCAL = ":"
 
 
 _LONGEST_NAME = 50
-"""Attributes of a dotted name: one of more means nothing that is looked for, and an alias in it may lead in a circle."""
+"""Attributes of a dotted name: no name that is looked for has more, and an alias in one may lead in a circle."""
 
 
 class PythonSource:

@@ -1,7 +1,7 @@
 """Reads a Jinja template without running any of it: which variables it needs, or why Jinja cannot parse it.
 
-``jinja2.meta`` answers by generating code, which works out constant expressions: ``{{ 'a' * 10**10 }}`` takes all memory.
-Here the template is only parsed, and its scopes are followed in the tree by the rules of ``jinja2.idtracking`` and
+``jinja2.meta`` answers by generating code, which works out constants: ``{{ 'a' * 10**10 }}`` takes all memory. Here the
+template is only parsed, and its scopes are followed in the tree by the rules of ``jinja2.idtracking`` and
 ``jinja2.compiler`` 3.1; a test compares the two.
 """
 
@@ -117,7 +117,7 @@ class _Frame:
     asks: set[str] = field(default_factory=set)
     """Names that the scope looks up in what the template is rendered with."""
     inner: list[tuple[nodes.Node, int]] = field(default_factory=list)
-    """Nodes that open scopes of their own, with the ifs around them: they see all names of this one, also later ones."""
+    """Nodes with scopes of their own, and how many ifs are around each: they see all names of this one."""
     added: list[tuple[set[str], str]] = field(default_factory=list)
     """What was added to these, in turn, so that a branch can be taken back."""
 
@@ -181,9 +181,7 @@ class _Undeclared:
             self._scope(node.else_ or ())
             if node.test is not None:
                 self._scope((node.test,), before=(node.target,))
-        elif isinstance(node, nodes.Macro):
-            self._scope(node.body, given=_IN_MACROS, before=(*node.args, *node.defaults))
-        elif isinstance(node, nodes.CallBlock):
+        elif isinstance(node, (nodes.Macro, nodes.CallBlock)):
             self._scope(node.body, given=_IN_MACROS, before=(*node.args, *node.defaults))
         elif isinstance(node, nodes.With):
             self._scope(node.body, before=node.targets)

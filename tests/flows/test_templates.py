@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError, meta
@@ -30,10 +29,28 @@ expressions = st.recursive(
 
 @st.composite
 def templates(draw: st.DrawFn, depth: int = 2) -> str:
-    kinds = ["value", "set"] if depth == 0 else [
-        *("value", "set", "if", "if-else", "elif", "for", "for-if", "for-else", "with", "macro", "call", "filter", "set-block"),
-        *("scope", "import", "import-from", "namespace", "block"),
-    ]  # fmt: skip
+    kinds = (
+        ["value", "set"]
+        if depth == 0
+        else [
+            *(
+                "value",
+                "set",
+                "if",
+                "if-else",
+                "elif",
+                "for",
+                "for-if",
+                "for-else",
+                "with",
+                "macro",
+                "call",
+                "filter",
+                "set-block",
+            ),
+            *("scope", "import", "import-from", "namespace", "block"),
+        ]
+    )
     parts = []
     for _ in range(draw(st.integers(1, 2))):
         name, other = draw(names), draw(expressions)

@@ -14,7 +14,6 @@ import random
 import subprocess
 import sys
 import time
-
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -34,8 +33,10 @@ _UNITS = sorted(units())
 _SAMPLES = sorted(
     path
     for path in (ROOT / "fixtures").rglob("*")
-    if path.is_file() and path.stat().st_size < 20_000 and path.suffix in {".yaml", ".prompty", ".py", ".jinja2", ".txt", ".json", ".md"}
-)  # fmt: skip
+    if path.is_file()
+    and path.stat().st_size < 20_000
+    and path.suffix in {".yaml", ".prompty", ".py", ".jinja2", ".txt", ".json", ".md"}
+)
 
 
 class Findings:
@@ -54,7 +55,10 @@ class Findings:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{name.replace(' ', '-').replace(':', '')}-{hashlib.sha256(content).hexdigest()[:12]}"
         path.write_bytes(content)
-        print(f"fuzz: {name}: {problem.strip()}\n  the text: {path}\n  again:    {command.format(path=path)}\n", flush=True)
+        print(
+            f"fuzz: {name}: {problem.strip()}\n  the text: {path}\n  again:    {command.format(path=path)}\n",
+            flush=True,
+        )
 
 
 def try_text(findings: Findings, each: Reader, content: bytes) -> None:
@@ -178,7 +182,7 @@ def main() -> int:
         for_atheris = (options.seconds - server) // 3
         began = time.monotonic()
         if server:
-            from tests.hostile.fuzz_server import with_requests
+            from tests.hostile.fuzz_server import with_requests  # noqa: PLC0415  (it reports to this module's Findings)
 
             with_requests(findings, server, number)
         options.findings.mkdir(parents=True, exist_ok=True)
@@ -192,4 +196,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-

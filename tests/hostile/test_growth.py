@@ -1,4 +1,4 @@
-"""Every reader takes time in proportion to the length of what it reads, or refuses it with a place: generated shapes."""
+"""Every reader takes time in proportion to the length of what it reads, or refuses it with a place."""
 
 from __future__ import annotations
 
@@ -52,12 +52,32 @@ WORST = [
     pytest.param("Jinja", Frame(), "{{ a{n} }}", marks=pytest.mark.attack("super-linear: unknown names")),
     pytest.param("Jinja", Frame("{{ ", " }}"), "a{n}+", marks=pytest.mark.attack("H7")),
     pytest.param("Jinja", Frame(), "{% if a{n} %}", marks=pytest.mark.attack("H7")),
-    pytest.param("Python signatures", Frame("class A0: 0\n"), "class A{n}(A{m}):0\n", marks=pytest.mark.attack("super-linear: inheritance")),
-    pytest.param("check: a source", Frame("class A0: 0\n"), "class A{n}(A{m}):0\n", marks=pytest.mark.attack("super-linear: inheritance")),
-    pytest.param("Python signatures", Frame("@tool\ndef f(", "): pass\n"), "a{n}: CustomConnection,", marks=pytest.mark.attack("super-linear: parameters")),
-    pytest.param("Python imports", Frame("import sys\n"), "sys.path.append('/a{n}')\nimport b{n}\n", marks=pytest.mark.attack("super-linear: imports")),
+    pytest.param(
+        "Python signatures",
+        Frame("class A0: 0\n"),
+        "class A{n}(A{m}):0\n",
+        marks=pytest.mark.attack("super-linear: inheritance"),
+    ),
+    pytest.param(
+        "check: a source",
+        Frame("class A0: 0\n"),
+        "class A{n}(A{m}):0\n",
+        marks=pytest.mark.attack("super-linear: inheritance"),
+    ),
+    pytest.param(
+        "Python signatures",
+        Frame("@tool\ndef f(", "): pass\n"),
+        "a{n}: CustomConnection,",
+        marks=pytest.mark.attack("super-linear: parameters"),
+    ),
+    pytest.param(
+        "Python imports",
+        Frame("import sys\n"),
+        "sys.path.append('/a{n}')\nimport b{n}\n",
+        marks=pytest.mark.attack("super-linear: imports"),
+    ),
     pytest.param("Python imports", Frame("import "), "a.", marks=pytest.mark.attack("super-linear: imports")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "frame", "unit"), WORST)

@@ -72,7 +72,9 @@ def include_twice(subject: Subject) -> Iterator[Problem]:
 
 def _without(include: Include, line: int, text: str) -> Edit | None:
     item = text.partition(" #")[0].strip().removeprefix("-").strip()
-    is_an_item_alone = text.lstrip().startswith("- ") and item in {quote + include.path + quote for quote in ("", "'", '"')}
+    is_an_item_alone = text.lstrip().startswith("- ") and item in {
+        quote + include.path + quote for quote in ("", "'", '"')
+    }
     return Edit(path=include.location.path, first=line, last=line, lines=()) if is_an_item_alone else None
 
 
