@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import importlib.util
 import random
+import re
 import subprocess
 import sys
 import time
@@ -53,7 +54,8 @@ class Findings:
         self._seen.add(kind)
         self.count += 1
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{name.replace(' ', '-').replace(':', '')}-{hashlib.sha256(content).hexdigest()[:12]}"
+        named = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
+        path = self._folder / f"{named}-{hashlib.sha256(content).hexdigest()[:12]}"
         path.write_bytes(content)
         print(
             f"fuzz: {name}: {problem.strip()}\n  the text: {path}\n  again:    {command.format(path=path)}\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import tempfile
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 ENGINES = ("flask", "fastapi")
 LONGEST = 10.0
 """Seconds on the clock until an answer, on a machine that does other things too."""
+_OF_PROMPTFLOW = re.compile(r"Promptflow serving error traceback:.*?(?=^\[20|\Z)", re.DOTALL | re.MULTILINE)
+"""promptflow logs what it answers with an error of its own."""
 _METHODS = ("POST", "POST", "POST", "GET", "PUT", "OPTIONS", "post", "\x00", "POST " * 5)
 _TYPES = (
     "application/json",
@@ -150,6 +153,7 @@ def _answer(port: int, request: bytes) -> bytes:
 
 
 def _problem(answer: bytes, said: str, taken: float) -> str | None:
+    said = _OF_PROMPTFLOW.sub("", said)
     if "Traceback (most recent call last)" in said:
         return said[-3000:]
     if taken > LONGEST:
