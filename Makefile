@@ -9,7 +9,7 @@ IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadsco
 # The rooms whose tests need neither an engine nor a server, and take two minutes.
 QUICK := tests/flows tests/assembly tests/dependencies tests/images tests/checks tests/azureml
 
-.PHONY: demo test test-pythons test-latest test-lowest lint bench clean
+.PHONY: demo test test-pythons test-latest test-lowest lint bench fuzz clean
 
 demo: $(VENV)/ready
 	scripts/demo
@@ -17,6 +17,12 @@ demo: $(VENV)/ready
 test: $(VENV)/ready lint
 	$(BIN)/flowpack check fixtures/flows
 	scripts/with-real-parts $(BIN)/pytest $(IN_PARALLEL)
+	scripts/fuzz --seconds 120
+
+# For as long as one likes: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS := 600
+fuzz: $(VENV)/ready
+	scripts/fuzz --seconds $(FUZZ_SECONDS)
 
 # The quick part on the oldest and on the newest Python of this machine that flowpack supports.
 test-pythons: $(VENV)/ready

@@ -19,8 +19,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -139,11 +141,45 @@ class InternalError(OutsideError):
     pass
 
 
+_COMPARISON = 2_500_000
+"""What comparing names may cost, in pairs of characters: about half a second."""
+_left: ContextVar[list[int] | None] = ContextVar("what comparing names may still cost", default=None)
+
+
+@contextlib.contextmanager
+def few_suggestions() -> Iterator[None]:
+    """Within this, all calls of ``nearest`` together cost no more than one may: a thousand mistakes take no longer."""
+    token = _left.set([_COMPARISON])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
 def nearest(name: str, options: Iterable[str]) -> str | None:
-    """The option that was probably meant."""
+    """The option that was probably meant, as far as it can be found in a short time."""
+    left = _left.get() or [_COMPARISON]
+    compared: list[str] = []
+    for option in options if left[0] > 0 else ():
+        left[0] -= 1
+        # The first term is for what any comparison costs; difflib's own threshold cannot be met by other lengths.
+        if 3 * len(name) <= 7 * len(option) and 3 * len(option) <= 7 * len(name):
+            left[0] -= 100 + len(name) * len(option)
+            if left[0] < 0:
+                break
+            compared.append(option)
+    if not compared:
+        return None
     from difflib import get_close_matches  # noqa: PLC0415  (only a mistake needs it)
 
-    return next(iter(get_close_matches(name, list(options), n=1)), None)
+    return next(iter(get_close_matches(name, compared, n=1)), None)
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """For a message: the names, or the first of them and how many more there are."""
+    known = list(names)
+    more = f" and {len(known) - most:,} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + more
 
 
 def shown_path(path: Path) -> str:

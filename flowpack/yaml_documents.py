@@ -68,9 +68,14 @@ class Value:
     def mapping(self, expected: str = "a mapping") -> dict[str, Value]:
         if not isinstance(self.node, MappingNode):
             raise self.error(f"expected {expected}, found {self.kind}")
+        return self._fields
+
+    @cached_property
+    def _fields(self) -> dict[str, Value]:
+        """Made once: rules ask for a flow's nodes and variants once for each of them."""
         dot = "." if self.trail else ""
-        pairs = ((str(key.value), value) for key, value in _merged(self.node))
-        return {key: Value(self.document, value, f"{self.trail}{dot}{key}") for key, value in pairs}
+        pairs = ((str(key.value), value) for key, value in _merged(self.node))  # type: ignore[arg-type]
+        return {key: Value(self.document, value, f"{self.trail}{dot}{shortened(key)}") for key, value in pairs}
 
     def sequence(self, expected: str = "a list", hint: str | None = None) -> list[Value]:
         if not isinstance(self.node, SequenceNode):

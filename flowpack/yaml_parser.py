@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -23,6 +23,13 @@ MAXIMUM_NODES = 100_000
 """Counted as written, and again with aliases followed, so that a small file cannot grow without bound."""
 MAXIMUM_DEPTH = 100
 """promptflow's own reader gives up at about 200; a recursion of libyaml's composer would end the process."""
+MAXIMUM_CHARACTERS = 16 * 1024 * 1024
+"""Of all texts, with aliases followed: what is written out has no aliases."""
+MAXIMUM_DIGITS = 1000
+"""Python neither reads nor writes whole numbers of more than some thousand digits."""
+_LARGEST_HASH = 2**61 - 2
+_MOST_LARGE_KEYS = 100
+"""Python's hash of a whole number is its rest by one more than the largest: larger ones may all have the same."""
 
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")}
@@ -139,17 +146,25 @@ def _refused(text: str, error: yaml.MarkedYAMLError, refuse: Refuse) -> YamlErro
     return refuse(f"broken YAML: {problem}", mark.line, mark.column, hint)
 
 
+class _Measure(NamedTuple):
+    """With aliases followed: the number of values, the levels, and how long the texts are together."""
+
+    values: int
+    levels: int
+    characters: int
+
+
 class _Check:
     """Refuses what a tree must not hold: values without a meaning, keys twice, loops, growth through aliases."""
 
     def __init__(self, refuse: Refuse) -> None:
         self._refuse_at = refuse
         self._constructor = Constructor12()
-        self._measured: dict[int, tuple[int, int]] = {}
+        self._measured: dict[int, _Measure] = {}
         self._on_the_way: set[int] = set()
 
-    def tree(self, node: Node) -> tuple[int, int]:
-        """The number of values and the levels below the node, itself included, with aliases followed."""
+    def tree(self, node: Node) -> _Measure:
+        """What the node measures, itself included, with aliases followed."""
         known = self._measured.get(id(node))
         if known is not None:
             return known
@@ -158,14 +173,14 @@ class _Check:
         self._on_the_way.add(id(node))
         if isinstance(node, ScalarNode):
             self._value(node)
-            size, depth = 1, 1
+            measure = _Measure(1, 1, len(node.value))
         else:
-            size, depth = self._collection(node)
+            measure = self._collection(node)
         self._on_the_way.discard(id(node))
-        self._measured[id(node)] = size, depth
-        return size, depth
+        self._measured[id(node)] = measure
+        return measure
 
-    def _collection(self, node: Node) -> tuple[int, int]:
+    def _collection(self, node: Node) -> _Measure:
         is_mapping = isinstance(node, MappingNode)
         if node.tag != _TAG + ("map" if is_mapping else "seq"):
             raise self._no_meaning(node)
@@ -173,26 +188,36 @@ class _Check:
             self._keys(node)
         children = [each for pair in node.value for each in pair] if is_mapping else node.value
         measured = [self.tree(child) for child in children]
-        size = 1 + sum(each for each, _ in measured)
-        depth = 1 + max((each for _, each in measured), default=0)
+        size = 1 + sum(each.values for each in measured)
+        depth = 1 + max((each.levels for each in measured), default=0)
+        characters = sum(each.characters for each in measured)
         if size > MAXIMUM_NODES:
             raise self._refuse(f"more than {MAXIMUM_NODES:,} values once its aliases are followed", node)
         if depth > MAXIMUM_DEPTH:
             raise self._refuse("nested too deeply once its aliases are followed", node)
-        return size, depth
+        if characters > MAXIMUM_CHARACTERS:
+            megabytes = MAXIMUM_CHARACTERS // 2**20
+            raise self._refuse(f"more than {megabytes} MB of text once its aliases are followed", node)
+        return _Measure(size, depth, characters)
 
     def _keys(self, node: MappingNode) -> None:
         first: dict[Hashable, Node] = {}
+        large_keys = 0
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 raise self._refuse("a key must be a plain value", key)
             if key.tag == _MERGE:
-                self._measured[id(key)] = 1, 1  # as a value it would be refused
+                self._measured[id(key)] = _Measure(1, 1, 2)  # as a value it would be refused
                 self._merged(value)
-            earlier = first.setdefault((_MERGE,) if key.tag == _MERGE else self._value(key), key)
+            known = (_MERGE,) if key.tag == _MERGE else self._value(key)
+            large_keys += isinstance(known, int) and abs(known) > _LARGEST_HASH
+            if large_keys > _MOST_LARGE_KEYS:
+                message = f"more than {_MOST_LARGE_KEYS} keys of one mapping are large numbers"
+                raise self._refuse(message, key, "put them in quotes")
+            earlier = first.setdefault(known, key)
             if earlier is not key:
                 line = earlier.start_mark.line + 1
-                message = f"'{key.value}' stands twice in one mapping, first on line {line}"
+                message = f"'{shortened(key.value)}' stands twice in one mapping, first on line {line}"
                 raise self._refuse(message, key, "keep one of the two")
 
     def _merged(self, value: Node) -> None:
@@ -208,6 +233,9 @@ class _Check:
             raise self._refuse(f"'{node.value}' has a meaning of its own in YAML", node, "put it in quotes")
         if node.tag not in _SCALAR_TAGS:
             raise self._no_meaning(node)
+        if node.tag == _TAG + "int" and len(node.value) > MAXIMUM_DIGITS:
+            message = f"'{shortened(node.value)}' is a number of more than {MAXIMUM_DIGITS:,} digits"
+            raise self._refuse(message, node, "put it in quotes if it is text")
         try:
             value: Hashable = self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError, KeyError, OverflowError, AttributeError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 
 from yaml.tokens import AliasToken, AnchorToken, DirectiveToken, DocumentEndToken, ScalarToken, TagToken
 
@@ -36,12 +37,13 @@ _COMMENT = re.compile(r"#[^\r\n]*")
 # In parts, since a set of many ranges takes milliseconds to compile.
 _NOT_PRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|[\ud800-\udfff]|[\ufffe\uffff]")
 _BREAKS_OF_1_1 = re.compile("[\x85\u2028\u2029]")
-_NEEDS_A_SECOND_LOOK = re.compile(
-    r"\t|^%|^\.\.\.|(?:^|[\s\[{,])!(?=[\s,\]}]|$)|[&*][\w-]+[?:%@`]|[|>][-+0-9]*#|[|>][-+]*(?: *| +#.*)\r?\n +\r?\n",
-    re.M,
-)
+_NEEDS_A_SECOND_LOOK = re.compile(r"\t|^%|^\.\.\.|(?:^|[\s\[{,])!(?=[\s,\]}]|$)|[&*][\w-]+[?:%@`]|[|>][-+0-9]*#", re.M)
+_BLANK_LINE_OF_SPACES = re.compile(r"\n +(?=\r?\n)")
+_A_DIRECTIVE = re.compile(r"^%", re.M)
 _BLANK_START = re.compile(r"[|>][-+]*(?: *| +#.*)\r?\n( +)\r?\n[ \r\n]*")
 _SPACES = re.compile(r" +")
+
+MAXIMUM_DIRECTIVES = 100
 
 Refuse = Callable[[str, int, int, "str | None"], YamlError]
 """Makes the error for a message, a line and a column (from 0), and a hint."""
@@ -64,6 +66,12 @@ def check_characters(text: str, refuse: Refuse) -> None:
             *_place(text, found.start()),
             f"write it as {escape} in double quotes, or start a new line",
         )
+    # libyaml compares each with all before it.
+    directives = [found.start() for found in islice(_A_DIRECTIVE.finditer(text), MAXIMUM_DIRECTIVES + 1)]
+    if len(directives) > MAXIMUM_DIRECTIVES:
+        raise refuse(
+            f"more than {MAXIMUM_DIRECTIVES} lines start with %", *_place(text, directives[-1]), "take directives out"
+        )
 
 
 def _place(text: str, index: int) -> tuple[int, int]:
@@ -73,7 +81,7 @@ def _place(text: str, index: int) -> tuple[int, int]:
 
 def check_tokens(text: str, refuse: Refuse) -> None:
     """Of a text that has been parsed: the limits on its size hold."""
-    if not _NEEDS_A_SECOND_LOOK.search(text):
+    if not _NEEDS_A_SECOND_LOOK.search(text) and not _may_start_a_text_blank(text):
         return
     scanner = ParserBase(text)
     end = 0
@@ -101,6 +109,15 @@ def check_tokens(text: str, refuse: Refuse) -> None:
         elif isinstance(token, TagToken) and token.value in {(None, "!"), ("!", "")}:
             raise refuse("a tag without a name", token.start_mark.line, token.start_mark.column, "take it out")
         end = stop
+
+
+def _may_start_a_text_blank(text: str) -> bool:
+    """Whether a line of nothing but spaces comes after one with the mark of a block text, wherever on it that is."""
+    for found in _BLANK_LINE_OF_SPACES.finditer(text):
+        before = text.rfind("\n", 0, found.start()) + 1
+        if text.find("|", before, found.start()) >= 0 or text.find(">", before, found.start()) >= 0:
+            return True
+    return False
 
 
 def _blank(match: re.Match[str]) -> str:

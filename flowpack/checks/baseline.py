@@ -15,6 +15,7 @@ from pathlib import Path
 from flowpack.checks.findings import Finding
 from flowpack.checks.places import mark_of, relative_path
 from flowpack.errors import InputError, Location
+from flowpack.json_documents import parse_json
 from flowpack.reading import RECORD_BYTES, read_text
 
 _VERSION = 1
@@ -48,14 +49,14 @@ class Baseline:
     def read(cls, path: Path) -> Baseline:
         """InputError where there is none, or it is not what ``text`` writes."""
         try:
-            document = json.loads(read_text(path, limit=RECORD_BYTES, within=None))
+            document = parse_json(read_text(path, limit=RECORD_BYTES, within=None), path)
             if document["version"] != _VERSION:
                 raise InputError(f"version {document['version']} of a baseline", location=Location(path), hint=_HINT)
             return cls(tuple(Entry(each["code"], each["file"], each["mark"]) for each in document["findings"]))
         except InputError as error:
             error.hint = error.hint or _HINT
             raise
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (KeyError, TypeError) as error:
             raise InputError("is not a baseline", location=Location(path), hint=_HINT) from error
 
     def text(self) -> str:

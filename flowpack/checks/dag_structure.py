@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 
 from flowpack.checks.literals import KIND, counts_as_left_out, fits
 from flowpack.checks.model_calls import APIS, is_of_promptflow_tools
@@ -90,7 +91,74 @@ def _api(node: NodeView) -> Iterator[Problem]:
     api = node.fields.get("api")
     if api is None or counts_as_left_out(api.data):
         yield Problem(f"node '{node.name}' does not say which API it calls", node.location, "write api: chat")
-    elif api.data not in APIS:
+    elif str(api.data) not in APIS:
         near = nearest(str(api.data), list(APIS))
         hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(APIS)}"
         yield _of(api, f"promptflow-tools calls no API '{api.data}'", hint)
+
+
+def circles(waits_for: Mapping[str, list[str]]) -> Iterator[list[str]]:
+    """A way in a circle for each group of nodes that wait for one another (Tarjan's strongly connected components)."""
+    order = {name: number for number, name in enumerate(waits_for)}
+    groups = (set(group) for group in _components(waits_for))
+    circular = [group for group in groups if len(group) > 1 or any(name in waits_for[name] for name in group)]
+    for group in sorted(circular, key=lambda group: min(order[name] for name in group)):
+        yield _way_back(min(group, key=order.__getitem__), waits_for, group)
+
+
+def _components(waits_for: Mapping[str, list[str]]) -> Iterator[list[str]]:
+    found: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    on_path: set[str] = set()
+    for start in waits_for:
+        waiting = [(start, iter(waits_for[start]))] if start not in found else []
+        if waiting:
+            found[start] = lowest[start] = len(found)
+            path.append(start)
+            on_path.add(start)
+        while waiting:
+            name, others = waiting[-1]
+            other = next(others, None)
+            if other is None:
+                waiting.pop()
+                if waiting:
+                    lowest[waiting[-1][0]] = min(lowest[waiting[-1][0]], lowest[name])
+                if lowest[name] == found[name]:
+                    at = _place_of(path, name)
+                    yield path[at:]
+                    on_path.difference_update(path[at:])
+                    del path[at:]
+            elif other not in found:
+                found[other] = lowest[other] = len(found)
+                path.append(other)
+                on_path.add(other)
+                waiting.append((other, iter(waits_for[other])))
+            elif other in on_path:
+                lowest[name] = min(lowest[name], found[other])
+
+
+def _place_of(path: list[str], name: str) -> int:
+    """From the end: what is taken off the path is as long as what is looked through."""
+    at = len(path) - 1
+    while path[at] != name:
+        at -= 1
+    return at
+
+
+def _way_back(start: str, waits_for: Mapping[str, list[str]], group: set[str]) -> list[str]:
+    """The shortest way from ``start`` back to it within its group."""
+    came_from: dict[str, str] = {}
+    waiting = deque([start])
+    while waiting:
+        name = waiting.popleft()
+        for other in waits_for[name]:
+            if other == start:
+                way = [name]
+                while way[-1] != start:
+                    way.append(came_from[way[-1]])
+                return way[::-1]
+            if other in group and other not in came_from:
+                came_from[other] = name
+                waiting.append(other)
+    return [start]

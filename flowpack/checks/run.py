@@ -12,6 +12,7 @@ from flowpack.checks.discovery import Place, find_places
 from flowpack.checks.findings import Finding
 from flowpack.checks.registry import all_checks
 from flowpack.checks.subject import Subject
+from flowpack.errors import few_suggestions
 
 if TYPE_CHECKING:
     from flowpack.checks.remembered import Records
@@ -55,7 +56,8 @@ def check(
 def look(place: Place, roots: tuple[Path, ...], records: Records | None = None) -> list[Finding]:
     """What the rules find at one place."""
     subject = Subject(place, roots)
-    found = [finding for each in all_checks() for finding in each.findings(subject)]
+    with few_suggestions():
+        found = [finding for each in all_checks() for finding in each.findings(subject)]
     if records:
         records.remember(place, subject, found)
     return found

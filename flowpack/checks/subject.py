@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from flowpack.assembly.flow_folder import FlowFolder, folder_of, merged
 from flowpack.assembly.includes import IncludedSource, included_sources
@@ -28,6 +29,7 @@ from flowpack.flows.tool_sources import ToolSource
 from flowpack.reading import LOCK_BYTES, read_text
 from flowpack.yaml_documents import Document, Value, read_document
 
+_T = TypeVar("_T")
 _TARGET = re.compile(r"Python (\S+) on (\S+)")
 
 
@@ -62,6 +64,14 @@ class Subject:
         self.roots = IncludeRoots.of((place.flow or place.documents[0]).parent, include_roots)
         self.location = Location(place.flow or place.documents[0])
         self._documents = place.documents
+        self._known: dict[str, Any] = {}
+
+    def once(self, what: str, make: Callable[[], _T]) -> _T:
+        """What several rules share and ``make`` gives the first of them."""
+        if what not in self._known:
+            self._known[what] = make()
+        known: _T = self._known[what]
+        return known
 
     @cached_property
     def attempt(self) -> Attempt:

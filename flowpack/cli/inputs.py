@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from flowpack.cli.options import assignments, together
 from flowpack.errors import InputError, Location
+from flowpack.json_documents import parse_json
 from flowpack.reading import RECORD_BYTES, read_text
 
 input_options = together(
@@ -24,10 +24,7 @@ def given_inputs(file: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if file is not None:
         text = read_text(file, limit=RECORD_BYTES, within=None)
-        try:
-            given = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"is no JSON: {error}", location=Location(file)) from error
+        given = parse_json(text, file)
         if not isinstance(given, dict):
             raise InputError("expected an object of inputs", location=Location(file))
     return given | {name: _value(text) for name, text in assignments(pairs, "--input").items()}
@@ -35,6 +32,6 @@ def given_inputs(file: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text, Path("--input"))
+    except InputError:
         return text

@@ -52,6 +52,10 @@ _WRITTEN_AS_TEXT = (
 _NO_TYPE_OF_A_REQUEST = "is of a type that promptflow does not serve; use dict, list, str, int, float or bool"
 
 
+_MOST_MEMBERS = 1000
+"""Parts of one annotation that are looked at."""
+
+
 class _Computed(enum.Enum):
     COMPUTED = "known once the code runs"
 
@@ -101,30 +105,51 @@ def is_text(source: PythonSource, node: ast.expr) -> bool:
 
 def members_of(source: PythonSource, annotation: ast.expr) -> list[ast.expr]:
     """The types of a ``Union`` or ``Optional`` without None, each once; ``A | B`` is no union to promptflow."""
+    meant = source.meant(annotation)
+    return source.once("members", meant, lambda: list(_members(source, meant).values())) or [annotation]
+
+
+def _members(source: PythonSource, annotation: ast.expr) -> dict[str, ast.expr]:
     found: dict[str, ast.expr] = {}
-
-    def visit(node: ast.expr) -> None:
-        node = source.meant(node)
+    waiting = [annotation]
+    for _ in range(_MOST_MEMBERS):  # a name that stands for a union may be a member of it
+        if not waiting:
+            break
+        node = source.meant(waiting.pop())
         if isinstance(node, ast.Subscript) and source.full_name(node.value) in {"typing.Union", "typing.Optional"}:
-            for each in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
-                visit(each)
+            waiting += reversed(node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice])
         elif not (isinstance(node, ast.Constant) and node.value is None):
-            found[source.full_name(node) or ast.dump(node)] = node
+            found.setdefault(source.full_name(node) or _dumped(node), node)
+    return found
 
-    visit(annotation)
-    return list(found.values()) or [annotation]
+
+def _dumped(node: ast.expr) -> str:
+    try:
+        return ast.dump(node)
+    except RecursionError:
+        return f"at {node.lineno}:{node.col_offset}"
 
 
 def default_of(source: PythonSource, node: ast.expr) -> Any:
     """A default's value where the source shows it; an enum's member is its value."""
-    node = source.meant(node)
+    meant = source.meant(node)
+    return source.once("default", meant, lambda: _default_of(source, meant))
+
+
+def _default_of(source: PythonSource, node: ast.expr) -> Any:
     if isinstance(node, ast.Attribute):
         owner = source.local_class(node.value)
         return _enum_members(source, owner).get(node.attr, COMPUTED) if owner else COMPUTED
     try:
-        return ast.literal_eval(node)
+        return COMPUTED if _has_a_huge_number(node) else ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return COMPUTED
+
+
+def _has_a_huge_number(node: ast.expr) -> bool:
+    """One that Python does not write in decimal digits; it may be read in others."""
+    numbers = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and type(each.value) is int)
+    return any(number.bit_length() > 10_000 for number in numbers)
 
 
 def type_of_default(source: PythonSource, node: ast.expr) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -159,11 +184,18 @@ def _is_enum(source: PythonSource, owner: ast.ClassDef) -> bool:
 
 
 def _options(source: PythonSource, owner: ast.ClassDef) -> tuple[str, ...]:
-    values = _enum_members(source, owner).values()
-    return tuple(dict.fromkeys(str(value) for value in values if value is not COMPUTED))
+    def make() -> tuple[str, ...]:
+        values = _enum_members(source, owner).values()
+        return tuple(dict.fromkeys(str(value) for value in values if value is not COMPUTED))
+
+    return source.once("options", owner, make)
 
 
 def _enum_members(source: PythonSource, owner: ast.ClassDef) -> dict[str, Any]:
+    return source.once("members of an enum", owner, lambda: _find_enum_members(source, owner))
+
+
+def _find_enum_members(source: PythonSource, owner: ast.ClassDef) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for item in owner.body:
         if isinstance(item, ast.Assign):

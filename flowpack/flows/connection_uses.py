@@ -38,6 +38,7 @@ class Use:
 
 
 def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path], within: Roots) -> Iterator[Use]:
+    sources: dict[Path, ToolSource | None] = {}
     for node in nodes:
         user = f"node '{node.name}'"
         if node.connection:
@@ -45,7 +46,10 @@ def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path], within: Roots) ->
             kind = LLM_PROVIDERS.get(node.provider or "", AZURE_OPEN_AI)
             yield Use(node.connection, (kind,), user, location=node.location)
         elif node.source and node.source.type == "code" and node.source.path and node.type == "python":
-            yield from _in_tool(node, files.get(_standalone(node.source.path)), user, within)
+            path = files.get(_standalone(node.source.path))
+            if path and path not in sources:
+                sources[path] = ToolSource.read(path, within)
+            yield from _in_tool(node, sources[path] if path else None, user)
         elif node.source and node.source.tool:
             yield from _in_package_tool(node, node.source.tool, user)
 
@@ -62,8 +66,7 @@ def _in_package_tool(node: Node, tool: str, user: str) -> Iterator[Use]:
         yield from _literal(node, each.name, each.class_names, user, each.keys)
 
 
-def _in_tool(node: Node, path: Path | None, user: str, within: Roots) -> Iterator[Use]:
-    source = ToolSource.read(path, within) if path else None
+def _in_tool(node: Node, source: ToolSource | None, user: str) -> Iterator[Use]:
     if source is not None:
         for parameter in source.connection_parameters.values():
             yield from _literal(node, parameter.name, parameter.class_names, user, parameter.keys)

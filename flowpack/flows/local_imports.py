@@ -27,6 +27,9 @@ _AN_IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import|import[ \t]+
 _FORGIVING = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _OF_PROMPTFLOW = {"promptflow"}
 _STANDALONE = os.sep + "standalone"
+_DEEPEST_MODULE = 100
+_MOST_FOLDERS = 50
+"""That sources add to ``sys.path``: each is looked into for each import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class _Import(NamedTuple):
     @property
     def modules(self) -> Iterator[str]:
         """All that the import runs, as far as they are modules."""
-        parts = self.module.split(".")
+        parts = self.module.split(".", _DEEPEST_MODULE)[:_DEEPEST_MODULE]  # no folders are nested more deeply
         yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
         yield from self.submodules
 
@@ -63,11 +66,11 @@ def find_missing_imports(
 ) -> Iterator[MissingImport]:
     """``required`` gives the names of the flow's requirements; it is asked only where an import looks missing."""
     search = _Search(flow, files, project)
-    waiting = search.first_sources()
+    waiting = deque(search.first_sources())
     seen = set(waiting)
     told: set[str] = set()
     while waiting:
-        target = waiting.pop(0)
+        target = waiting.popleft()
         for each in search.imports(target):
             reached = [found for found in dict.fromkeys(search.reached(each)) if found not in seen]
             seen.update(reached)
@@ -88,6 +91,7 @@ class _Search:
     def __init__(self, flow: Flow, files: Mapping[str, Path], project: Path) -> None:
         self._flow = flow
         self._files = files
+        self._project = project
         self._prefixes = [""]
         above = [folder for folder in flow.folder.parents if folder == project or project in folder.parents]
         # Each folder with what makes it one that Python looks into, where the source tells.
@@ -206,10 +210,14 @@ class _Search:
 
     def _follow_edits(self, source: PythonSource, target: str) -> None:
         for _, folder in added_folders(source, f"{_STANDALONE}/{target}", _STANDALONE):
-            if folder.startswith(_STANDALONE + os.sep):
-                self._prefixes.append(folder[len(_STANDALONE) + 1 :].replace(os.sep, "/") + "/")
+            prefix = folder[len(_STANDALONE) + 1 :].replace(os.sep, "/") + "/"
+            is_inside = folder.startswith(_STANDALONE + os.sep)
+            if is_inside and prefix not in self._prefixes and len(self._prefixes) < _MOST_FOLDERS:
+                self._prefixes.append(prefix)
         for call, folder in added_folders(source, str(self._files[target]), str(self._flow.folder)):
             where = source.location(call)
+            if len(self._beside) >= _MOST_FOLDERS:
+                break
             if not lies_within(os.path.realpath(folder), self._flow.roots):
                 continue  # nothing outside of the project is looked at
             self._beside.setdefault(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowpack.errors import InputError, Location, YamlError, nearest
 from flowpack.flows.connection_types import PROMPTY_TYPES
@@ -31,9 +32,8 @@ from flowpack.yaml_documents import Document, Value, read_document, read_text
 
 SUFFIX = ".prompty"
 
-# promptflow's own: it takes all up to the last line that ends in three dashes.
-_PARTS = re.compile(r"-{3,}\r?\n(?P<front>.*)-{3,}\r?\n", re.DOTALL)
-_DASHES = re.compile(r"-{3,}\r?$", re.MULTILINE)
+_DASHES_AT_AN_END = re.compile(r"---\r?\n")
+_LINE_OF_DASHES = re.compile(r"(?<!-)-{3,}\r?$", re.MULTILINE)
 _IN_MODEL = ("api", "configuration", "parameters", "response")
 _NO_VALUES_OF_A_CONNECTION = {"type", "connection", "model", "azure_deployment"}
 
@@ -64,15 +64,16 @@ def read_prompty_flow(path: Path, choice: VariantChoice | None, within: Roots) -
 def read_front_matter(path: Path, within: Roots) -> Document:
     """The YAML part as a document, with the lines and columns of the file."""
     text = read_text(path, within)
-    parts = _PARTS.search(text)
+    parts = find_parts(text)
     if parts is None:
         hint = "a prompty begins with YAML between two lines of dashes:\n        ---\n        model: ...\n        ---"
         raise InputError("the file has no front matter", location=Location(path, 1), hint=hint)
-    before = "\n" * text.count("\n", 0, parts.start("front"))
+    before = "\n" * text.count("\n", 0, parts.front.start)
     try:
-        return read_document(path, before + parts["front"], within=within)
+        return read_document(path, before + text[parts.front], within=within)
     except YamlError as error:
-        dashes = [text.count("\n", 0, match.start()) + 1 for match in _DASHES.finditer(text, parts.start("front"))]
+        found = islice(_LINE_OF_DASHES.finditer(text, parts.front.start), 2)
+        dashes = [text.count("\n", 0, match.start()) + 1 for match in found]
         if len(dashes) < 2 or error.location is None or (error.location.line or 0) < dashes[0]:
             raise
         raise YamlError(
@@ -80,6 +81,28 @@ def read_front_matter(path: Path, within: Roots) -> Document:
             location=Location(path, dashes[1]),
             hint="write the line in the template otherwise: ***, for example",
         ) from error
+
+
+class Parts(NamedTuple):
+    """Where a prompty's front matter is in its text, and where its template begins."""
+
+    front: slice
+    template: int
+
+
+def find_parts(text: str) -> Parts | None:
+    """promptflow searches for ``-{3,}\\r?\\n(.*)-{3,}\\r?\\n`` and takes all up to the last line that ends in dashes.
+
+    The same places are found here from both ends: that expression takes the square of the length of a text of dashes.
+    """
+    opening = _DASHES_AT_AN_END.search(text)
+    if opening is None:
+        return None
+    starts = [text.rfind(f"---{end}", opening.end()) for end in ("\n", "\r\n")]
+    closing = max(starts)
+    if closing < 0:
+        return None
+    return Parts(slice(opening.end(), closing), text.index("\n", closing) + 1)
 
 
 def model_configuration(document: Document) -> Mapping[str, Any]:
@@ -118,7 +141,7 @@ def _check_configuration(value: Value) -> None:
             raise connection.error("stands beside values of its own, which promptflow refuses", hint)
     elif kind is None or kind.is_null:
         raise value.error("has neither a type nor a connection", f"type is one of {', '.join(PROMPTY_TYPES)}")
-    elif kind.data not in PROMPTY_TYPES and not str(kind.data).startswith("${"):
+    elif str(kind.data) not in PROMPTY_TYPES and not str(kind.data).startswith("${"):
         near = nearest(str(kind.data), PROMPTY_TYPES)
         hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(PROMPTY_TYPES)}"
         raise kind.error(f"promptflow calls no model of type '{kind.data}'", hint)

@@ -8,25 +8,35 @@ from __future__ import annotations
 import ast
 import codecs
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from flowpack.errors import InputError, Location
-from flowpack.reading import DOCUMENT_BYTES, Roots, read_bytes
+from flowpack.reading import Roots, read_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_T = TypeVar("_T")
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Definition: TypeAlias = Function | ast.ClassDef | ast.expr
 
-MAXIMUM_BYTES = DOCUMENT_BYTES
-"""A tree takes a hundred times its text; what is larger is data rather than code."""
+MAXIMUM_BYTES = 1024 * 1024
+"""A tree takes some hundred times its text; what is larger is data rather than code."""
+
+MAXIMUM_ANCESTORS = 100
+"""Classes of the file that one class descends from; with more of them its ancestors count as not known."""
 
 LOCAL = ":"
 """Starts the full name of what the file itself defines."""
+
+
+_LONGEST_NAME = 50
+"""Attributes of a dotted name: no name that is looked for has more, and an alias in one may lead in a circle."""
 
 
 class PythonSource:
@@ -37,6 +47,8 @@ class PythonSource:
         with warnings.catch_warnings():  # of string escapes, which are the flow's affair
             warnings.simplefilter("ignore")
             self.tree = ast.parse(text)
+        self._known: dict[tuple[str, ast.AST], Any] = {}
+        self._columns: dict[int, Sequence[int]] = {}
 
     @classmethod
     def read(cls, path: Path, within: Roots | None) -> Self | None:
@@ -51,9 +63,21 @@ class PythonSource:
             return None
 
     def location(self, node: ast.stmt | ast.expr | ast.arg) -> Location:
-        line = self._text.splitlines()[node.lineno - 1]
-        before = line.removeprefix(codecs.BOM_UTF8)[: node.col_offset]  # counted in bytes of UTF-8
-        return Location(self.path, node.lineno, len(before.decode("utf-8", "replace")) + 1)
+        return Location(self.path, node.lineno, self._column(node.lineno, node.col_offset))
+
+    def _column(self, number: int, offset: int) -> int:
+        """The offset is counted in bytes of UTF-8. One line may hold all of a file's definitions."""
+        line = self._lines[number - 1] if number <= len(self._lines) else b""
+        if len(line) < 1000:
+            return len(line[:offset].decode("utf-8", "replace")) + 1
+        if number not in self._columns:
+            self._columns[number] = array("I", accumulate(((byte & 0xC0) != 0x80 for byte in line), initial=0))
+        columns = self._columns[number]
+        return columns[min(offset, len(columns) - 1)] + 1
+
+    @cached_property
+    def _lines(self) -> list[bytes]:
+        return self._text.removeprefix(codecs.BOM_UTF8).splitlines()
 
     @cached_property
     def imported_names(self) -> Mapping[str, str]:
@@ -110,6 +134,8 @@ class PythonSource:
         node = self.meant(node)
         while isinstance(node, ast.Attribute):
             attributes.append(node.attr)
+            if len(attributes) > _LONGEST_NAME:
+                return ""
             node = self.meant(node.value)
         if not isinstance(node, ast.Name):
             return ""
@@ -129,22 +155,43 @@ class PythonSource:
 
     def lineage(self, node: ast.ClassDef) -> tuple[list[ast.ClassDef], set[str]]:
         """The class with those of the file that it descends from, and the full names of its other ancestors."""
-        classes, others = [node], set()
+        return self.once("lineage", node, lambda: self._find_lineage(node))
+
+    def _find_lineage(self, node: ast.ClassDef) -> tuple[list[ast.ClassDef], set[str]]:
+        classes, others, seen = [node], set(), {node}
+        bases = 0
         for each in classes:
             for base in each.bases:
+                bases += 1
+                if bases > MAXIMUM_ANCESTORS:
+                    others.add("")
+                    return classes, others
                 local = self.local_class(base)
                 if local is None:
                     others.add(self.full_name(base))
-                elif local not in classes:
+                elif local not in seen:
+                    seen.add(local)
                     classes.append(local)
         return classes, others
 
     def method(self, owner: ast.ClassDef, name: str) -> Function | None:
-        for each in self.lineage(owner)[0]:
-            for item in each.body:
-                if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) and item.name == name:
-                    return item
-        return None
+        return next((found for each in self.lineage(owner)[0] if (found := self.own_methods(each).get(name))), None)
+
+    def own_methods(self, owner: ast.ClassDef) -> Mapping[str, Function]:
+        """Those of the class itself; of several with one name the last, as Python has it."""
+
+        def make() -> dict[str, Function]:
+            methods = (each for each in owner.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)))
+            return {each.name: each for each in methods}
+
+        return self.once("methods", owner, make)
+
+    def once(self, what: str, node: ast.AST, make: Callable[[], _T]) -> _T:
+        """What ``make`` gives for a node, kept: thousands of parameters may be of one type, or have one default."""
+        if (what, node) not in self._known:
+            self._known[what, node] = make()
+        known: _T = self._known[what, node]
+        return known
 
 
 def read_source(path: Path, within: Roots | None) -> bytes | None:
@@ -157,16 +204,21 @@ def read_source(path: Path, within: Roots | None) -> bytes | None:
 
 def top_level(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements that importing the module runs, those within ``if``, ``try`` and ``with`` included."""
-    for statement in statements:
+    waiting = [iter(statements)]
+    while waiting:
+        statement = next(waiting[-1], None)
+        if statement is None:
+            waiting.pop()
+            continue
         yield statement
         if isinstance(statement, ast.If) and not _is_main_guard(statement.test):
-            yield from top_level((*statement.body, *statement.orelse))
+            waiting.append(iter((*statement.body, *statement.orelse)))
         elif isinstance(statement, ast.With):
-            yield from top_level(statement.body)
+            waiting.append(iter(statement.body))
         elif isinstance(statement, ast.Try):
             handlers = [each for handler in statement.handlers for each in handler.body]
             # What is tried first counts, so it comes last.
-            yield from top_level((*handlers, *statement.body, *statement.orelse, *statement.finalbody))
+            waiting.append(iter((*handlers, *statement.body, *statement.orelse, *statement.finalbody)))
 
 
 def _is_main_guard(test: ast.expr) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from flowpack.errors import InputError, Location
+from flowpack.errors import InputError
+from flowpack.json_documents import parse_json
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 from flowpack.yaml_documents import Value, read_document
 
-_REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")
+_REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")  # only ever matched at a text's start
 
 
 def with_files(value: Value, find: Callable[[str], Path | None]) -> Any:
@@ -44,12 +44,7 @@ def read_data(path: Path, within: Roots | None) -> Any:
     if path.suffix.lower() in {".yaml", ".yml"}:
         return read_document(path, within=within).root.data
     text = read_text(path, limit=DOCUMENT_BYTES, within=within)
-    try:
-        return json.loads(text) if path.suffix.lower() == ".json" else text
-    except json.JSONDecodeError as error:
-        raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
-    except RecursionError as error:
-        raise InputError("nested too deeply", location=Location(path)) from error
+    return parse_json(text, path) if path.suffix.lower() == ".json" else text
 
 
 def environment_names(data: Any) -> Iterator[str]:

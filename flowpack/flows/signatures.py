@@ -7,7 +7,7 @@ differential test compares the two.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ from flowpack.flows.python_source import Function, PythonSource
 from flowpack.flows.tool_sources import ToolSource
 
 _REFUSED_ANSWER = "must be annotated to answer with str, a dataclass or a TypedDict, or not at all"
+
+
+_MOST_TOOLS = 100
+"""A file should have one; each method of a tool class counts, with all parameters of the constructor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,15 @@ class EntrySignature:
 
 def read_tools(source: ToolSource) -> tuple[ToolSignature, ...]:
     """Every tool that promptflow collects in the file; a node's file should have one."""
-    found = []
-    for owner, function in source.tools:
+    return source.once("tools", source.tree, lambda: tuple(_tools(source)))
+
+
+def _tools(source: ToolSource) -> Iterator[ToolSignature]:
+    for owner, function in source.tools[:_MOST_TOOLS]:
         init = source.method(owner, "__init__") if owner else None
         inputs = _parameters(source, init, with_rest=True) if init else {}
         name = f"{owner.name}.{function.name}" if owner else function.name
-        found.append(ToolSignature(name, inputs | _parameters(source, function), source.location(function)))
-    return tuple(found)
+        yield ToolSignature(name, inputs | _parameters(source, function), source.location(function))
 
 
 def read_entry(source: PythonSource, name: str) -> EntrySignature | None:

@@ -7,7 +7,7 @@ way, and only then are the comments lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -45,10 +45,17 @@ def standalone_text(
     if lines and not lines[-1].endswith(("\n", "\r")):
         lines[-1] += "\n"
     edits = _removals(document.node, without, lines) + _replacements(document, nodes, lines)
-    for edit in sorted(edits, key=lambda edit: edit.first, reverse=True):
-        lines[edit.first : edit.last + 1] = edit.lines
-    text = "".join(lines) + (dump(added) if added else "")
+    text = "".join(_edited(lines, edits)) + (dump(added) if added else "")
     return text if _holds(document, text, expected) else dump(expected)
+
+
+def _edited(lines: list[str], edits: list[_Edit]) -> Iterator[str]:
+    done = 0
+    for edit in sorted(edits, key=lambda edit: edit.first):
+        yield from lines[done : edit.first]
+        yield from edit.lines
+        done = max(done, edit.last + 1)
+    yield from lines[done:]
 
 
 def _holds(document: Document, text: str, expected: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 from flowpack.flows.connection_types import CONNECTION_TYPES
 from flowpack.flows.python_source import LOCAL, Function, PythonSource, last_name
@@ -15,6 +16,8 @@ from flowpack.flows.python_source import LOCAL, Function, PythonSource, last_nam
 _SECRET_NAME = re.compile(r"key|secret|token|password|pwd|credential|connection_?string", re.I)
 _OF_EVERY_CONNECTION = {"configs", "secrets", "name", "type", "module", "class_name", "custom_type", "is_secret"}
 _STRONG_TYPE = "CustomStrongTypeConnection"
+_MOST_FUNCTIONS = 20_000
+"""Of one file, with those that each class inherits: each class of a chain may have all methods of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class ToolSource(PythonSource):
         # A tool class takes its connection in the constructor, and promptflow asks for it as an input of the node.
         constructors = [self.method(owner, "__init__") for owner, _ in self.tools if owner]
         functions = [each for each in constructors if each] + [function for _, function in self.tools]
-        for function in functions:
+        for function in dict.fromkeys(functions):
             arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
             for argument in arguments:
                 names = tuple(self._connection_classes(argument.annotation))
@@ -69,7 +72,7 @@ class ToolSource(PythonSource):
         A ``tool`` that does not come from promptflow (a project's own helper) counts only where there is no other.
         """
         found: dict[str | None, list[tuple[ast.ClassDef | None, Function]]] = {}
-        for owner, function, decorators in self._functions_and_methods():
+        for owner, function, decorators in islice(self._functions_and_methods(), _MOST_FUNCTIONS):
             found.setdefault(self._origin_of_tool(decorators), []).append((owner, function))
         return tuple(found.get("promptflow") or found.get("elsewhere") or ())
 
@@ -88,8 +91,9 @@ class ToolSource(PythonSource):
         """Those of a tool class, each name once."""
         classes, ancestors = self.lineage(owner)
         if any(name.rpartition(".")[2] == "ToolProvider" for name in ancestors):
-            items = [item for each in reversed(classes) for item in each.body]
-            named = {each.name: each for each in items if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))}
+            named: dict[str, Function] = {}
+            for each in reversed(classes):
+                named |= self.own_methods(each)
             yield from named.values()
 
     def _origin_of_tool(self, decorators: list[ast.expr]) -> str | None:
@@ -106,8 +110,10 @@ class ToolSource(PythonSource):
         strong = [each for each in class_names if each not in CONNECTION_TYPES]
         if strong:
             return ConnectionParameter(name, ("CustomConnection",), self._strong_type_keys(strong[0]))
-        keys = keys_used(function, name) if "CustomConnection" in class_names else ConnectionKeys()
-        return ConnectionParameter(name, class_names, keys)
+        if "CustomConnection" not in class_names:
+            return ConnectionParameter(name, class_names)
+        keys = self.once("keys", function, lambda: keys_by_name(function))
+        return ConnectionParameter(name, class_names, keys.get(name, ConnectionKeys()))
 
     def _connection_classes(self, annotation: ast.expr | None) -> Iterator[str]:
         """The connection classes in an annotation: ``Union``, ``Optional``, ``|`` and quoted ones included."""
@@ -136,34 +142,45 @@ class ToolSource(PythonSource):
         return ConnectionKeys(frozenset(named) - secrets, secrets)
 
 
-def keys_used(function: Function, parameter: str) -> ConnectionKeys:
+def keys_used(function: Function | ast.AST, parameter: str) -> ConnectionKeys:
     """``c.api_key``, ``c.secrets["k"]``, ``c.configs.get("k")``, ``getattr(c, "k")``."""
-    found: dict[str, set[str]] = {"configs": set(), "secrets": set(), "either": set(), "other": set()}
+    return keys_by_name(function).get(parameter, ConnectionKeys())
+
+
+def keys_by_name(function: Function | ast.AST) -> Mapping[str, ConnectionKeys]:
+    """The keys that are used of each name, in one walk: a function may have thousands of parameters."""
+    found: dict[str, dict[str, set[str]]] = {}
+
+    def used(name: str, where: str, keys: set[str]) -> None:
+        found.setdefault(name, {"configs": set(), "secrets": set(), "either": set()})[where].update(keys)
+
     for node in ast.walk(function):
-        if isinstance(node, ast.Attribute) and _is_name(node.value, parameter):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if node.attr not in _OF_EVERY_CONNECTION and not node.attr.startswith("_"):
-                found["either"].add(node.attr)
+                used(node.value.id, "either", {node.attr})
         elif isinstance(node, ast.Subscript):
-            found[_holder(node.value, parameter)] |= _text(node.slice)
+            if holder := _holder(node.value):
+                used(*holder, _text(node.slice))
         elif isinstance(node, ast.Call) and node.args:
             if isinstance(node.func, ast.Attribute) and node.func.attr == "get":
-                found[_holder(node.func.value, parameter)] |= _text(node.args[0])
-            elif last_name(node.func) == "getattr" and len(node.args) > 1 and _is_name(node.args[0], parameter):
-                found["either"] |= _text(node.args[1])
-    known = ConnectionKeys(frozenset(found["configs"]), frozenset(found["secrets"]))
-    return known | ConnectionKeys.guessed(frozenset(found["either"] - found["configs"] - found["secrets"]))
+                if holder := _holder(node.func.value):
+                    used(*holder, _text(node.args[0]))
+            elif last_name(node.func) == "getattr" and len(node.args) > 1 and isinstance(node.args[0], ast.Name):
+                used(node.args[0].id, "either", _text(node.args[1]))
+    return {name: _keys(**keys) for name, keys in found.items()}
 
 
-def _holder(node: ast.expr, parameter: str) -> str:
-    """Which part of the connection a key is looked up in; ``other`` where it is not the connection at all."""
-    if isinstance(node, ast.Attribute) and _is_name(node.value, parameter) and node.attr in {"configs", "secrets"}:
-        return node.attr
-    return "either" if _is_name(node, parameter) else "other"
+def _keys(configs: set[str], secrets: set[str], either: set[str]) -> ConnectionKeys:
+    known = ConnectionKeys(frozenset(configs), frozenset(secrets))
+    return known | ConnectionKeys.guessed(frozenset(either - configs - secrets))
+
+
+def _holder(node: ast.expr) -> tuple[str, str] | None:
+    """The name, and which part of it a key is looked up in; None for what can be no connection."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in {"configs", "secrets"}:
+        return node.value.id, node.attr
+    return (node.id, "either") if isinstance(node, ast.Name) else None
 
 
 def _text(node: ast.expr) -> set[str]:
     return {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
-
-
-def _is_name(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name

@@ -15,6 +15,7 @@ from typing import Any
 
 from flowpack.errors import InputError, Location, ServingError
 from flowpack.flows.model import REQUIRED, Flow, FlowKind
+from flowpack.json_documents import parse_json
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 from flowpack.running.health import DIRECT
 
@@ -54,12 +55,7 @@ def _first_sample(path: Path, within: Roots) -> dict[str, Any]:
     if not path.is_file():
         return {}
     text = read_text(path, limit=DOCUMENT_BYTES, within=within)
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"broken JSON: {error.msg}", location=Location(path, error.lineno, error.colno)) from error
-    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deeply
-        raise InputError(f"broken JSON: {error}", location=Location(path)) from error
+    data = parse_json(text, path)
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, dict):
         return first

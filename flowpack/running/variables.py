@@ -8,7 +8,6 @@ passes nothing that was not named.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 from flowpack.errors import FlowpackError, InputError, Location
 from flowpack.flows.connection_types import CONNECTION_TYPES, CUSTOM
 from flowpack.flows.reader import read_flow
+from flowpack.json_documents import parse_json
 from flowpack.reading import DOCUMENT_BYTES, read_text
 from flowpack.yaml_documents import read_document
 
@@ -96,8 +96,8 @@ def _settings(build: Path) -> set[str]:
     if not path.is_file():
         return set()
     try:
-        return set(json.loads(read_text(path, limit=DOCUMENT_BYTES, within=[build.resolve()])))
-    except (ValueError, TypeError, RecursionError) as error:
+        return set(parse_json(read_text(path, limit=DOCUMENT_BYTES, within=[build.resolve()]), path))
+    except TypeError as error:
         raise InputError("settings.json cannot be read", location=Location(path), detail=str(error)) from error
 
 

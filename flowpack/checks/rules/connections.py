@@ -99,18 +99,22 @@ def _needed(subject: Subject, document: AzureDocument) -> dict[str, tuple[str, .
 @rule("FP404", "variable-of-two", Severity.ERROR, "Two connections are made of one variable.")
 def variable_of_two(subject: Subject) -> Iterator[Problem]:
     owners: dict[str, str] = {}
+    mentions = _mentions(subject.root)
     for connection in subject.connections:
         shared = {owners.setdefault(variable, connection.name): variable for variable in connection.variables}
         for other, variable in shared.items():
             if other != connection.name:
-                where = _mention(subject.root, connection.name) or subject.location
+                where = mentions.get(connection.name, subject.location)
                 message = f"the connections '{other}' and '{connection.name}' both need the variable {variable}"
                 yield Problem(message, where, "rename one of the two")
 
 
-def _mention(root: Mapping[str, Value], name: str) -> Location | None:
+def _mentions(root: Mapping[str, Value]) -> dict[str, Location]:
+    """The first place of each text that a node has for a connection or an input."""
+    found: dict[str, Location] = {}
     for node in items_of(root.get("nodes")):
         for value in (at(node, "connection"), *fields_of(at(node, "inputs")).values()):
-            if value is not None and text_of(value) == name:
-                return value.location
-    return None
+            text = text_of(value)
+            if value is not None and text is not None and text not in found:
+                found[text] = value.location
+    return found

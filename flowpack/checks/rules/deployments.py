@@ -5,7 +5,6 @@ The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -16,7 +15,8 @@ from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, number_of, text_of
-from flowpack.errors import InputError
+from flowpack.errors import FlowpackError, InputError
+from flowpack.json_documents import parse_json
 from flowpack.reading import is_folder
 from flowpack.yaml_documents import Value
 
@@ -171,14 +171,14 @@ def response_fields(subject: Subject) -> Iterator[Problem]:
         if value is None or not text:
             continue
         try:
-            fields = json.loads(text)
-        except ValueError:
+            fields = parse_json(text, document.path)
+        except FlowpackError:
             fields = None
         if not isinstance(fields, list):
             yield Problem(f"'{text}' is no JSON list", value.location, """write '["answer"]', with quotes around it""")
             continue
         outputs = subject.flow.outputs if subject.flow else {}
-        unknown = [each for each in fields if outputs and each not in outputs]
+        unknown = [each for each in fields if outputs and str(each) not in outputs]
         if unknown:
             yield Problem(f"the flow has no output '{unknown[0]}'", value.location, f"it has: {', '.join(outputs)}")
 

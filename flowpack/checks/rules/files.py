@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from flowpack.azureml.models.rules import MAXIMUM_FILES
 from flowpack.checks.findings import Edit, Severity
-from flowpack.checks.places import line_of
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.secrets import secrets_in_file
 from flowpack.checks.subject import Subject
@@ -63,18 +61,21 @@ def clashing_files(subject: Subject) -> Iterator[Problem]:
 @rule("FP205", "include-twice", Severity.WARNING, "An additional include is named twice.")
 def include_twice(subject: Subject) -> Iterator[Problem]:
     seen: dict[str, int | None] = {}
+    lines = subject.document.text.splitlines() if subject.document else []
     for include in subject.flow.additional_includes if subject.flow else ():
         line = include.location.line
         first = seen.setdefault(include.path, line)
         if first != line and line is not None:
-            yield Problem(f"'{include.path}' is in line {first} already", include.location, fix=_without(include, line))
+            fix = _without(include, line, lines[line - 1] if line <= len(lines) else "")
+            yield Problem(f"'{include.path}' is in line {first} already", include.location, fix=fix)
 
 
-def _without(include: Include, line: int) -> Edit | None:
-    path = include.location.path
-    text = line_of(include.location) or ""
-    is_an_item_alone = re.fullmatch(rf"\s*-\s+(['\"]?){re.escape(include.path)}\1\s*(?:#.*)?", text)
-    return Edit(path=path, first=line, last=line, lines=()) if is_an_item_alone else None
+def _without(include: Include, line: int, text: str) -> Edit | None:
+    item = text.partition(" #")[0].strip().removeprefix("-").strip()
+    is_an_item_alone = text.lstrip().startswith("- ") and item in {
+        quote + include.path + quote for quote in ("", "'", '"')
+    }
+    return Edit(path=include.location.path, first=line, last=line, lines=()) if is_an_item_alone else None
 
 
 @rule("FP206", "missing-import", Severity.ERROR, "The flow's code imports a module that the standalone folder lacks.")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from flowpack.assembly.flow_folder import check_sources
-from flowpack.checks.dag_structure import structure_problems
+from flowpack.checks.dag_structure import circles, structure_problems
 from flowpack.checks.findings import Severity
 from flowpack.checks.literals import KIND, counts_as_left_out, fits
 from flowpack.checks.model_calls import parameters_of
@@ -14,12 +14,12 @@ from flowpack.checks.nodes import NodeView, Reference
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, text_of
-from flowpack.errors import FlowpackError, InputError, Location, YamlError, nearest
+from flowpack.errors import FlowpackError, InputError, Location, YamlError, listed, nearest
 from flowpack.flows.model import REQUIRED, FlowKind
-from flowpack.flows.python_source import PythonSource
+from flowpack.flows.python_source import MAXIMUM_BYTES, PythonSource
 from flowpack.flows.signatures import read_tools
 from flowpack.flows.tool_sources import ToolSource
-from flowpack.reading import DOCUMENT_BYTES, read_bytes
+from flowpack.reading import read_bytes
 
 
 def _reader_refuses(subject: Subject, kind: FlowKind) -> Iterator[Problem]:
@@ -36,7 +36,7 @@ def _kind(subject: Subject) -> FlowKind:
     return FlowKind.FLEX if is_flex else FlowKind.DAG
 
 
-_WITHIN = re.compile(r"\$\{(?:(?:inputs|flow)\.(?P<input>\w+)|(?P<node>\w+)\.output\b[^}]*)\}")
+_WITHIN = re.compile(r"\$\{(?:(?:inputs|flow)\.(?P<input>\w+)|(?P<node>\w+)\.output\b[^}$]*)\}")
 
 
 @rule("FP101", "unreadable-flow", Severity.ERROR, "The flow file is no YAML that promptflow reads.")
@@ -59,8 +59,8 @@ def flow_structure(subject: Subject) -> Iterator[Problem]:
 def dangling_reference(subject: Subject) -> Iterator[Problem]:
     if _is_not_a_dag(subject):
         return
-    inputs = list(fields_of(subject.root.get("inputs")))
-    nodes = list(dict.fromkeys(node.name for node in subject.nodes))
+    inputs = fields_of(subject.root.get("inputs"))
+    nodes = dict.fromkeys(node.name for node in subject.nodes)
     for reference in _references(subject):
         if reference.input is not None and reference.input not in inputs:
             yield _dangling(reference, f"the flow has no input '{reference.input}'", reference.input, inputs)
@@ -80,9 +80,9 @@ def _references(subject: Subject) -> Iterator[Reference]:
         yield from filter(None, [Reference.read(at(output, "reference"))])
 
 
-def _dangling(reference: Reference, message: str, name: str, known: list[str]) -> Problem:
+def _dangling(reference: Reference, message: str, name: str, known: Collection[str]) -> Problem:
     near = nearest(name, known) or (name.partition(".")[0] if name.partition(".")[0] in known else None)
-    hint = f"did you mean '{near}'?" if near else f"it has: {', '.join(known)}" if known else None
+    hint = f"did you mean '{near}'?" if near else f"it has: {listed(known)}" if known else None
     return Problem(message, reference.value.location, hint)
 
 
@@ -94,32 +94,13 @@ def _is_not_a_dag(subject: Subject) -> bool:
 def cycle(subject: Subject) -> Iterator[Problem]:
     chosen = {node.name: node for node in subject.nodes if node.chosen}
     waits_for = {name: _nodes_read(node, chosen) for name, node in chosen.items()}
-    done: set[str] = set()
-    for start in chosen:
-        path = _way_back(start, waits_for, done)
-        if path:
-            done.update(path)
-            way = " → ".join([*path, path[0]])
-            yield Problem(f"each of these nodes waits for the next: {way}", chosen[path[0]].location)
+    for path in circles(waits_for):
+        way = " → ".join([*path, path[0]])
+        yield Problem(f"each of these nodes waits for the next: {way}", chosen[path[0]].location)
 
 
 def _nodes_read(node: NodeView, known: Mapping[str, NodeView]) -> list[str]:
     return list(dict.fromkeys(each.node for each in node.references() if each.node is not None and each.node in known))
-
-
-def _way_back(start: str, waits_for: Mapping[str, list[str]], done: set[str]) -> list[str]:
-    """The nodes from ``start`` back to it, none of them done; empty where there is no such way."""
-    waiting = [[start]]
-    seen = {start}
-    while waiting:
-        path = waiting.pop()
-        for name in waits_for[path[-1]]:
-            if name == start and start not in done:
-                return path
-            if name not in seen and name not in done:
-                seen.add(name)
-                waiting.append([*path, name])
-    return []
 
 
 @rule("FP105", "unused-node", Severity.WARNING, "A node runs and nothing reads its output.")
@@ -159,7 +140,7 @@ def broken_python(subject: Subject) -> Iterator[Problem]:
 def _syntax_error(subject: Subject, target: str) -> Iterator[Problem]:
     path = subject.paths[target]
     try:
-        PythonSource(read_bytes(path, limit=DOCUMENT_BYTES, within=subject.roots.folders), path)
+        PythonSource(read_bytes(path, limit=MAXIMUM_BYTES, within=subject.roots.folders), path)
     except InputError as error:
         yield Problem(error.message, Location(path), error.hint)
     except SyntaxError as error:
@@ -189,7 +170,7 @@ def tool_count(subject: Subject) -> Iterator[Problem]:
         if not tools:
             yield Problem(f"'{target}' has no function with @tool", location, "from promptflow.core import tool")
         elif len(tools) > 1:
-            names = ", ".join(tool.name for tool in tools)
+            names = listed(tool.name for tool in tools)
             yield Problem(f"'{target}' has several tools: {names}", location, "one file, one function with @tool")
 
 
@@ -206,15 +187,15 @@ def tool_signature(subject: Subject) -> Iterator[Problem]:
         takes_more = source.tools[0][1].args.kwarg is not None
         for name, value in given.items():
             if name not in parameters and not takes_more:
-                near = nearest(name, [each for each in parameters if each not in node.inputs])
-                known = f"it takes: {', '.join(parameters)}" if parameters else "it takes none"
+                near = nearest(name, (each for each in parameters if each not in node.inputs))
+                known = f"it takes: {listed(parameters)}" if parameters else "it takes none"
                 hint = f"did you mean '{near}'?" if near else known
                 yield Problem(f"'{tools[0].name}' in '{target}' has no parameter '{name}'", value.location, hint)
         required = [name for name, each in parameters.items() if each.default is REQUIRED and name not in given]
         # `*args` and `**kwargs` of a tool class's constructor are among the parameters, and nothing asks for them.
         missing = [name for name in required if name not in {"args", "kwargs"}]
         if missing:
-            names = ", ".join(f"'{name}'" for name in missing)
+            names = listed(f"'{name}'" for name in missing)
             empty = "promptflow leaves an empty input out" if node.inputs.keys() & missing else None
             yield Problem(f"node '{node.name}' gives '{tools[0].name}' in '{target}' no {names}", node.location, empty)
         yield from _of_other_kinds(node, {name: each.types[0] for name, each in parameters.items()})

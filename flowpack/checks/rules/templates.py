@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,26 +16,61 @@ from flowpack.checks.nodes import NodeView
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
-from flowpack.errors import InputError, Location, nearest
+from flowpack.errors import InputError, Location, listed, nearest
 from flowpack.flows.model import FlowKind
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 
 if TYPE_CHECKING:
-    from jinja2 import nodes
+    from flowpack.flows.templates import ReadTemplate
 
 _WITH_TEMPLATE = {"llm", "prompt", "custom_llm"}
-_FRONT_MATTER = re.compile(r"-{3,}\r?\n(?:.*)-{3,}\r?\n", re.DOTALL)
+_WORD = re.compile(r"\w+")
 _TAKEN_BY_PROMPT_NODES = ("template",)
-_FORGIVING_TESTS = {"defined", "undefined", "none"}
-_FORGIVING_FILTERS = {"default", "d"}
+
+_MOST_VARIABLES = 1000
+"""Of one flow that are reported one by one: thousands of nodes may share a template with thousands of names."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """``text`` keeps the file's line numbers. It is read once, however many nodes have it."""
+
+    path: Path
+    text: str
+
+    def location(self, line: int, name: str = "") -> Location:
+        if name and line not in self._columns:
+            words = _WORD.finditer(self._lines[line - 1] if line <= len(self._lines) else "")
+            # The first of each name counts, so it comes last.
+            self._columns[line] = {match[0]: match.start() + 1 for match in reversed(list(words))}
+        return Location(self.path, line, self._columns[line].get(name) if name else None)
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @cached_property
+    def _columns(self) -> dict[int, dict[str, int]]:
+        """By line and name: one line may have all the names of a template."""
+        return {}
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """A template without any of Jinja's marks has nothing to find, and spares loading Jinja."""
+        return "{{" not in self.text and "{%" not in self.text and "{#" not in self.text
+
+    @cached_property
+    def content(self) -> ReadTemplate:
+        from flowpack.flows.templates import read_template  # noqa: PLC0415  (not every flow has a template)
+
+        return read_template(self.text)
 
 
 @dataclass(frozen=True)
 class _Template:
-    """``text`` keeps the file's line numbers; ``given`` are the names that it is rendered with."""
+    """``given`` are the names that it is rendered with."""
 
-    path: Path
-    text: str
+    file: _File
     user: str
     given: Collection[str]
     is_whole: bool = True
@@ -42,27 +78,34 @@ class _Template:
     taken: Collection[str] = ()
     """Names that a variable may not have: promptflow gives them to what renders the template, or calls the model."""
 
-    def location(self, line: int, name: str = "") -> Location:
-        lines = self.text.splitlines()
-        match = re.search(rf"\b{re.escape(name)}\b", lines[line - 1]) if name and line <= len(lines) else None
-        return Location(self.path, line, match.start() + 1 if match else None)
+
+def _templates(subject: Subject) -> tuple[_Template, ...]:
+    """Those with something of Jinja's in them."""
+    return subject.once("templates", lambda: tuple(each for each in _read_all(subject) if not each.file.is_plain))
 
 
-def _templates(subject: Subject) -> Iterator[_Template]:
+def _read_all(subject: Subject) -> Iterator[_Template]:
+    files: dict[Path, _File | None] = {}
     for node in subject.nodes:
         path = _path(node, subject) if node.type in _WITH_TEMPLATE else None
-        text = _read(path, subject.roots.folders) if path else None
-        if path and text is not None:
+        if path and path not in files:
+            text = _read(path, subject.roots.folders)
+            files[path] = None if text is None else _File(path, text)
+        file = files[path] if path else None
+        if file:
             # A tool that takes a prompt template may fill in more than the node's inputs.
             is_whole = node.type != "custom_llm" and not _has_another_prompt(node)
             taken = _TAKEN_BY_PROMPT_NODES if node.type == "prompt" else parameters_of(node)
-            yield _Template(path, text, f"node '{node.name}'", set(node.inputs), is_whole, taken)
+            yield _Template(file, f"node '{node.name}'", node.inputs.keys(), is_whole, taken)
     flow = subject.flow
     if flow and flow.kind is FlowKind.PROMPTY:
-        match = _FRONT_MATTER.search(flow.text)
-        if match:
-            blank = "\n" * flow.text.count("\n", 0, match.end())
-            yield _Template(flow.file, blank + flow.text[match.end() :], "the prompty", set(flow.inputs or flow.sample))
+        from flowpack.flows.prompty import find_parts  # noqa: PLC0415  (few flows are one)
+
+        parts = find_parts(flow.text)
+        if parts:
+            blank = "\n" * flow.text.count("\n", 0, parts.template)
+            file = _File(flow.file, blank + flow.text[parts.template :])
+            yield _Template(file, "the prompty", (flow.inputs or flow.sample).keys())
 
 
 def _has_another_prompt(node: NodeView) -> bool:
@@ -84,38 +127,31 @@ def _read(path: Path, within: Roots) -> str | None:
         return None
 
 
-def _is_plain(text: str) -> bool:
-    """A template without any of Jinja's marks has nothing to find, and spares loading Jinja."""
-    return "{{" not in text and "{%" not in text and "{#" not in text
-
-
 @rule("FP121", "template-syntax", Severity.ERROR, "A Jinja template cannot be parsed.")
 def template_syntax(subject: Subject) -> Iterator[Problem]:
-    seen = set()
-    for template in _templates(subject):
-        if template.path in seen or _is_plain(template.text):
-            continue
-        seen.add(template.path)
-        from jinja2 import Environment, TemplateSyntaxError  # noqa: PLC0415  (not every flow has a template)
-
-        try:
-            Environment(autoescape=True).parse(template.text)
-        except TemplateSyntaxError as error:
-            yield Problem(f"Jinja cannot parse this: {error.message}", template.location(error.lineno))
+    for file in dict.fromkeys(template.file for template in _templates(subject)):
+        problem = file.content.problem
+        if problem:
+            yield Problem(f"Jinja cannot parse this: {problem.message}", file.location(problem.line))
 
 
 @rule("FP122", "template-variable", Severity.WARNING, "A template uses a variable that nothing gives: it stays empty.")
 def template_variable(subject: Subject) -> Iterator[Problem]:
+    found = 0
     for template in _templates(subject):
-        if not template.is_whole or _is_plain(template.text):
-            continue
-        for name, line in _variables(template.text):
-            if name not in template.given and name not in template.taken:
-                near = nearest(name, template.given)
-                given = ", ".join(sorted(template.given))
-                hint = f"did you mean '{near}'?" if near else f"its inputs are: {given}" if given else None
-                message = f"{template.user} gives the template no '{name}', so it is rendered as nothing"
-                yield Problem(message, template.location(line, name), hint)
+        given = listed(sorted(template.given))
+        for name, line in template.file.content.needed if template.is_whole else ():
+            if name in template.given or name in template.taken:
+                continue
+            found += 1
+            where = template.file.location(line, name)
+            if found > _MOST_VARIABLES:
+                yield Problem(f"more than {_MOST_VARIABLES:,} variables that nothing gives", where)
+                return
+            near = nearest(name, template.given)
+            hint = f"did you mean '{near}'?" if near else f"its inputs are: {given}" if given else None
+            message = f"{template.user} gives the template no '{name}', so it is rendered as nothing"
+            yield Problem(message, where, hint)
 
 
 @rule(
@@ -123,43 +159,8 @@ def template_variable(subject: Subject) -> Iterator[Problem]:
 )
 def template_reserved_name(subject: Subject) -> Iterator[Problem]:
     for template in _templates(subject):
-        if not template.taken or _is_plain(template.text):
-            continue
-        for name, line in _variables(template.text, with_all=True):
+        for name, line in template.file.content.undeclared if template.taken else ():
             if name in template.taken:
                 message = f"promptflow refuses a variable '{name}' in the template of {template.user}"
-                yield Problem(
-                    message, template.location(line, name), "a parameter of its tool has this name: rename it"
-                )
-
-
-def _variables(text: str, *, with_all: bool = False) -> Iterator[tuple[str, int]]:
-    """What the template needs, each once with its first line; not what it asks for with care, save ``with_all``."""
-    from jinja2 import Environment, TemplateSyntaxError, meta, nodes  # noqa: PLC0415  (see above)
-    from jinja2.defaults import DEFAULT_NAMESPACE  # noqa: PLC0415
-
-    try:
-        tree = Environment(autoescape=True).parse(text)
-    except TemplateSyntaxError:
-        return
-    cared_for = set() if with_all else set(_cared_for(tree))
-    needed = meta.find_undeclared_variables(tree) - set(DEFAULT_NAMESPACE) - cared_for
-    for node in tree.find_all(nodes.Name):
-        if node.name in needed:
-            needed.remove(node.name)
-            yield node.name, node.lineno
-
-
-def _cared_for(tree: nodes.Template) -> Iterator[str]:
-    from jinja2 import nodes  # noqa: PLC0415  (see above)
-
-    for test in tree.find_all(nodes.Test):
-        if test.name in _FORGIVING_TESTS and isinstance(test.node, nodes.Name):
-            yield test.node.name
-    for each in tree.find_all(nodes.Filter):
-        if each.name in _FORGIVING_FILTERS and isinstance(each.node, nodes.Name):
-            yield each.node.name
-    for condition in tree.find_all((nodes.If, nodes.CondExpr)):
-        tested = getattr(condition, "test", None)
-        if isinstance(tested, nodes.Name):  # {% if context %}: may be left out
-            yield tested.name
+                hint = "a parameter of its tool has this name: rename it"
+                yield Problem(message, template.file.location(line, name), hint)
