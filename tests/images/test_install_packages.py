@@ -106,6 +106,13 @@ def test_a_wrong_hash_is_refused_in_pip_s_words(build: Path, lock: Path) -> None
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
 
 
+def test_an_index_that_does_not_answer_is_told(build: Path, lock: Path) -> None:
+    done = fetch(build, lock, "[global]\nindex-url = http://127.0.0.1:9/simple/\nretries = 0\n")
+    assert done.returncode == 1
+    assert "Could not fetch URL http://127.0.0.1:9/simple/team-tools/" in done.stderr
+    assert "--allow-source" not in done.stderr
+
+
 @pytest.mark.attack("C2")
 @pytest.mark.parametrize("configuration", ["", "no-binary = :all:\n", "no-binary = hostile\n"])
 def test_no_source_distribution_is_fetched_whatever_pip_s_configuration_says(

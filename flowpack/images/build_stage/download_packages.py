@@ -32,7 +32,7 @@ _HERE = Path(__file__).parent
 _UV_LOCK = _HERE / "uv.lock"
 _BUILT = _HERE / "wheels"  # wheels that flowpack built from source distributions come with the build's context
 _PIP = (sys.executable, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input")
-_WHEELS_ONLY = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--quiet")
+_WHEELS_ONLY = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir")
 # What a lock may tell pip. Another option, --no-binary say, could undo that wheels alone are taken.
 _OPTIONS = re.compile(r"--(?:index-url|extra-index-url|find-links|trusted-host|no-index|pre|prefer-binary)(?=[ =]|$)")
 _OF_THE_INDEX = (
@@ -213,10 +213,12 @@ def _download(packages: list[Package], options: list[str], share: Path, settings
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=share)
     if done.returncode == 0:
         return ""
-    words = done.stderr.strip() or done.stdout.strip() or f"pip ended with exit status {done.returncode}"
+    # pip tells as information alone that an index did not answer, and goes on as if that had no packages.
+    unanswered = list(dict.fromkeys(re.findall(r"^ *(Could not fetch URL .*)$", done.stdout, re.M)))[:3]
+    words = "\n".join([*unanswered, done.stderr.strip() or f"pip ended with exit status {done.returncode}"])
     words = words.replace(f" (from -r {wanted} ", " (from the lock, ")
     without = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+)", words)
-    if without:
+    if without and not unanswered:
         words += (
             f"\nIf '{without[1]}' has no wheel, building its source distribution would run its author's code:"
             f" `flowpack lock --upgrade --allow-source {without[1]}` builds a wheel of it apart"
