@@ -39,6 +39,7 @@ class BuildRequest:
     locked: bool = False
     slim: bool = False
     azureml: bool = False
+    allow_source: tuple[str, ...] = ()
     base_image: str | None = None
     buildkit: bool = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.builds import Assembled, BuildRequest
@@ -11,6 +12,7 @@ from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
+from flowpack.source_builds import SourceBuilds, allowed_names
 
 Narrate = Callable[[str], None]
 
@@ -22,6 +24,7 @@ def lock_flow(
     only_fresh: bool = False,
     renew: bool = False,
     upgrade: bool = False,
+    network: str | None = None,
     narrate: Narrate = lambda _: None,
 ) -> Lockfile:
     """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one.
@@ -34,7 +37,8 @@ def lock_flow(
     of_the_output = request.output / LOCK_NAME if request.output and not request.locked else None
     taken = of_the_output if of_the_output and not beside.is_file() else beside
     locked = request.locked or only_fresh
-    return lock_dependencies(
+    sources = _sources(assembled, request, network)
+    lock = lock_dependencies(
         requirements_of(folder, request.target),
         needs=_needs(assembled, request, narrate),
         target=request.target,
@@ -45,7 +49,41 @@ def lock_flow(
         upgrade=upgrade,
         passed=request.passed_variables,
         source=_as_asked(request),
+        sources=sources,
         narrate=narrate,
+    )
+    sources.warn_of_unused(lock.pins, lock.built, narrate)
+    return lock
+
+
+def built_wheels(
+    assembled: Assembled,
+    request: BuildRequest,
+    lock: Lockfile,
+    *,
+    network: str | None = None,
+    narrate: Narrate = lambda _: None,
+) -> tuple[Path, ...]:
+    """The wheels of the lock that no index has."""
+    if not lock.built:
+        return ()
+    from flowpack.dependencies.resolver_choice import choose_resolver  # noqa: PLC0415
+    from flowpack.dependencies.resolvers import Question  # noqa: PLC0415
+
+    requirements = requirements_of(assembled.folder, request.target).expanded(request.passed_variables)
+    question = Question(requirements=requirements, serving=(), known_good=(), target=request.target)
+    sources = _sources(assembled, request, network)
+    return sources.wheels_of(
+        lock.built, question, lambda: choose_resolver(request.resolver, request.target, sources.run, narrate), narrate
+    )
+
+
+def _sources(assembled: Assembled, request: BuildRequest, network: str | None) -> SourceBuilds:
+    return SourceBuilds(
+        options=allowed_names(request.allow_source),
+        base=assembled.base,
+        flow_folder=assembled.flow.folder,
+        network=network,
     )
 
 
@@ -55,6 +93,7 @@ def _as_asked(request: BuildRequest) -> str:
     if request.target.platform != Platform.of_this_machine():
         options.append(f"--platform {request.target.platform}")
     options += ["--slim"] * request.slim + ["--azureml"] * request.azureml
+    options += [f"--allow-source {name}" for name in request.allow_source]
     return " ".join([str(request.source), *options])
 
 

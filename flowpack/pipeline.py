@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from flowpack.images.base import find_base
 from flowpack.images.context import BuildContext, build_context, required_variables
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
-from flowpack.locking import lock_flow, requirements_of
+from flowpack.locking import built_wheels, lock_flow, requirements_of
 
 if TYPE_CHECKING:
     from flowpack.azureml.endpoints.plan import PlannedDeployment
@@ -56,11 +56,13 @@ def build(
     """From a flow folder to a build context and, where ``image`` asks for it, an image and its pushed digest."""
     assembled = assemble_flow(request, narrate, progress)
     answering = engine() if image and engine else None  # an engine that does not answer is known before a resolver runs
-    lock = lock_flow(assembled, request, narrate=narrate)
+    network = image.network if image else None
+    lock = lock_flow(assembled, request, network=network, narrate=narrate)
+    wheels = built_wheels(assembled, request, lock, network=network, narrate=narrate)
     with _staging(request.output) as folder:
         assembled.folder.write(folder / FLOW, replaces=request.output / FLOW if request.output else None)
-        plan = plan_flow(assembled, request.target, lock.digest)
-        context = context_of(assembled, plan, request, lock.text)
+        plan = plan_flow(assembled, request.target, lock.digest, wheels=bool(wheels))
+        context = context_of(assembled, plan, request, lock.text, wheels)
         context.write(folder)
         built = Built(assembled=assembled, lock=lock, plan=plan, context=context, output=request.output)
         if image and answering:
@@ -191,15 +193,16 @@ def _model_source(request: BuildRequest, narrate: Narrate) -> ModelSource:
 def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Planned:
     """Everything up to the edge: no resolver runs, nothing is written."""
     assembled = assemble_flow(request, narrate)
-    digest, state = "", f"to be resolved for {request.target}"
+    digest, wheels = "", False
+    state = f"to be resolved for {request.target}"
     try:
         fresh = lock_flow(assembled, request, only_fresh=True)
-        digest, state = fresh.digest, fresh.origin
+        digest, state, wheels = fresh.digest, fresh.origin, bool(fresh.built)
     except LockError as stale:
         if request.locked:
             raise
         state += f" ({stale.message})"
-    plan = plan_flow(assembled, request.target, digest)
+    plan = plan_flow(assembled, request.target, digest, wheels=wheels)
     dockerfile = render_dockerfile(plan, buildkit=request.buildkit)
     return Planned(assembled=assembled, dockerfile=dockerfile, lock_state=state)
 
@@ -241,7 +244,7 @@ def _missing_from(folder: FlowFolder, project: Path, target: Target) -> Iterator
         yield from tools_without_a_requirement(folder.flow, required)
 
 
-def plan_flow(assembled: Assembled, target: Target, lock_digest: str) -> ImagePlan:
+def plan_flow(assembled: Assembled, target: Target, lock_digest: str, *, wheels: bool = False) -> ImagePlan:
     return plan_image(
         assembled.folder,
         base=assembled.base,
@@ -251,13 +254,21 @@ def plan_flow(assembled: Assembled, target: Target, lock_digest: str) -> ImagePl
             *required_variables(assembled.connections),
             *flow_variables(assembled.flow, assembled.folder.paths),
         ),
+        wheels=wheels,
     )
 
 
-def context_of(assembled: Assembled, plan: ImagePlan, request: BuildRequest, lock: str) -> BuildContext:
+def context_of(
+    assembled: Assembled, plan: ImagePlan, request: BuildRequest, lock: str, wheels: Sequence[Path] = ()
+) -> BuildContext:
     dockerfile = render_dockerfile(plan, buildkit=request.buildkit)
     return build_context(
-        assembled.folder, connections=assembled.connections, plan=plan, dockerfile=dockerfile, lock=lock
+        assembled.folder,
+        connections=assembled.connections,
+        plan=plan,
+        dockerfile=dockerfile,
+        lock=lock,
+        wheels=wheels,
     )
 
 

@@ -19,6 +19,7 @@ from flowpack.cli.options import (
     image_request,
     pass_variable_option,
     source_argument,
+    source_options,
 )
 from flowpack.cli.output import answer, narrator, progress_line
 from flowpack.cli.tree import tree
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--no-buildkit", is_flag=True, help="A Dockerfile for engines without BuildKit.")
 @flow_options
 @pass_variable_option
+@source_options
 @base_options
 @engine_options
 @answer_options

@@ -19,6 +19,7 @@ from flowpack.cli.options import (
     flow_options,
     image_request,
     pass_variable_option,
+    source_options,
 )
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
@@ -72,6 +73,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @registry_options
 @flow_options
 @pass_variable_option
+@source_options
 @base_options
 @engine_options
 @answer_options

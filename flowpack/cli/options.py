@@ -98,6 +98,16 @@ pass_variable_option = click.option(
     help="Put this variable's value in for ${NAME} in the URLs of requirements, by default of any host. Repeatable.",
 )
 
+source_options = together(
+    click.option(
+        "--allow-source",
+        multiple=True,
+        metavar="NAME",
+        envvar="FLOWPACK_ALLOW_SOURCE",
+        help="Build this package in a container of its own where it has no wheel; runs its author's code. Repeatable.",
+    ),
+)
+
 base_options = together(
     click.option("--locked", is_flag=True, help="Refuse a lockfile that is missing or stale instead of making one."),
     click.option(
@@ -142,6 +152,7 @@ def build_request(
     pass_variables: tuple[str, ...] = (),
     slim: bool = False,
     azureml: bool = False,
+    allow_source: tuple[str, ...] = (),
     locked: bool = False,
     base_image: str | None = None,
     buildkit: bool = True,
@@ -157,6 +168,7 @@ def build_request(
         passed_variables=tuple(map(PassedVariable.parse, pass_variables)),
         slim=slim,
         azureml=azureml,
+        allow_source=allow_source,
         locked=locked,
         base_image=base_image,
         buildkit=buildkit,

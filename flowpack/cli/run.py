@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from flowpack.cli.options import answer_options, base_options, engine_options, flow_options, pass_variable_option
+from flowpack.cli.options import (
+    answer_options,
+    base_options,
+    engine_options,
+    flow_options,
+    pass_variable_option,
+    source_options,
+)
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 from flowpack.errors import ServingError
@@ -17,6 +24,7 @@ from flowpack.errors import ServingError
 @serving_options
 @flow_options
 @pass_variable_option
+@source_options
 @base_options
 @engine_options
 @answer_options

@@ -54,6 +54,7 @@ _OF_THE_BUILD = (
     "pass_variables",
     "slim",
     "azureml",
+    "allow_source",
     "locked",
     "base_image",
 )

@@ -9,7 +9,14 @@ from typing import Any
 import click
 
 from flowpack.cli.inputs import given_inputs, input_options
-from flowpack.cli.options import answer_options, base_options, engine_options, flow_options, pass_variable_option
+from flowpack.cli.options import (
+    answer_options,
+    base_options,
+    engine_options,
+    flow_options,
+    pass_variable_option,
+    source_options,
+)
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 
@@ -20,6 +27,7 @@ from flowpack.cli.serving_options import build_of, serve_request, serving_option
 @serving_options
 @flow_options
 @pass_variable_option
+@source_options
 @base_options
 @engine_options
 @answer_options

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from packaging.utils import canonicalize_name
 
 from flowpack.dependencies.known_good import constrained_name
-from flowpack.dependencies.pip_compile import REFUSED
+from flowpack.dependencies.pip_compile import NO_WHEEL, REFUSED
 from flowpack.dependencies.requirements import RequirementLine
 from flowpack.dependencies.resolvers import REQUIREMENTS, Question, UnresolvedError
 from flowpack.errors import FlowpackError, Location, RequirementsError, ToolError
@@ -30,6 +30,11 @@ _UNREACHABLE = re.compile(
     r"|(?:401|403|407|429) Client Error|50\d Server Error"
     r"|Max retries exceeded|CERTIFICATE_VERIFY_FAILED"
 )
+# uv's words for a package that only a build of its source distribution could give, and flowpack's own for pip.
+_WITHOUT_A_WHEEL = re.compile(
+    rf"Wheels are required for `({_NAME})`|Building source distributions for `({_NAME})` is disabled"
+    rf"|{re.escape(NO_WHEEL)}({_NAME})"
+)
 _NO_ANSWER_OF_A_RESOLVER = re.compile(r"Traceback \(most recent call last\)|error: (?:unexpected|invalid) ", re.M)
 
 
@@ -47,6 +52,9 @@ def explain(unresolved: UnresolvedError, question: Question, resolver: str) -> F
             detail=words,
             hint="pip's configuration and PIP_* variables say which index is asked (index-url, cert, proxy)",
         )
+    without_wheel = packages_without_a_wheel(words)
+    if without_wheel:
+        return no_wheel_error(without_wheel[0], question, words)
     line = _line_at_fault(words, question)
     broken = unresolved.completed.returncode != 1 and line is None
     if broken or not words or _NO_ANSWER_OF_A_RESOLVER.search(words):
@@ -58,6 +66,21 @@ def explain(unresolved: UnresolvedError, question: Question, resolver: str) -> F
         location=line.location if line else _first_line(question),
         detail=words,
         hint=_serving_hint(words, question),
+    )
+
+
+def packages_without_a_wheel(words: str) -> list[str]:
+    found = (next(filter(None, match.groups())) for match in _WITHOUT_A_WHEEL.finditer(words))
+    return list(dict.fromkeys(canonicalize_name(name) for name in found))
+
+
+def no_wheel_error(name: str, question: Question, words: str | None = None) -> RequirementsError:
+    lines = question.requirements.named(name)
+    return RequirementsError(
+        f"'{name}' has no wheel for {question.target}, and building its source distribution runs its author's code",
+        location=lines[0].location if lines else _first_line(question),
+        detail=words,
+        hint=f"choose a version that has a wheel, or build one in a container of its own: --allow-source {name}",
     )
 
 

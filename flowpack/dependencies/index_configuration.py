@@ -129,10 +129,6 @@ def _connection(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[
 def _arguments(options: IndexOptions, pip: Mapping[str, str]) -> Iterator[str]:
     if options.no_index or _is_on(pip.get("no-index")):
         yield "--no-index"
-    for name, own in (("no-binary", options.no_binary), ("only-binary", options.only_binary)):
-        for value in (*pip.get(name, "").split(), *own):
-            for package in value.split(","):
-                yield from (f"--{name}", package)
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:

@@ -22,6 +22,7 @@ _PIN = re.compile(
     re.ASCII,
 )
 _HASH = re.compile(r"--hash[= ](sha256:[0-9a-f]{64})(?=\s|$)")
+_BUILT_FROM = re.compile(r"# built from (?P<source>\S+ sha256:[0-9a-f]{64})$")
 _OPTION = re.compile(r"-")
 _SECTION = re.compile(r"# (?P<key>[a-z ]+):$")
 _FIELD = re.compile(r"# (?P<key>[a-z]+): (?P<value>\S.*)$")
@@ -37,6 +38,8 @@ class Pin:
     hashes: tuple[str, ...]
     via: tuple[str, ...] = ()
     url: str | None = None
+    built_from: str | None = None
+    """The source distribution that flowpack built its wheel from, and its hash."""
     line: int | None = field(default=None, compare=False)
     """Where the lock that was read has it."""
 
@@ -115,7 +118,7 @@ def needed_options(options: Iterable[str]) -> list[str]:
     return [
         line
         for line in options
-        if line not in {"--pre", "--prefer-binary"}
+        if not line.startswith(("--pre", "--no-binary", "--only-binary"))
         and not (line.startswith("--find-links ") and "://" not in line)
         and "${" not in line
     ]
@@ -172,8 +175,16 @@ def read_pins(lines: Sequence[str], path: Path, *, lenient: bool = False) -> Ite
             name = found["name"] if found else next(iter(block.split(maxsplit=1)), "\\")[:200]
             message = f"'{name}' has no hash" if found else f"'{name}' is not pinned to a version"
             raise LockError(message, location=Location(path, number))
-        via = tuple(_via(comments))
-        yield Pin(canonicalize_name(found["name"]), found["version"], hashes, via, found["url"], line=number)
+        built = next((built["source"] for each in comments if (built := _BUILT_FROM.match(each))), None)
+        yield Pin(
+            canonicalize_name(found["name"]),
+            found["version"],
+            hashes,
+            tuple(_via(comments)),
+            found["url"],
+            built_from=built,
+            line=number,
+        )
 
 
 def entries(lines: Iterable[str]) -> Iterator[tuple[int, str, list[str]]]:
@@ -217,6 +228,8 @@ def installed_lines(pin: Pin) -> list[str]:
 
 def _pin_lines(pin: Pin) -> list[str]:
     lines = installed_lines(pin)
+    if pin.built_from:
+        lines.append(f"    # built from {pin.built_from}")
     if len(pin.via) == 1:
         lines.append(f"    # via {pin.via[0]}")
     elif pin.via:

@@ -11,9 +11,11 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
 
 from flowpack.dependencies.index_options import public_url
 from flowpack.dependencies.known_good import known_good
@@ -59,6 +61,15 @@ class Lockfile:
     inputs_digest: str
     pins: Mapping[str, str]
     origin: str
+    built: tuple[Pin, ...] = ()
+    """The pins whose wheels were built from source distributions."""
+
+
+class Sources(Protocol):
+    """Builds wheels of the packages that are allowed to be built."""
+
+    def built(self, question: Question, resolver: Resolver, narrate: Narrate) -> AbstractContextManager[Question]:
+        """The question with the wheels that it needs; they are there inside the block."""
 
 
 def lock_dependencies(
@@ -73,6 +84,7 @@ def lock_dependencies(
     renew: bool = False,
     passed: Sequence[PassedVariable] = (),
     source: str = "SOURCE",
+    sources: Sources | None = None,
     run: Run = run,
     narrate: Narrate = lambda _: None,
 ) -> Lockfile:
@@ -115,7 +127,8 @@ def lock_dependencies(
     narrate(f"resolving the requirements for {target} with {chosen.name}")
     started = time.monotonic()
     try:
-        pins = tuple(_finished(pin, question) for pin in _answer(chosen, question, narrate))
+        with sources.built(question, chosen, narrate) if sources else nullcontext(question) as asked:
+            pins = tuple(_finished(pin, asked) for pin in _answer(chosen, asked, narrate))
     except FlowpackError as error:
         hide_values(error, requirements.variables, os.environ)
         raise
@@ -233,6 +246,13 @@ def _finished(pin: Pin, question: Question) -> Pin:
     named = [line for line in requirements.lines if line.name == pin.name]
     via = {each for each in pin.via if not each.startswith("-")} | {f"-r {line.source}" for line in named}
     via |= {_SERVING for each in question.serving if each.name == pin.name}
+    built = next((each for each in question.built if each.name == pin.name and each.version == pin.version), None)
+    if built:
+        return replace(pin, via=tuple(sorted(via)), hashes=(built.hash,), url=None, built_from=built.origin)
+    if pin.url and not unquote(urlsplit(pin.url).path).endswith(".whl"):
+        from flowpack.dependencies.conflicts import no_wheel_error  # noqa: PLC0415
+
+        raise no_wheel_error(pin.name, question)
     stated = {each for line in requirements.named(pin.name) for each in line.hashes}
     hashes = tuple(each for each in pin.hashes if each in stated) if stated else pin.hashes
     if not hashes:
@@ -254,4 +274,5 @@ def _lockfile(text: str, inputs: LockInputs, pins: tuple[Pin, ...], origin: str)
         inputs_digest=inputs.digest,
         pins={pin.name: pin.version or f"@ {pin.url}" for pin in sorted(pins, key=lambda pin: pin.name)},
         origin=origin,
+        built=tuple(pin for pin in pins if pin.built_from),
     )

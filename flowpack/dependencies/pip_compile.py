@@ -1,17 +1,25 @@
 """pip-compile as flowpack runs it: a program of its own, started with the interpreter that has pip-tools.
 
-Two things are added to pip-tools. It downloads every archive of a release to hash it, unless the index is PyPI with its
-JSON answers; the hash that the index states beside each archive is as good, and a private index has nothing else. And
-pip passes over an index that refuses it as if that had no packages; the refusal is told here.
+Three things are added to pip-tools. A package without a wheel is refused before a file of it runs, and named. pip-tools
+downloads every archive of a release to hash it, unless the index is PyPI with its JSON answers; the hash that the index
+states beside each archive is as good, and a private index has nothing else. And pip passes over an index that refuses
+it as if that had no packages; the refusal is told here.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 REFUSED = "flowpack: an index did not answer: "
+NO_WHEEL = "flowpack: there is no wheel of "
+
+_SKIPPED_SOURCE = re.compile(r"Skipping link: No sources permitted for .*?: (\S+)")
+_NOT_FOUND = re.compile(r"No matching distribution found for (.+?)(?: \(from |$)", re.M)
 
 
 class Refusals(logging.Handler):
@@ -25,6 +33,55 @@ class Refusals(logging.Handler):
         message = record.getMessage()
         if message.startswith("Could not fetch URL") and " 404 Client Error" not in message:
             self.messages.append(message)
+
+
+class SkippedSources(logging.Handler):
+    """Collects the source distributions that pip passes over, since wheels alone are taken."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.names: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        found = _SKIPPED_SOURCE.match(record.getMessage())
+        if found:
+            self.names.append(found[1].partition("#")[0].rstrip("/").rpartition("/")[2])
+
+    def blamed_in(self, words: str) -> Iterator[str]:
+        """The packages that pip did not find, and would have found as a source distribution."""
+        from pip._vendor.packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
+        from pip._vendor.packaging.utils import (  # noqa: PLC0415
+            InvalidSdistFilename,
+            canonicalize_name,
+            parse_sdist_filename,
+        )
+
+        for text in _NOT_FOUND.findall(words):
+            try:
+                wanted = Requirement(text)
+            except InvalidRequirement:
+                continue
+            for file in self.names:
+                try:
+                    name, version = parse_sdist_filename(unquote(file))
+                except (InvalidSdistFilename, ValueError):
+                    continue
+                if name == canonicalize_name(wanted.name) and wanted.specifier.contains(version, prereleases=True):
+                    yield wanted.name
+                    break
+
+
+def refuse_to_build() -> None:
+    """Whatever pip is told, by a requirement with a URL or by a package's metadata, it starts no setup.py."""
+    from pip._internal.distributions.sdist import SourceDistribution  # noqa: PLC0415
+    from pip._internal.exceptions import InstallationError  # noqa: PLC0415
+
+    def refuse(self: Any, *_: Any, **__: Any) -> None:
+        raise InstallationError(NO_WHEEL + (self.req.name or str(self.req)))
+
+    if not hasattr(SourceDistribution, "prepare_distribution_metadata"):
+        sys.exit("flowpack does not know how to keep this release of pip from building source distributions")
+    SourceDistribution.prepare_distribution_metadata = refuse  # type: ignore[method-assign]
 
 
 def take_stated_hashes(repository: Any) -> None:
@@ -49,6 +106,11 @@ def main(arguments: list[str]) -> int:
 
     if hasattr(PyPIRepository, "_get_hashes_from_pypi") and hasattr(PyPIRepository, "_get_matching_candidates"):
         take_stated_hashes(PyPIRepository)
+    refuse_to_build()
+    skipped = SkippedSources()
+    finder = logging.getLogger("pip._internal.index.package_finder")
+    finder.setLevel(logging.DEBUG)
+    finder.addHandler(skipped)
     refusals = Refusals()
     collector = logging.getLogger("pip._internal.index.collector")
     collector.setLevel(logging.DEBUG)
@@ -57,6 +119,8 @@ def main(arguments: list[str]) -> int:
     try:
         cli.main(args=arguments, prog_name="pip-compile", standalone_mode=False)
     except (PipError, PipToolsError) as error:
+        for name in dict.fromkeys(skipped.blamed_in(str(error))):
+            print(NO_WHEEL + name, file=sys.stderr)
         print(f"ERROR: {error}", file=sys.stderr)
         status = 1
     except (RequestException, HTTPError) as error:
@@ -71,5 +135,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this folder, whose modules are not for pip-tools to find
+    if not sys.flags.isolated:
+        sys.path.pop(0)  # this folder, whose modules are not for pip-tools to find
     sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ import os
 import platform as host
 import re
 import shutil
+import site
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
-from flowpack.dependencies.pip_compile import REFUSED
+from flowpack.dependencies.pip_compile import NO_WHEEL, REFUSED
 from flowpack.dependencies.resolvers import (
     ANSWER,
     FASTER,
@@ -34,6 +35,7 @@ from flowpack.process import Completed, Run, run
 
 _PROGRAM = Path(__file__).with_name("pip_compile.py")
 _REQUIREMENT = "pip-tools>=7.4"
+_QUIET_WHEELS = ("--quiet", "--only-binary", ":all:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,18 @@ class PipToolsResolver:
         with question_folder(question, options=True) as folder:
             completed = self.run(
                 [
-                    *(self.python, str(_PROGRAM), REQUIREMENTS, *constraint_arguments(question)),
+                    *(self.python, *isolation(), str(_PROGRAM), REQUIREMENTS, *constraint_arguments(question)),
+                    *("--pip-args", "--only-binary :all:"),
                     *("--output-file", ANSWER, "--generate-hashes", "--annotation-style", "split"),
                     *("--allow-unsafe", "--strip-extras", "--no-header", "--no-color", "--no-config", "--verbose"),
                     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"),
                     *(["--upgrade"] if question.upgrade else []),
+                    *(["--find-links", str(question.wheels)] if question.wheels else []),
                 ],
                 cwd=folder,
                 env={
+                    "PIP_NO_BINARY": None,
+                    "PIP_ONLY_BINARY": None,
                     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                     "PIP_NO_INPUT": "1",
                     "PIP_REQUIRE_HASHES": None,  # it would ask for hashes in the question
@@ -79,10 +85,20 @@ def find_pip_tools(target: Target, run: Run, narrate: Callable[[str], None]) -> 
     return PipToolsResolver(_environment(target, run, narrate), f"pip-tools on Python {target.python}", run)
 
 
+def isolation() -> tuple[str, ...]:
+    """Keeps a project's modules, and variables that name more of them, out of an interpreter of flowpack's own.
+
+    Where flowpack is installed for the user alone, `-I` would hide pip as well.
+    """
+    found = find_spec("pip")
+    users = site.getusersitepackages()
+    return ("-E",) if found and (found.origin or "").startswith(users) else ("-I",)
+
+
 def pip_words(completed: Completed) -> str:
     """pip's errors, what it says of their cause and which index refused, without its account of all the rest."""
     lines = [line.removeprefix("  ").rstrip() for line in completed.stderr.splitlines()]
-    told = [line for line in lines if line.startswith(REFUSED)]
+    told = [line for line in lines if line.startswith((REFUSED, NO_WHEEL))]
     first = next((number for number, line in enumerate(lines) if line.startswith("ERROR:")), None)
     said = [line for line in (lines[first:] if first is not None else lines[-20:]) if line not in told]
     return "\n".join([*dict.fromkeys(told), *said[:1], *_cause(completed.stdout), *said[1:]]).strip()
@@ -117,10 +133,10 @@ def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> st
     making = Path(tempfile.mkdtemp(prefix=f"{final.name}.", dir=final.parent))
     try:
         for command in (
-            [base, "-m", "venv", str(making)],
-            [str(making / "bin" / "python"), "-m", "pip", "install", "--quiet", _REQUIREMENT],
+            [base, "-I", "-m", "venv", str(making)],
+            [str(making / "bin" / "python"), "-I", "-m", "pip", "install", *_QUIET_WHEELS, _REQUIREMENT],
         ):
-            completed = run(command, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
+            completed = run(command, cwd=making, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
             if completed.returncode != 0:
                 raise ToolError(
                     f"pip-tools cannot be installed for Python {target.python}",
@@ -149,6 +165,6 @@ def _interpreter(target: Target, run: Run) -> str:
 def _minor_version(program: str, run: Run) -> tuple[int, int] | None:
     if not os.access(program, os.X_OK):
         return None
-    completed = run([program, "-c", "import sys; print(*sys.version_info[:2])"])
+    completed = run([program, "-I", "-c", "import sys; print(*sys.version_info[:2])"])
     found = re.fullmatch(r"(\d+) (\d+)\s*", completed.stdout)
     return (int(found[1]), int(found[2])) if completed.returncode == 0 and found else None

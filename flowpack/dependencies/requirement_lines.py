@@ -45,6 +45,8 @@ class RequirementLine:
     pinned: str | None = None
     """The version, where the requirement allows exactly one."""
     public_url: str | None = None
+    allows_source: bool = False
+    """Whether its comment allows that a wheel is built from its source distribution."""
     resolvable: str = field(default="", repr=False)
     """What a resolver gets: the text with the credentials of its URL; ``${NAME}`` is expanded for a resolver alone."""
     url: str | None = field(default=None, repr=False)

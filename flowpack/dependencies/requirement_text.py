@@ -29,6 +29,7 @@ _DECLARED_ENCODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]{1,40})")
 _NO_TEXT_FILE = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _A_COMMENT_ALONE = re.compile(r"\s*#")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
+_ALLOW_SOURCE = re.compile(r"#\s*flowpack:\s*allow-source(?=\s|$)")
 _QUOTED = re.compile(r"[\"'\\]")
 
 LINE_CHARACTERS = 64 * 1024
@@ -69,6 +70,8 @@ class LogicalLine:
 
     number: int
     text: str
+    allows_source: bool = False
+    """Whether `# flowpack: allow-source` stands behind it, or alone on the line before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ def logical_lines(text: str, path: Path) -> Iterator[LogicalLine]:
     parts: list[str] = []
     first = 1
     length = 0
+    allowed = False
     for number, line in enumerate(text.splitlines(), start=1):
         is_comment = _A_COMMENT_ALONE.match(line) is not None
         if not parts:
@@ -125,17 +129,20 @@ def logical_lines(text: str, path: Path) -> Iterator[LogicalLine]:
             continue
         # A comment ends the continued line that it follows and is no part of it.
         parts.append(" " + line if is_comment else line)
-        yield from _entry(first, parts)
+        allowed = allowed or ("flowpack:" in line and _ALLOW_SOURCE.search(line) is not None)
+        for entry in _entry(first, parts, allowed):
+            allowed = False
+            yield entry
         parts = []
-    yield from _entry(first, parts)
+    yield from _entry(first, parts, allowed)
 
 
-def _entry(number: int, parts: Sequence[str]) -> Iterator[LogicalLine]:
+def _entry(number: int, parts: Sequence[str], allows_source: bool) -> Iterator[LogicalLine]:
     whole = "".join(parts)
     comment = _COMMENT.search(whole)
     text = (whole[: comment.start()] if comment else whole).strip()
     if text:
-        yield LogicalLine(number, text)
+        yield LogicalLine(number, text, allows_source)
 
 
 def split_options(line: LogicalLine, path: Path) -> tuple[str, tuple[Option, ...]]:

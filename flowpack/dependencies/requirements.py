@@ -49,6 +49,10 @@ class Requirements:
     def names(self) -> frozenset[str]:
         return frozenset(line.name for line in (*self.lines, *self.constraints) if line.name)
 
+    @property
+    def allowed_sources(self) -> frozenset[str]:
+        return frozenset(line.name for line in (*self.lines, *self.constraints) if line.name and line.allows_source)
+
     def named(self, name: str) -> tuple[RequirementLine, ...]:
         return tuple(line for line in (*self.lines, *self.constraints) if line.name == name)
 
@@ -141,6 +145,12 @@ class _Reader:
         if "${" in line.text:
             location = _variables_place(location, physical)
         if not text:
+            if line.allows_source:
+                raise RequirementsError(
+                    "'flowpack: allow-source' belongs to no requirement",
+                    location=location,
+                    hint="write it behind a requirement or a constraint",
+                )
             for option in options:
                 self._take_option(option, path, location)
             return
@@ -151,7 +161,7 @@ class _Reader:
         parsed = parse_requirement(text, location=location, source=path, hashes=hashes)
         if parsed.url and VARIABLE.search(parsed.url):
             self.places.setdefault(parsed.url, location)
-        into.append(parsed)
+        into.append(replace(parsed, allows_source=line.allows_source))
 
     def _take_option(self, option: Option, path: str, location: Location) -> None:
         if option.name in {"--requirement", "--constraint"}:

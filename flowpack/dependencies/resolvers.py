@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from flowpack.dependencies.lock_format import Pin, read_pins
-from flowpack.dependencies.requirements import Requirements
+from flowpack.dependencies.requirements import RequirementLine, Requirements
 from flowpack.dependencies.serving_needs import ServingRequirement
 from flowpack.dependencies.target import Target
 from flowpack.process import Completed
@@ -18,6 +18,22 @@ from flowpack.process import Completed
 FASTER = "flowpack[fast] brings uv, which resolves for any Python and platform: pip install 'flowpack[fast]'"
 
 REQUIREMENTS, CONSTRAINTS, KNOWN_GOOD, ANSWER = "requirements.in", "constraints.txt", "known-good.txt", "answer.txt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltWheel:
+    """A wheel that was built from a source distribution; ``name`` is canonical, hashes are ``sha256:…``."""
+
+    name: str
+    version: str
+    path: Path
+    hash: str
+    source: str
+    source_hash: str
+
+    @property
+    def origin(self) -> str:
+        return f"{self.source} {self.source_hash}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +46,9 @@ class Question:
     target: Target
     preferred: tuple[Pin, ...] = ()
     upgrade: bool = False
+    wheels: Path | None = None
+    """A folder of wheels that were built from source distributions."""
+    built: tuple[BuiltWheel, ...] = ()
 
 
 class UnresolvedError(Exception):
@@ -57,15 +76,29 @@ def question_folder(question: Question, *, options: bool) -> Iterator[Path]:
     requirements = question.requirements
     with tempfile.TemporaryDirectory(prefix="flowpack-lock-") as name:
         folder = Path(name)
-        lines = [line.resolvable for line in requirements.lines] + [each.text for each in question.serving]
+        lines = [_asked(line, question) for line in requirements.lines] + [each.text for each in question.serving]
         # After the requirements, so that a resolver's "line 3" is the third requirement.
-        lines += requirements.options.requirements_lines() if options else []
+        lines += index_lines(requirements) if options else []
         _write(folder / REQUIREMENTS, lines)
         _write(folder / CONSTRAINTS, [line.resolvable for line in requirements.constraints])
         _write(folder / KNOWN_GOOD, question.known_good)
         if question.preferred:
             _write(folder / ANSWER, (_with_hashes(pin) for pin in question.preferred if pin.version))
         yield folder
+
+
+def index_lines(requirements: Requirements) -> list[str]:
+    """Where packages come from; whether as wheels is not for a requirements file to say."""
+    lines = requirements.options.requirements_lines()
+    return [line for line in lines if not line.startswith(("--no-binary", "--only-binary"))]
+
+
+def _asked(line: RequirementLine, question: Question) -> str:
+    """The wheel that was built, where the requirement names the URL of its source distribution."""
+    built = next((each for each in question.built if each.name == line.name and " @ " in line.resolvable), None)
+    if built is None:
+        return line.resolvable
+    return f"{built.name}=={built.version}" + (f" ; {line.marker}" if line.marker else "")
 
 
 def constraint_arguments(question: Question) -> list[str]:

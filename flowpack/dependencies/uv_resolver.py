@@ -28,6 +28,17 @@ _C_LIBRARY = "manylinux_2_36"
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
+# No environment that is active, and nothing that asks for source distributions.
+_ALONE: Mapping[str, str | None] = {
+    "VIRTUAL_ENV": None,
+    "CONDA_PREFIX": None,
+    "UV_NO_BINARY": None,
+    "UV_NO_BINARY_PACKAGE": None,
+    "UV_NO_BUILD_PACKAGE": None,
+    "UV_CONFIG_FILE": None,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class UvResolver:
     program: str
@@ -36,7 +47,7 @@ class UvResolver:
 
     def resolve(self, question: Question) -> tuple[Pin, ...]:
         configuration = uv_configuration(question.requirements.options, pip_settings())
-        environment = {**configuration.environment, "VIRTUAL_ENV": None, "CONDA_PREFIX": None}
+        environment = {**configuration.environment, **_ALONE, **_find_links(question, configuration.environment)}
         with question_folder(question, options=False) as folder:
             completed = self._compile(question, configuration.arguments, environment, folder)
             if completed.returncode == 0:
@@ -60,11 +71,12 @@ class UvResolver:
                 *("--python-version", question.target.full_version),
                 *("--python-platform", uv_platform(question.target)),
                 *("--no-header", "--no-progress", "--quiet", "--color", "never", "--no-python-downloads"),
+                *("--no-config", "--no-build"),
                 *_interpreter(question.target),
                 *(["--upgrade"] if question.upgrade else []),
                 *arguments,
             ],
-            cwd=folder,  # away from a project's own [tool.uv]
+            cwd=folder,  # away from a project's own .python-version
             env=environment,
         )
 
@@ -83,8 +95,23 @@ def uv_platform(target: Target) -> str:
     return f"{_MACHINES[target.platform.architecture]}-{_C_LIBRARY}"
 
 
+def wheel_platforms(target: Target) -> list[str]:
+    """pip's names for the platforms whose wheels run on the target, the newest C library first."""
+    machine = _MACHINES[target.platform.architecture]
+    minor = int(_C_LIBRARY.rpartition("_")[2])
+    names = [f"manylinux_2_{number}" for number in range(minor, 4, -1)]
+    return [f"{name}_{machine}" for name in (*names, "manylinux2014", "manylinux2010", "manylinux1", "linux")]
+
+
+def _find_links(question: Question, configured: Mapping[str, str]) -> dict[str, str]:
+    if question.wheels is None:
+        return {}
+    others = configured.get("UV_FIND_LINKS", os.environ.get("UV_FIND_LINKS", ""))
+    return {"UV_FIND_LINKS": ",".join(filter(None, [question.wheels.as_uri(), others]))}
+
+
 def _interpreter(target: Target) -> list[str]:
-    """Builds source distributions with this interpreter where it is the target's; else uv looks for one."""
+    """This interpreter where it is of the target's version, which spares uv a look at all others."""
     if "UV_PYTHON" in os.environ or sys.version_info[:2] != target.version:
         return []
     return ["--python", sys.executable]

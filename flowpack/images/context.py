@@ -15,7 +15,7 @@ from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.staging import MARKER
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
-from flowpack.images.plan import BUILD_STAGE, SBOM_NAME, SERVING_PACKAGE, ImagePlan
+from flowpack.images.plan import BUILD_STAGE, SBOM_NAME, SERVING_PACKAGE, WHEELS, ImagePlan
 from flowpack.images.sbom import render_sbom
 from flowpack.yaml_documents import dump
 
@@ -48,10 +48,16 @@ class BuildContext:
 
 
 def build_context(
-    folder: FlowFolder, *, connections: Sequence[Connection], plan: ImagePlan, dockerfile: str, lock: str
+    folder: FlowFolder,
+    *,
+    connections: Sequence[Connection],
+    plan: ImagePlan,
+    dockerfile: str,
+    lock: str,
+    wheels: Sequence[Path] = (),
 ) -> BuildContext:
     texts = {
-        ".dockerignore": _OUT_OF_THE_CONTEXT,
+        ".dockerignore": _OUT_OF_THE_CONTEXT + (f"!{WHEELS}\n" if plan.wheels else ""),
         "Dockerfile": dockerfile,
         plan.lock: lock,
         SBOM_NAME: _sbom(folder, plan, lock),
@@ -63,6 +69,7 @@ def build_context(
     files: dict[str, FileSource] = {
         name: WrittenFile(Path(name), text.encode()) for name, text in sorted(texts.items())
     }
+    files |= {f"{WHEELS}/{path.name}": WrittenFile(path, path.read_bytes()) for path in sorted(wheels)}
     listing = "".join(f"{digest_of(source)} {name}\n" for name, source in files.items())
     digest = "sha256:" + hashlib.sha256(f"{folder.digest}\n{listing}".encode()).hexdigest()
     record = _record(folder, plan, digest, connections)
@@ -125,7 +132,7 @@ def _serving_sources() -> list[Path]:
 
 def _build_stage_files() -> list[Path]:
     folder = Path(__file__).with_name(BUILD_STAGE)
-    return [folder / name for name in ("install_packages.py", "uv.lock")]
+    return [folder / name for name in ("download_packages.py", "install_packages.py", "uv.lock")]
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """Renders an image plan as a Dockerfile: the same plan gives the same bytes, and layers with the same bytes in them.
 
-With BuildKit, downloads are kept in a cache mount, and pip's configuration and a CA bundle come as secrets that
-stay in no layer. Engines without it (Azure Container Registry Tasks, Azure ML's environment builds) get the same
-stages without mounts. What a layer gets is put together in a stage of its own below /layer, with fixed times, modes
-and owners; copying the whole tree at once keeps the times of its folders too.
+Packages are fetched in one step and installed in the next. The first has the build's secrets (pip's configuration, a CA
+bundle, which stay in no layer) and a cache mount, and stores wheels as they are; the second unpacks them and has
+neither, so nothing of a package meets a secret or the cache. Engines without BuildKit (Azure Container Registry Tasks,
+Azure ML's environment builds) get the same stages without mounts. What a layer gets is put together in a stage of its
+own below /layer, with fixed times, modes and owners; copying the whole tree at once keeps the times of its folders too.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from flowpack.images.plan import BUILD_STAGE, FILE_TIME, PORT, USER, VIRTUAL_ENVIRONMENT, ImagePlan, Layer
+from flowpack.images.plan import BUILD_STAGE, FILE_TIME, PORT, USER, VIRTUAL_ENVIRONMENT, WHEELS, ImagePlan, Layer
 
 PIP_CONFIG_SECRET = "pip-config"  # noqa: S105  (names of BuildKit secrets, not their values)
 CA_BUNDLE_SECRET = "ca-bundle"  # noqa: S105
 
 _PYTHON_VERSION = re.compile(r"^ARG PYTHON_VERSION\b.*")  # a Dockerfile.base asks for the image's Python with it
 _BUILD_ENVIRONMENT = "/opt/build"
+_FETCHED = f"{_BUILD_ENVIRONMENT}/fetched"
+_CACHE = "/var/cache/flowpack"
 _LAYER = "/layer"
 _IN_LAYER = f"{_LAYER}{VIRTUAL_ENVIRONMENT}"
 _TESTS = "'/tests?/'"
@@ -49,27 +52,29 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
     )
     yield "FROM base AS dependencies"
     yield "USER root"
-    yield f'RUN python3 -c "{check}" \\'
-    yield f" && python3 -m venv {_BUILD_ENVIRONMENT} \\"
-    yield f" && python3 -m venv --without-pip {VIRTUAL_ENVIRONMENT} \\"
+    yield f'RUN python3 -I -c "{check}" \\'
+    yield f" && python3 -I -m venv {_BUILD_ENVIRONMENT} \\"
+    yield f" && python3 -I -m venv --without-pip {VIRTUAL_ENVIRONMENT} \\"
     # A link, so that scripts and bytecode name the path that the image has, whatever stage this is.
     yield f" && mkdir -p {PurePosixPath(_IN_LAYER).parent} && mv {VIRTUAL_ENVIRONMENT} {_IN_LAYER} \\"
     yield f" && ln -s {_IN_LAYER} {VIRTUAL_ENVIRONMENT}"
     yield f"COPY {plan.lock} {BUILD_STAGE} {_BUILD_ENVIRONMENT}/"
-    install = (
-        f"{_BUILD_ENVIRONMENT}/bin/python {_BUILD_ENVIRONMENT}/install_packages.py"
-        f" {_BUILD_ENVIRONMENT}/{plan.lock} {VIRTUAL_ENVIRONMENT}/bin/python"
-    )
+    if plan.wheels:
+        yield "# built from source distributions by flowpack"
+        yield f"COPY {WHEELS} {_BUILD_ENVIRONMENT}/{WHEELS}/"
+    python = f"{_BUILD_ENVIRONMENT}/bin/python -I"
+    fetch = f"{python} {_BUILD_ENVIRONMENT}/download_packages.py {_BUILD_ENVIRONMENT}/{plan.lock} {_FETCHED}"
     if buildkit:
-        yield "RUN --mount=type=cache,id=flowpack-packages,target=/root/.cache \\"
+        bundle = f"/run/secrets/{CA_BUNDLE_SECRET}"
+        # Not the cache of older releases, which had unpacked packages in it.
+        yield f"RUN --mount=type=cache,id=flowpack-wheels,target={_CACHE} \\"
         yield f"    --mount=type=secret,id={PIP_CONFIG_SECRET},target=/etc/pip.conf \\"
-        yield f"    --mount=type=secret,id={CA_BUNDLE_SECRET},target=/run/secrets/{CA_BUNDLE_SECRET} \\"
-        yield f"    if [ -f /run/secrets/{CA_BUNDLE_SECRET} ]; then \\"
-        yield f"      export PIP_CERT=/run/secrets/{CA_BUNDLE_SECRET} SSL_CERT_FILE=/run/secrets/{CA_BUNDLE_SECRET}; \\"
-        yield "    fi \\"
-        yield f" && {install} \\"
+        yield f"    --mount=type=secret,id={CA_BUNDLE_SECRET},target={bundle} \\"
+        yield f"    if [ -f {bundle} ]; then export PIP_CERT={bundle}; fi \\"
+        yield f" && {fetch} {_CACHE}"
     else:
-        yield f"RUN {install} \\"
+        yield f"RUN {fetch}"
+    yield f"RUN {python} {_BUILD_ENVIRONMENT}/install_packages.py {_FETCHED} {VIRTUAL_ENVIRONMENT}/bin/python \\"
     # Bytecode that names its source by hash stays valid whatever time a layer gives the source file. A source that
     # does not compile, a template say, stops no installation. Tests that packages bring are no part of serving.
     yield f" && {{ {_compile(f'-x {_TESTS} {VIRTUAL_ENVIRONMENT}/lib', 'unchecked-hash')} || true; }} \\"
@@ -109,7 +114,7 @@ def _image(plan: ImagePlan) -> Iterator[str]:
 
 
 def _compile(what: str, mode: str) -> str:
-    return f"python3 -m compileall -q -j 0 --invalidation-mode {mode} {what}"
+    return f"python3 -I -S -m compileall -q -j 0 --invalidation-mode {mode} {what}"
 
 
 def _quoted(value: str) -> str:

@@ -22,6 +22,9 @@ SERVING_PACKAGE = "flowpack_serving"
 BUILD_STAGE = "build_stage"
 """The folder of the context with what installs the packages, and is in no layer."""
 
+WHEELS = "wheels"
+"""The folder of the context with wheels that flowpack built from source distributions; in no layer."""
+
 SBOM_NAME = "bom.cdx.json"
 """The ending by which scanners know a CycloneDX document inside an image."""
 
@@ -59,10 +62,18 @@ class ImagePlan:
     setup_sh: str | None
     command: tuple[str, ...]
     health_command: tuple[str, ...]
+    wheels: bool = False
+    """Whether the context has wheels of its own, built from source distributions."""
 
 
 def plan_image(
-    folder: FlowFolder, *, base: Base, target: Target, lock_digest: str, variables: tuple[str, ...]
+    folder: FlowFolder,
+    *,
+    base: Base,
+    target: Target,
+    lock_digest: str,
+    variables: tuple[str, ...],
+    wheels: bool = False,
 ) -> ImagePlan:
     python = f"{VIRTUAL_ENVIRONMENT}/bin/python"
     packages = f"{VIRTUAL_ENVIRONMENT}/lib/python{target.python}/site-packages"
@@ -91,6 +102,7 @@ def plan_image(
         setup_sh=folder.flow.environment.setup_sh,
         command=(python, "-m", SERVING_PACKAGE),
         health_command=(python, "-m", f"{SERVING_PACKAGE}.health"),
+        wheels=wheels,
     )
 
 

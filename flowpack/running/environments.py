@@ -15,7 +15,8 @@ from flowpack.caches import cache_folder
 from flowpack.dependencies.index_configuration import pip_settings, uv_configuration
 from flowpack.dependencies.index_options import IndexOptions
 from flowpack.dependencies.lock_review import check_installable
-from flowpack.errors import FlowpackError, ToolError
+from flowpack.errors import FlowpackError, Location, LockError, ToolError
+from flowpack.images.build_stage.download_packages import RefusedError, read_lock
 from flowpack.process import Completed, Run
 from flowpack.running.served import Narrate
 from flowpack.uv_program import find_uv_program
@@ -73,22 +74,34 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
 
 def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narrate) -> None:
     check_installable(lock)
+    try:
+        read_lock(lock.read_text(encoding="utf-8"))
+    except RefusedError as error:
+        raise LockError(str(error), location=Location(lock)) from None
     uv = find_uv_program()
     began = time.monotonic()
     if uv is not None:
         _install_with_uv(uv, place, lock, interpreter, run)
     else:
-        _checked(run([str(interpreter), "-m", "venv", str(place)]), lock)
+        _checked(run([str(interpreter), "-I", "-m", "venv", str(place)], cwd=place.parent), lock)
         options = ["--disable-pip-version-check", "--no-input", "--quiet", "--require-hashes", "--no-deps"]
-        _checked(run([str(place / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(lock)]), lock)
+        options += ["--only-binary", ":all:", *_built_wheels(lock), "-r", str(lock.absolute())]
+        install = [str(place / "bin" / "python"), "-I", "-m", "pip", "install", *options]
+        _checked(run(install, cwd=place.parent), lock)
     narrate(f"installed {lock.name} with {'uv' if uv else 'pip'} in {time.monotonic() - began:.1f} s")
+
+
+def _built_wheels(lock: Path) -> list[str]:
+    """Those that flowpack built from source distributions lie beside a build's lock."""
+    wheels = lock.absolute().parent / "wheels"
+    return ["--find-links", str(wheels)] if wheels.is_dir() else []
 
 
 def _install_with_uv(uv: str, place: Path, lock: Path, interpreter: Path, run: Run) -> None:
     """Where pip would look for packages; away from the working directory, whose project may have settings for uv."""
     configuration = uv_configuration(IndexOptions(), pip_settings())
     environment = {**configuration.environment, "VIRTUAL_ENV": None, "CONDA_PREFIX": None}
-    options = ["--quiet", "--color", "never", "--no-progress", "--no-python-downloads"]
+    options = ["--quiet", "--color", "never", "--no-progress", "--no-python-downloads", "--no-config"]
     made = run(
         [uv, "venv", *options, "--no-project", "--relocatable", "--python", str(interpreter), str(place)],
         cwd=place.parent,
@@ -98,8 +111,9 @@ def _install_with_uv(uv: str, place: Path, lock: Path, interpreter: Path, run: R
     python = str(place / "bin" / "python")
     synchronized = run(
         [
-            *(uv, "pip", "sync", *options, "--require-hashes", "--python", python),
+            *(uv, "pip", "sync", *options, "--require-hashes", "--no-build", "--python", python),
             *configuration.arguments,
+            *_built_wheels(lock),
             str(lock.absolute()),
         ],
         cwd=place.parent,

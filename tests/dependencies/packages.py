@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
+import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -34,6 +36,26 @@ def write_wheel(
     with zipfile.ZipFile(path, "w") as archive:
         for file, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
             archive.writestr(zipfile.ZipInfo(file, DAWN), text)
+    return path
+
+
+def write_sdist(folder: Path, name: str, version: str, files: Mapping[str, str] | None = None) -> Path:
+    """A source distribution of one module, built by setuptools; ``files`` are beside its setup.py, or instead of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    module = name.replace("-", "_")
+    inside = {
+        "setup.py": "from setuptools import setup\n"
+        f"setup(name={name!r}, version={version!r}, py_modules=[{module!r}])\n",
+        "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
+        f"{module}.py": f"version = {version!r}\n",
+        **(files or {}),
+    }
+    path = folder / f"{module}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for file, text in inside.items():
+            member = tarfile.TarInfo(f"{module}-{version}/{file}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
     return path
 
 
@@ -94,8 +116,9 @@ class SimpleIndex(BaseHTTPRequestHandler):
             return path.read_bytes() if path.is_file() else None
         if len(parts) != 2 or parts[0] != "simple":
             return None
-        wheels = sorted(self.wheels.glob(f"{parts[1].replace('-', '_')}-*.whl"))
+        stem = parts[1].replace("-", "_")
+        archives = [path for end in ("whl", "tar.gz") for path in sorted(self.wheels.glob(f"{stem}-*.{end}"))]
         links = [
-            f'<a href="/files/{path.name}#{sha256(path).replace(":", "=")}">{path.name}</a><br>' for path in wheels
+            f'<a href="/files/{path.name}#{sha256(path).replace(":", "=")}">{path.name}</a><br>' for path in archives
         ]
         return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode() if links else None

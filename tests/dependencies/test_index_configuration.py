@@ -85,7 +85,7 @@ def test_the_requirements_files_index_puts_the_configurations_indexes_away() -> 
     pip = {"index-url": "https://a.example", "extra-index-url": "https://b.example", "only-binary": ":all:"}
     found = uv_configuration(options, pip, NOTHING)
     assert found.environment == {"UV_DEFAULT_INDEX": "https://mine.example", "UV_INSECURE_HOST": "mine.example"}
-    assert found.arguments == ("--no-binary", "a", "--no-binary", "b", "--only-binary", ":all:")
+    assert found.arguments == (), "wheels alone are taken, whatever a file or a configuration says"
 
 
 def test_what_the_user_set_for_uv_stays_theirs() -> None:

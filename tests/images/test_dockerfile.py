@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import InputError
 from flowpack.flows.reader import read_flow
 from flowpack.images.base import Base, find_base
+from flowpack.images.build_failure import instructions
 from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
 from tests.paths import FLOWS, ROOT, write_tree
@@ -59,10 +61,34 @@ def test_secrets_are_mounted(plan: ImagePlan) -> None:
     assert "--mount=type=secret,id=ca-bundle" in text
 
 
+@pytest.mark.attack("C2")
+def test_no_step_with_a_secret_or_a_cache_unpacks_or_starts_what_a_package_has(plan: ImagePlan) -> None:
+    steps = [step for _, step in instructions(render_dockerfile(dataclasses.replace(plan, setup_sh="setup.sh")))]
+    with_mounts = [step for step in steps if "--mount" in step]
+    assert len(with_mounts) == 1
+    programs = with_mounts[0].partition(" && ")[2]
+    assert programs.split() == [
+        *("/opt/build/bin/python", "-I", "/opt/build/download_packages.py", "/opt/build/requirements.lock"),
+        *("/opt/build/fetched", "/var/cache/flowpack"),
+    ]
+
+
+@pytest.mark.attack("C2")
+def test_no_interpreter_of_the_build_looks_at_what_packages_or_the_flow_bring(plan: ImagePlan) -> None:
+    """`-I` and `-S` leave out the working directory, variables, `.pth` files and sitecustomize."""
+    for buildkit in (True, False):
+        text = render_dockerfile(plan, buildkit=buildkit)
+        stages = text.partition("\nFROM base\n")[0]
+        starts = re.findall(r"(?:python3|/bin/python)( -\S+(?: -\S+)?)", stages)
+        assert starts
+        assert all(start.startswith(" -I") for start in starts)
+        assert all(start == " -I -S" for start in re.findall(r"python3((?: -[A-Z])+) -m compileall", stages))
+
+
 def test_without_buildkit_there_are_no_mounts(plan: ImagePlan) -> None:
     text = render_dockerfile(plan, buildkit=False)
     assert "--mount" not in text
-    assert "install_packages.py /opt/build/requirements.lock" in text
+    assert "download_packages.py /opt/build/requirements.lock" in text
 
 
 def test_labels_lead_from_the_image_to_its_inputs(plan: ImagePlan) -> None:

@@ -1,0 +1,166 @@
+"""Source distributions that a wheel is to be built from: found, fetched and read on this machine, never run here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from flowpack.dependencies.pip_tools_resolver import isolation
+from flowpack.dependencies.requirements import RequirementLine, Requirements
+from flowpack.dependencies.resolvers import Question, Resolver, UnresolvedError, index_lines
+from flowpack.dependencies.target import Target
+from flowpack.dependencies.uv_resolver import wheel_platforms
+from flowpack.errors import Location, RequirementsError, ToolError
+from flowpack.process import Run
+
+_PROGRAM = Path(__file__).with_name("fetch_source.py")
+_PIP = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONUTF8": "1"}
+_WHEELS_ONLY: dict[str, str | None] = {"PIP_NO_BINARY": None, "PIP_ONLY_BINARY": None, "PIP_REQUIRE_HASHES": None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceDistribution:
+    """``path`` lies in a passing folder; ``hash`` is ``sha256:…``, ``requires`` is what its author builds it with."""
+
+    name: str
+    version: str
+    path: Path
+    hash: str
+    requires: tuple[str, ...]
+
+
+@contextmanager
+def fetched_source(
+    name: str,
+    requirements: Requirements,
+    target: Target,
+    run: Run,
+    *,
+    version: str | None = None,
+    hashes: tuple[str, ...] = (),
+    preferred: str | None = None,
+) -> Iterator[SourceDistribution | str]:
+    """The source distribution in a folder that goes at the end, or the version of the package that has a wheel.
+
+    ``version`` and ``hashes`` ask for exactly one; else the requirements and constraints say which may be taken.
+    """
+    lines = requirements.named(name)
+    url = next((line.resolvable.partition(" @ ")[2].partition(" ;")[0] for line in lines if line.public_url), None)
+    stated = hashes or tuple(each for line in lines for each in line.hashes)
+    with TemporaryDirectory(prefix="flowpack-source-") as folder:
+        place = Path(folder)
+        (place / "index.txt").write_text("".join(f"{line}\n" for line in index_lines(requirements)), "utf-8")
+        wanted = {
+            "name": name,
+            "url": url,
+            "python": target.full_version,
+            "platforms": wheel_platforms(target),
+            "specifiers": f"=={version}" if version else _specifiers(lines),
+            "preferred": preferred,
+            "pre": requirements.options.pre,
+            "no_binary": bool(version) or name in no_binary(requirements),
+            "hashes": list(stated),
+            "arguments": [],
+            "index_options": str(place / "index.txt"),
+        }
+        (place / "wanted.json").write_text(json.dumps(wanted), "utf-8")
+        (place / "in").mkdir()
+        command = [sys.executable, *isolation(), str(_PROGRAM), str(place / "wanted.json"), str(place / "in")]
+        done = run(command, cwd=place, env={**_PIP, **_WHEELS_ONLY})
+        location = lines[0].location if lines else requirements.location
+        try:
+            answer = json.loads(done.stdout.strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            raise ToolError(f"the source distribution of '{name}' cannot be fetched", detail=done.stderr) from None
+        if "error" in answer:
+            raise RequirementsError(
+                f"the source distribution of '{name}' cannot be had: {answer['error']}", location=location
+            )
+        if "wheel" in answer:
+            yield str(answer["wheel"])
+            return
+        yield SourceDistribution(
+            name=name,
+            version=answer["version"],
+            path=place / "in" / answer["file"],
+            hash=f"sha256:{answer['sha256']}",
+            requires=tuple(answer["requires"]),
+        )
+
+
+def no_binary(requirements: Requirements) -> frozenset[str]:
+    """The packages that the requirements want built from source, as pip's option names them."""
+    names = {name.strip() for value in requirements.options.no_binary for name in value.split(",")}
+    return frozenset(name if name.startswith(":") else canonicalize_name(name) for name in names if name)
+
+
+def fetch_build_wheels(
+    source: SourceDistribution, question: Question, resolver: Resolver, folder: Path, run: Run
+) -> None:
+    """The wheels that it is built with, and a list of them with their hashes, into the folder."""
+    lines = tuple(_build_line(text, source) for text in dict.fromkeys(source.requires))
+    asked = Requirements(name="pyproject.toml", lines=lines, options=question.requirements.options)
+    try:
+        pins = resolver.resolve(Question(requirements=asked, serving=(), known_good=(), target=question.target))
+    except UnresolvedError as error:
+        raise RequirementsError(
+            f"what '{source.name}' is built with does not resolve for {question.target}",
+            detail=error.words,
+            hint="every package that it is built with needs a wheel",
+        ) from None
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    texts = [" ".join([pin.requirement, *(f"--hash={each}" for each in pin.hashes)]) for pin in pins]
+    (folder / "build.txt").write_text("".join(f"{text}\n" for text in texts), "utf-8")
+    if not pins:
+        return
+    index = folder / "index.txt"
+    index.write_text("".join(f"{line}\n" for line in index_lines(asked)), "utf-8")
+    major, minor = question.target.version
+    done = run(
+        [
+            *(sys.executable, *isolation(), "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+            *("--only-binary", ":all:", "--dest", str(wheels), "--python-version", f"{major}.{minor}"),
+            *("--implementation", "cp", "--abi", f"cp{major}{minor}"),
+            *(option for name in wheel_platforms(question.target) for option in ("--platform", name)),
+            *("-r", str(index), "-r", str(folder / "build.txt")),
+        ],
+        cwd=folder,
+        env={**_PIP, **_WHEELS_ONLY},
+    )
+    index.unlink()  # it may hold credentials, and the folder goes into the container
+    if done.returncode != 0:
+        raise ToolError(f"what '{source.name}' is built with cannot be fetched", detail=done.stderr or done.stdout)
+
+
+def _build_line(text: str, source: SourceDistribution) -> RequirementLine:
+    location = Location(Path(source.path.name))
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        raise RequirementsError(f"'{text}', which '{source.name}' is built with, is not a requirement") from None
+    if requirement.url:
+        raise RequirementsError(
+            f"'{source.name}' is built with a file of its author's choice, '{requirement.name}' from a URL",
+            hint="build a wheel of it yourself, and put it into a folder that --find-links names",
+        )
+    name = canonicalize_name(requirement.name)
+    return RequirementLine(text=str(requirement), name=name, location=location, resolvable=str(requirement))
+
+
+def _specifiers(lines: tuple[RequirementLine, ...]) -> str:
+    found = []
+    for line in lines:
+        try:
+            found += [str(each) for each in Requirement(line.resolvable).specifier]
+        except InvalidRequirement:
+            continue
+    return ",".join(sorted(set(found)))

@@ -1,0 +1,240 @@
+"""Fetches the wheels of a lock into a folder: ``download_packages.py LOCK FOLDER [CACHE]``, by a Python that has pip.
+
+Of the image's steps this one alone has the build's secrets, the network and the cache, and nothing of a package runs in
+it: wheels are stored and not unpacked, and a source distribution is refused. The cache is shared by all builds, and
+whoever writes a Dockerfile may write into it, so an archive of it counts only where its hash is one of the lock's.
+
+Written for Python 3.9: it runs in the image's base.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+PACKAGES = "packages.txt"
+INSTALLER = "installer"
+
+_HERE = Path(__file__).parent
+_UV_LOCK = _HERE / "uv.lock"
+_BUILT = _HERE / "wheels"  # wheels that flowpack built from source distributions come with the build's context
+_PIP = (sys.executable, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input")
+_WHEELS_ONLY = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--quiet")
+# What a lock may tell pip. Another option, --no-binary say, could undo that wheels alone are taken.
+_OPTIONS = re.compile(r"--(?:index-url|extra-index-url|find-links|trusted-host|no-index|pre|prefer-binary)(?=[ =]|$)")
+_HASH = re.compile(r"--hash[= ]sha256:([0-9a-f]{64})(?=\s|$)")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WHEEL = re.compile(r"\w[\w.]*-\w[\w.!+]*(?:-\d[\w.]*)?(?:-\w[\w.]*){3}\.whl", re.ASCII)
+_CHUNK = 1024 * 1024
+_FEWEST_FOR_ONE_PIP = 4
+
+
+class RefusedError(Exception):
+    """The lock asks for more than wheels."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """An entry of the lock: what stands before its hashes, and the hashes in hex."""
+
+    requirement: str
+    hashes: frozenset[str]
+
+    @property
+    def text(self) -> str:
+        return " ".join([self.requirement, *(f"--hash=sha256:{each}" for each in sorted(self.hashes))])
+
+    @property
+    def key(self) -> str:
+        """Equal for the same entry on the same Python and machine: what a cached archive is found by."""
+        return hashlib.sha256("\n".join([self.text, _machine()]).encode()).hexdigest()
+
+
+def main(lock: str, folder: str, cache: str = "") -> int:
+    place = Path(folder)
+    (place / INSTALLER).mkdir(parents=True)
+    kept = Path(cache) if cache else None
+    try:
+        options, packages = read_lock(Path(lock).read_text(encoding="utf-8"))
+        words = fetch(packages, options, place, kept)
+    except RefusedError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    if words:
+        print(words, file=sys.stderr)
+        return 1
+    (place / PACKAGES).write_text("".join(f"{line}\n" for line in _installable(packages, place)), encoding="utf-8")
+    # Without uv pip installs, so an index without it stops nothing.
+    fetch(read_lock(_UV_LOCK.read_text(encoding="utf-8"))[1], [], place / INSTALLER, kept)
+    return 0
+
+
+def read_lock(text: str) -> tuple[list[str], list[Package]]:
+    """The options and the entries of a lock; RefusedError where an entry could be anything but a wheel."""
+    options, packages = [], []
+    for line in re.sub(r"\\\n", " ", text.replace("\r\n", "\n")).split("\n"):
+        entry = re.sub(r"(?:^|\s)#.*", "", line).strip()
+        if not entry:
+            continue
+        if entry.startswith("-"):
+            if not _OPTIONS.match(entry):
+                raise RefusedError(f"the lock has the option {entry.split()[0]}, which no lock of flowpack's has")
+            options.append(entry)
+            continue
+        requirement = re.split(r"\s--", entry, maxsplit=1)[0].strip()
+        name = _NAME.match(requirement)
+        hashes = frozenset(_HASH.findall(entry))
+        if name is None or not hashes or _HASH.sub("", entry).strip() != requirement:
+            raise RefusedError(f"'{requirement}' of the lock is not a package with its hashes")
+        url = re.search(r"@\s*(\S+)", requirement)
+        if url and not unquote(urlsplit(url[1]).path).endswith(".whl"):
+            raise RefusedError(
+                f"'{name[0]}' of the lock is a source distribution, and building it would run its author's code:"
+                f" `flowpack lock --allow-source {name[0]}` builds a wheel of it apart"
+            )
+        packages.append(Package(requirement, hashes))
+    return options, packages
+
+
+def fetch(packages: list[Package], options: list[str], folder: Path, cache: Path | None) -> str:
+    """Puts a wheel of each package into the folder; gives pip's words where it fails."""
+    built = {sha256_of(path): path for path in sorted(_BUILT.glob("*.whl"))} if _BUILT.is_dir() else {}
+    missing = []
+    for package in packages:
+        own = next((built[each] for each in package.hashes if each in built), None)
+        if own is not None:
+            shutil.copyfile(own, folder / own.name)
+        elif cache is None or not take_cached(package, cache, folder):
+            missing.append(package)
+    if not missing:
+        return ""
+    at_once = max(1, min(8, 2 * (os.cpu_count() or 1), len(missing) // _FEWEST_FOR_ONE_PIP))
+    with tempfile.TemporaryDirectory(dir=folder) as passing, ThreadPoolExecutor(at_once) as pool:
+        shares = [Path(passing, str(number)) for number in range(at_once)]
+        said = list(pool.map(lambda each: _download(missing[each[0] :: at_once], options, each[1]), enumerate(shares)))
+        words = next(filter(None, said), "")
+        if not words:
+            by_hash = {each: package for package in missing for each in package.hashes}
+            for path in sorted(path for share in shares for path in share.glob("*.whl")):
+                if cache is not None:
+                    keep(by_hash[sha256_of(path)], path, cache)
+                path.rename(folder / path.name)
+    return words
+
+
+def take_cached(package: Package, cache: Path, folder: Path) -> bool:
+    """Copies first and sums up the copy: the cache may change at any moment."""
+    for name in sorted(path.name for path in cache.iterdir()):
+        wheel = name[len(package.key) + 1 :]
+        if not name.startswith(f"{package.key}-") or not _WHEEL.fullmatch(wheel) or not _fits(package, wheel):
+            continue
+        digest = _copied(cache / name, folder / wheel)
+        if digest in package.hashes:
+            return True
+        if digest is not None:
+            (folder / wheel).unlink()
+    return False
+
+
+def keep(package: Package, wheel: Path, cache: Path) -> None:
+    """Under a passing name first, so that no other build finds half an archive. A full cache stops nothing."""
+    passing = cache / f".{secrets.token_hex(8)}"
+    try:
+        if _copied(wheel, passing) is not None:
+            passing.replace(cache / f"{package.key}-{wheel.name}")
+    except OSError:
+        passing.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    summed = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            summed.update(part)
+    return summed.hexdigest()
+
+
+def _copied(source: Path, target: Path) -> str | None:
+    """The SHA-256 of what was copied; None, and no copy, where the source is not a regular file."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        summed = hashlib.sha256()
+        with target.open("xb") as copy:
+            while part := file.read(_CHUNK):
+                summed.update(part)
+                copy.write(part)
+    return summed.hexdigest()
+
+
+def _download(packages: list[Package], options: list[str], share: Path) -> str:
+    share.mkdir()
+    wanted = share / "wanted.txt"
+    wanted.write_text("".join(f"{line}\n" for line in [*options, *(each.text for each in packages)]), encoding="utf-8")
+    command = [*_PIP, "download", *_WHEELS_ONLY, "--dest", str(share), "-r", str(wanted)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=share)
+    if done.returncode == 0:
+        return ""
+    return (done.stderr.strip() or done.stdout.strip() or f"pip ended with exit status {done.returncode}").replace(
+        f" (from -r {wanted} ", " (from the lock, "
+    )
+
+
+def _installable(packages: list[Package], folder: Path) -> list[str]:
+    """One line a package with the hash of the wheel that is there: what is installed needs no index."""
+    wheels = {sha256_of(path): path.name for path in sorted(folder.glob("*.whl"))}
+    lines = []
+    for package in packages:
+        for digest in sorted(package.hashes & wheels.keys()):
+            name, version = wheels[digest].split("-")[:2]
+            requirement = f"{name}=={version}" if "@" in package.requirement else package.requirement
+            lines.append(f"{requirement} --hash=sha256:{digest}")
+    return lines
+
+
+def _fits(package: Package, wheel: str) -> bool:
+    """Whether a wheel of the cache is of this package and for this Python; its name may have been forged."""
+    from pip._vendor.packaging.utils import canonicalize_name, parse_wheel_filename  # noqa: PLC0415  (pip's own)
+
+    try:
+        name, _, _, tags = parse_wheel_filename(wheel)
+    except ValueError:
+        return False
+    wanted = _NAME.match(package.requirement)
+    same = wanted is not None and canonicalize_name(wanted[0]) == name
+    return same and not tags.isdisjoint(_own_tags())
+
+
+@cache
+def _own_tags() -> frozenset[object]:
+    from pip._vendor.packaging.tags import sys_tags  # noqa: PLC0415
+
+    return frozenset(sys_tags())
+
+
+@cache
+def _machine() -> str:
+    import platform  # noqa: PLC0415
+
+    return " ".join([sys.implementation.cache_tag or "", platform.machine(), *platform.libc_ver()])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,228 @@
+"""The packages of a lock that have no wheel: built apart where that is allowed, kept, and found again by their hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from flowpack.caches import cache_folder
+from flowpack.dependencies.lock_format import Pin
+from flowpack.dependencies.requirements import Requirements
+from flowpack.errors import LockError, UsageError, nearest
+from flowpack.images.base import Base
+from flowpack.process import Run, run
+
+if TYPE_CHECKING:
+    from flowpack.dependencies.resolvers import BuiltWheel, Question, Resolver
+    from flowpack.dependencies.source_distributions import SourceDistribution
+    from flowpack.images.engine import DockerEngine
+
+WHEELS = "wheels"
+"""The folder beside a flow's lock in which a repository may keep the wheels that its lock names."""
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+Narrate = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceBuilds:
+    """How source distributions become wheels for one flow; ``allowed`` are canonical names, of options and comments."""
+
+    options: frozenset[str]
+    base: Base
+    flow_folder: Path
+    network: str | None = None
+    run: Run = run
+    engine: Callable[[], DockerEngine] = field(default_factory=lambda: _find_engine)
+
+    def allowed(self, requirements: Requirements) -> frozenset[str]:
+        return self.options | requirements.allowed_sources
+
+    @contextlib.contextmanager
+    def built(self, question: Question, resolver: Resolver, narrate: Narrate) -> Iterator[Question]:
+        """The question with the wheels of every allowed package that has none; they lie in a passing folder."""
+        from flowpack.dependencies.source_distributions import no_binary  # noqa: PLC0415
+
+        allowed = self.allowed(question.requirements)
+        _check_no_binary(no_binary(question.requirements), allowed, question.requirements)
+        if not allowed:
+            yield question
+            return
+        with tempfile.TemporaryDirectory(prefix="flowpack-wheels-") as name:
+            folder = Path(name)
+            wheels = []
+            for each in sorted(allowed):
+                wheel = self._wheel(each, question, resolver, narrate)
+                if wheel is not None:
+                    shutil.copyfile(wheel.path, folder / wheel.path.name)
+                    wheels.append(wheel)
+            yield replace(question, wheels=folder if wheels else None, built=tuple(wheels))
+
+    def warn_of_unused(self, pins: Mapping[str, str], built: Sequence[Pin], narrate: Narrate) -> None:
+        """An option of a CI job is for all its flows, so one that does nothing for this flow stops nothing."""
+        for each in sorted(self.options - {pin.name for pin in built}):
+            if each in pins:
+                narrate(f"warning: --allow-source {each} has no effect: {each} {pins[each]} has a wheel")
+                continue
+            near = nearest(each, pins)
+            meant = f"; did you mean {near}?" if near else ""
+            narrate(f"warning: --allow-source {each} has no effect: the lock has no package of that name{meant}")
+
+    def wheels_of(
+        self, pins: Sequence[Pin], question: Question, resolver: Callable[[], Resolver], narrate: Narrate
+    ) -> tuple[Path, ...]:
+        """The wheel of each pin that was built: kept, committed beside the lock, or built again and compared."""
+        return tuple(
+            self._kept(pin) or self._built_again(pin, question, resolver, narrate) for pin in pins if pin.built_from
+        )
+
+    def _wheel(self, name: str, question: Question, resolver: Resolver, narrate: Narrate) -> BuiltWheel | None:
+        from flowpack.dependencies.resolvers import BuiltWheel  # noqa: PLC0415
+        from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
+
+        old = next((pin for pin in question.preferred if pin.name == name and not question.upgrade), None)
+        preferred = old.version if old else None
+        with fetched_source(name, question.requirements, question.target, self.run, preferred=preferred) as source:
+            if isinstance(source, str):
+                return None
+            origin = f"{source.path.name} {source.hash}"
+            kept = self._kept(old) if old and old.built_from == origin else None
+            path = kept or self._cached(source, question) or self._build(source, question, resolver, narrate)
+            return BuiltWheel(
+                name=name,
+                version=source.version,
+                path=path,
+                hash=_sha256(path),
+                source=source.path.name,
+                source_hash=source.hash,
+            )
+
+    def _kept(self, pin: Pin) -> Path | None:
+        """A wheel with the lock's hash, wherever it comes from."""
+        places = [self.flow_folder / WHEELS, *sorted(cache_folder("wheels").glob("*/"))]
+        for place in places:
+            for path in sorted(place.glob("*.whl")) if place.is_dir() else ():
+                if _names(path, pin.name) and path.is_file() and _sha256(path) in pin.hashes:
+                    return path
+        return None
+
+    def _cached(self, source: SourceDistribution, question: Question) -> Path | None:
+        """Only whole: a file beside it holds its hash."""
+        place = cache_folder("wheels") / self._key(source, question)
+        for path in sorted(place.glob("*.whl")):
+            with contextlib.suppress(OSError):
+                if _names(path, source.name) and _hash_file(path).read_text("utf-8") == _sha256(path):
+                    return path
+        return None
+
+    def _key(self, source: SourceDistribution, question: Question) -> str:
+        lines = [source.hash, str(question.target), *self.base.lines]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+    def _build(self, source: SourceDistribution, question: Question, resolver: Resolver, narrate: Narrate) -> Path:
+        from flowpack.dependencies.source_distributions import fetch_build_wheels  # noqa: PLC0415
+        from flowpack.images.wheel_builds import build_wheel  # noqa: PLC0415
+
+        engine = self.engine()  # one that does not answer is known before anything else
+        place = cache_folder("wheels") / self._key(source, question)
+        with tempfile.TemporaryDirectory(prefix="flowpack-tools-") as name:
+            tools, out = Path(name, "tools"), Path(name, "out")
+            tools.mkdir()
+            out.mkdir()
+            fetch_build_wheels(source, question, resolver, tools, self.run)
+            wheel = build_wheel(
+                engine,
+                self.base,
+                question.target,
+                source,
+                tools=tools,
+                folder=out,
+                network=self.network,
+                run=self.run,
+                narrate=narrate,
+            )
+            place.mkdir(exist_ok=True)
+            passing = place / f".{os.getpid()}"
+            shutil.copyfile(wheel, passing)
+            digest = _sha256(passing)
+            passing.replace(place / wheel.name)
+            _hash_file(place / wheel.name).write_text(digest, "utf-8")
+        narrate(f"{wheel.name} is kept in {place}; commit it in '{WHEELS}' beside the lock to build it once for all")
+        return place / wheel.name
+
+    def _built_again(self, pin: Pin, question: Question, resolver: Callable[[], Resolver], narrate: Narrate) -> Path:
+        from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
+
+        file, _, digest = (pin.built_from or "").partition(" ")
+        narrate(f"the wheel of {pin.requirement} is not here: it is built again from {file}")
+        with fetched_source(
+            pin.name, question.requirements, question.target, self.run, version=pin.version, hashes=(digest,)
+        ) as source:
+            assert not isinstance(source, str)  # noqa: S101  (a version was asked for from source)
+            path = self._build(source, question, resolver(), narrate)
+        if _sha256(path) not in pin.hashes:
+            raise LockError(
+                f"the wheel of {pin.requirement}, built again from {file}, differs from the one in the lock",
+                hint=f"put the lock's own wheel into '{WHEELS}' beside the lock, or make the lock again with"
+                f" `flowpack lock --upgrade --allow-source {pin.name}`",
+            )
+        return path
+
+
+def allowed_names(names: Sequence[str]) -> frozenset[str]:
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise UsageError(
+                f"--allow-source '{name}' is not the name of a package", hint="name each package by itself"
+            )
+    return frozenset(canonicalize_name(name) for name in names)
+
+
+def _check_no_binary(names: frozenset[str], allowed: frozenset[str], requirements: Requirements) -> None:
+    from flowpack.errors import RequirementsError  # noqa: PLC0415
+
+    for name in sorted(names - allowed - {":none:"}):
+        every = name.startswith(":")
+        raise RequirementsError(
+            f"--no-binary {name} asks for source distributions, and building them runs their authors' code",
+            location=requirements.location,
+            hint="leave it out, and allow packages one by one: --allow-source NAME"
+            if every
+            else f"leave it out, or allow it: --allow-source {name}",
+        )
+
+
+def _hash_file(wheel: Path) -> Path:
+    return wheel.with_name(f"{wheel.name}.sha256")
+
+
+def _names(path: Path, name: str) -> bool:
+    try:
+        return parse_wheel_filename(path.name)[0] == name
+    except (InvalidWheelFilename, ValueError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    summed = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1024 * 1024):
+            summed.update(part)
+    return f"sha256:{summed.hexdigest()}"
+
+
+def _find_engine() -> DockerEngine:
+    from flowpack.images.engine import find_engine  # noqa: PLC0415
+
+    return find_engine()
