@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowpack.dependencies.conda_file import with_conda_file
@@ -311,7 +311,7 @@ PIECES = [
 
 
 @pytest.mark.attack("low: a traceback where an error belongs")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join) | st.text())
 def test_no_text_gives_a_traceback(text: str) -> None:
     import tempfile  # noqa: PLC0415  (hypothesis asks for a folder an example)

@@ -4,7 +4,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowpack.dependencies.lock_format import LockInputs, Pin, parse_lock, render_lock
@@ -42,6 +42,7 @@ def lock_inputs(draw: st.DrawFn) -> LockInputs:
     )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # patterns take long to prepare, once
 @given(lock_inputs(), st.lists(pins(), max_size=5, unique_by=lambda pin: pin.name), st.randoms())
 def test_what_is_written_is_read_back(inputs: LockInputs, written: list[Pin], chance: random.Random) -> None:
     text = render_lock(inputs, written)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowpack.dependencies import resolver_choice
@@ -241,12 +241,14 @@ def graphs(draw: st.DrawFn) -> tuple[LockInputs, list[Pin]]:
     return inputs, pins
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_what_flowpack_writes_is_explained(graph: tuple[LockInputs, list[Pin]]) -> None:
     assert list(unexplained(render_lock(*graph))) == []
 
 
 @pytest.mark.attack("M6")
+@settings(deadline=None)
 @given(graphs(), st.data())
 def test_one_line_more_or_less_is_found(graph: tuple[LockInputs, list[Pin]], data: st.DataObject) -> None:
     lines = render_lock(*graph).split("\n")[:-1]

@@ -270,9 +270,7 @@ def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
             yield Problem(line.removeprefix(f"{where}: "), where)
 
 
-@rule(
-    "FP312", "unexplained-lock", Severity.ERROR, "The lock would install what the flow's requirements do not explain."
-)
+@rule("FP312", "unexplained-lock", Severity.ERROR, "The lock would install what the requirements do not explain.")
 def unexplained_lock(subject: Subject) -> Iterator[Problem]:
     if subject.lock_file is None or subject.lock is None:
         return
