@@ -56,15 +56,21 @@ def test_what_is_written_is_read_back(inputs: LockInputs, written: list[Pin], ch
 
 def lock(*written: Pin) -> str:
     inputs = LockInputs(
-        target=TARGET, requirements=("a",), constraints=(), serving=(), options=("--no-binary a",), known_good=()
+        target=TARGET,
+        requirements=("a",),
+        constraints=(),
+        serving=(),
+        options=("--no-binary a", "--trusted-host a"),
+        known_good=(),
     )
     return render_lock(inputs, written or (Pin("a", "1", (ONE, TWO), ("-r requirements.txt",)), Pin("b", "2", (TWO,))))
 
 
 def test_the_text_is_one_that_pip_reads() -> None:
+    """Without what could undo that wheels alone are taken."""
     assert lock().endswith(
         "\n"
-        "--no-binary a\n"
+        "--trusted-host a\n"
         "\n"
         "a==1 \\\n"
         f"    --hash={ONE} \\\n"
@@ -87,7 +93,7 @@ def test_another_line_ending_is_no_change() -> None:
         ("a==1", "a==1.1", "the lock was changed by hand", "# content: "),
         (ONE, f"sha256:{'3' * 64}", "the lock was changed by hand", "# content: "),
         ("3.11 on", "3.12 on", "the lock was changed by hand", "# content: "),
-        ("--no-binary a\n", "", "the lock was changed by hand", "# content: "),
+        ("--trusted-host a\n", "", "the lock was changed by hand", "# content: "),
         ("b==2", "<<<<<<< ours\nb==2", "a merge left its conflict here", "<<<<<<<"),
     ],
 )

@@ -19,7 +19,8 @@ from flowpack.dependencies.uv_resolver import find_uv
 from flowpack.errors import FlowpackError, RequirementsError, ToolError, UsageError
 from flowpack.process import run
 from tests.dependencies.conftest import Read
-from tests.dependencies.packages import sha256, write_wheel
+from tests.dependencies.packages import sha256, write_sdist, write_wheel
+from tests.paths import write_tree
 
 TARGET = Target(f"{sys.version_info.major}.{sys.version_info.minor}", Platform.of_this_machine())
 SERVING = {"promptflow-core", "promptflow-tracing", "starlette", "flask-cors", "httpx", "gunicorn", "uvicorn"}
@@ -320,3 +321,97 @@ def test_auto_takes_uv_where_it_is_installed_and_else_pip_tools(
 def test_an_unknown_resolver_is_refused(read: Read) -> None:
     with pytest.raises(UsageError, match="'poetry' is not known"):
         lock_dependencies(read(None), needs=ServingNeeds(), target=TARGET, resolver="poetry")
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """What a hostile setup.py makes where it runs."""
+    return tmp_path / "ran"
+
+
+@pytest.fixture
+def hostile(wheels: Path, mark: Path) -> Path:
+    return write_sdist(wheels, "hostile", "1.0", {"setup.py": f"open({str(mark)!r}, 'w')\n"})
+
+
+@pytest.mark.attack("C3")
+@both
+@pytest.mark.parametrize("text", ["hostile", "hostile==1.0", "--pre\nhostile>=1", "hostile ; python_version > '3'"])
+def test_a_package_without_a_wheel_is_refused_with_the_option_and_the_risk(
+    read: Read, hostile: Path, mark: Path, resolver: str, text: str
+) -> None:
+    error = failure(read(text), resolver)
+    assert isinstance(error, RequirementsError)
+    assert error.message == (
+        f"'hostile' has no wheel for {TARGET}, and building its source distribution runs its author's code"
+    )
+    assert error.location is not None
+    assert error.location.line == text.count("\n") + 1
+    assert "--allow-source hostile" in str(error.hint)
+    assert "hostile" in str(error.detail)
+    assert not mark.exists()
+
+
+@pytest.mark.attack("C3")
+@both
+def test_a_package_without_a_wheel_that_another_needs_is_named(
+    read: Read, wheels: Path, hostile: Path, mark: Path, resolver: str
+) -> None:
+    write_wheel(wheels, "alpha", "1.0", ["hostile>=1"])
+    error = failure(read("alpha"), resolver)
+    assert "'hostile' has no wheel" in error.message
+    assert not mark.exists()
+
+
+@pytest.mark.attack("C3")
+@both
+@pytest.mark.parametrize("setting", ["PIP_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BINARY", "PIP_PREFER_BINARY"])
+def test_no_variable_brings_source_distributions_back(
+    read: Read, hostile: Path, mark: Path, no_configuration: pytest.MonkeyPatch, resolver: str, setting: str
+) -> None:
+    value = {"UV_NO_BINARY": "1", "PIP_PREFER_BINARY": "0"}.get(setting, "hostile")
+    no_configuration.setenv(setting, value)
+    assert "'hostile' has no wheel" in failure(read("hostile"), resolver).message
+    assert not mark.exists()
+
+
+@pytest.mark.attack("C3")
+@both
+@pytest.mark.parametrize("through", ["a requirement", "another package's metadata"])
+def test_a_source_distribution_at_a_url_runs_nothing(
+    read: Read, wheels: Path, hostile: Path, mark: Path, serve_index: Serve, resolver: str, through: str
+) -> None:
+    url = f"hostile @ http://{serve_index(wheels)}/files/{hostile.name}"
+    if through == "a requirement":
+        failure(read(url), resolver)
+    else:
+        write_wheel(wheels, "alpha", "1.0", [url])
+        failure(read("alpha"), resolver)
+    assert not mark.exists()
+
+
+@pytest.mark.attack("C3")
+@both
+def test_a_project_s_own_settings_and_modules_do_not_count(
+    read: Read, wheels: Path, hostile: Path, mark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolver: str
+) -> None:
+    """The working directory is a stranger's: modules and settings in it take no part."""
+    write_wheel(wheels, "alpha", "1.0")
+    planted = f"open({str(mark)!r}, 'w')\n"
+    write_tree(
+        tmp_path / "project",
+        {
+            **{
+                f"{name}.py": planted
+                for name in ("pip", "piptools", "click", "build", "sitecustomize", "usercustomize")
+            },
+            "uv.toml": "no-build = false\n[pip]\nno-binary = [':all:']\n",
+            "pyproject.toml": "[tool.uv]\nno-binary = true\n[tool.pip-tools]\nno-binary = ':all:'\n",
+            ".python-version": "2.7\n",
+        },
+    )
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "project"))
+    assert lock(read("alpha"), resolver).pins["alpha"] == "1.0"
+    assert "'hostile' has no wheel" in failure(read("hostile"), resolver).message
+    assert not mark.exists()

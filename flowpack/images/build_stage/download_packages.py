@@ -9,6 +9,7 @@ Written for Python 3.9: it runs in the image's base.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import re
@@ -34,6 +35,10 @@ _PIP = (sys.executable, "-I", "-m", "pip", "--disable-pip-version-check", "--no-
 _WHEELS_ONLY = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--quiet")
 # What a lock may tell pip. Another option, --no-binary say, could undo that wheels alone are taken.
 _OPTIONS = re.compile(r"--(?:index-url|extra-index-url|find-links|trusted-host|no-index|pre|prefer-binary)(?=[ =]|$)")
+_OF_THE_INDEX = (
+    *("index-url", "extra-index-url", "find-links", "no-index", "trusted-host"),
+    *("cert", "client-cert", "proxy", "timeout", "retries"),
+)
 _HASH = re.compile(r"--hash[= ]sha256:([0-9a-f]{64})(?=\s|$)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WHEEL = re.compile(r"\w[\w.]*-\w[\w.!+]*(?:-\d[\w.]*)?(?:-\w[\w.]*){3}\.whl", re.ASCII)
@@ -120,10 +125,12 @@ def fetch(packages: list[Package], options: list[str], folder: Path, cache: Path
             missing.append(package)
     if not missing:
         return ""
+    settings = install_settings()
     at_once = max(1, min(8, 2 * (os.cpu_count() or 1), len(missing) // _FEWEST_FOR_ONE_PIP))
     with tempfile.TemporaryDirectory(dir=folder) as passing, ThreadPoolExecutor(at_once) as pool:
         shares = [Path(passing, str(number)) for number in range(at_once)]
-        said = list(pool.map(lambda each: _download(missing[each[0] :: at_once], options, each[1]), enumerate(shares)))
+        wanted = [missing[number::at_once] for number in range(at_once)]
+        said = list(pool.map(lambda share, some: _download(some, options, share, settings), shares, wanted))
         words = next(filter(None, said), "")
         if not words:
             by_hash = {each: package for package in missing for each in package.hashes}
@@ -184,17 +191,37 @@ def _copied(source: Path, target: Path) -> str | None:
     return summed.hexdigest()
 
 
-def _download(packages: list[Package], options: list[str], share: Path) -> str:
+def install_settings() -> dict[str, str]:
+    """What pip's configuration says for `install` alone, as variables, since it is `download` that runs here."""
+    listed = subprocess.run([*_PIP, "config", "list"], capture_output=True, text=True, check=False).stdout
+    found = {}
+    for line in listed.splitlines():
+        name, _, value = line.partition("=")
+        section, _, option = name.partition(".")
+        variable = f"PIP_{option.upper().replace('-', '_')}"
+        if section == "install" and option in _OF_THE_INDEX and variable not in os.environ:
+            found[variable] = " ".join(str(ast.literal_eval(value)).split())
+    return found
+
+
+def _download(packages: list[Package], options: list[str], share: Path, settings: dict[str, str]) -> str:
     share.mkdir()
     wanted = share / "wanted.txt"
     wanted.write_text("".join(f"{line}\n" for line in [*options, *(each.text for each in packages)]), encoding="utf-8")
     command = [*_PIP, "download", *_WHEELS_ONLY, "--dest", str(share), "-r", str(wanted)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=share)
+    environment = {**os.environ, **settings}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=share)
     if done.returncode == 0:
         return ""
-    return (done.stderr.strip() or done.stdout.strip() or f"pip ended with exit status {done.returncode}").replace(
-        f" (from -r {wanted} ", " (from the lock, "
-    )
+    words = done.stderr.strip() or done.stdout.strip() or f"pip ended with exit status {done.returncode}"
+    words = words.replace(f" (from -r {wanted} ", " (from the lock, ")
+    without = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+)", words)
+    if without:
+        words += (
+            f"\nIf '{without[1]}' has no wheel, building its source distribution would run its author's code:"
+            f" `flowpack lock --upgrade --allow-source {without[1]}` builds a wheel of it apart"
+        )
+    return words
 
 
 def _installable(packages: list[Package], folder: Path) -> list[str]:
