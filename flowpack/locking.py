@@ -70,7 +70,7 @@ def built_wheels(
     from flowpack.dependencies.resolver_choice import choose_resolver  # noqa: PLC0415
     from flowpack.dependencies.resolvers import Question  # noqa: PLC0415
 
-    requirements = requirements_of(assembled.folder, request.target)
+    requirements = requirements_of(assembled.folder, request.target).expanded(request.passed_variables)
     question = Question(requirements=requirements, serving=(), known_good=(), target=request.target)
     sources = _sources(assembled, request, network)
     return sources.wheels_of(

@@ -152,6 +152,8 @@ def _against_the_requirements(
 
 
 def _meets(pin: Pin, requirement: Requirement, text: str) -> bool:
+    if pin.built_from:
+        return _is_built_from(pin, requirement, text)
     stated = set(_STATED_HASH.findall(text))
     if stated and not stated.issuperset(pin.hashes):
         return False
@@ -165,6 +167,15 @@ def _meets(pin: Pin, requirement: Requirement, text: str) -> bool:
         )
     except InvalidVersion:
         return False
+
+
+def _is_built_from(pin: Pin, requirement: Requirement, text: str) -> bool:
+    """The requirement's hashes are of the source distribution, and so is its URL."""
+    stated = set(_STATED_HASH.findall(text))
+    source_hash = (pin.built_from or "").rpartition(" ")[2]
+    if (stated and source_hash not in stated) or pin.version is None:
+        return False
+    return bool(requirement.url) or requirement.specifier.contains(Version(pin.version), prereleases=True)
 
 
 def _other_lines(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
