@@ -21,6 +21,15 @@ def test_the_page_of_commands_is_fresh() -> None:
     assert stored == generator["page"](), "run scripts/generate-docs"
 
 
+def test_each_attack_of_the_threat_model_names_the_tests_that_hold_it() -> None:
+    generator = runpy.run_path(str(ROOT / "scripts" / "generate-docs"), run_name="generator")
+    stored = (ROOT / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
+    assert stored == generator["security_page"](), "run scripts/generate-docs"
+    table = stored[stored.index("| Row |") :].splitlines()[2:]
+    rows = {line.split(" | ")[0].removeprefix("| ").replace("\\|", "|") for line in table if line.startswith("| ")}
+    assert rows == set(generator["attack_rows"]())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):

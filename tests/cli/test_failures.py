@@ -58,7 +58,7 @@ def crash(raising: str, *arguments: str, env: dict[str, str] | None = None) -> s
     )
 
 
-@pytest.mark.attack("low: traceback")
+@pytest.mark.attack("low: a traceback where an error belongs")
 @pytest.mark.parametrize(
     "raising",
     [
@@ -112,7 +112,7 @@ def test_without_a_place_for_a_log_the_line_says_how_to_see_more(tmp_path: Path)
     assert "Traceback" in shown.stderr
 
 
-@pytest.mark.attack("low: traceback")
+@pytest.mark.attack("low: a traceback where an error belongs")
 @pytest.mark.parametrize(
     ("raising", "said"),
     [

@@ -105,7 +105,7 @@ def environment(tmp_path: Path, home: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.attack("held: planted secrets")
+@pytest.mark.attack("held: secrets of the machine get nowhere")
 @pytest.mark.parametrize("resolver", ["uv", "pip-tools"])
 def test_no_secret_is_written_or_said(
     resolver: str, flow: Path, environment: dict[str, str], tmp_path: Path, index: str

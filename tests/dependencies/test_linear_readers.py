@@ -201,7 +201,7 @@ def test_a_number_of_too_many_digits_is_refused_at_its_line(read: Read, text: st
         assert raised.value.location == Location(raised.value.location.path, 2)  # type: ignore[union-attr]
 
 
-@pytest.mark.attack("low: deep markers")
+@pytest.mark.attack("low: deep JSON or markers")
 @pytest.mark.parametrize("depth", [21, 500, 1000])
 def test_markers_nested_too_deep_are_refused_at_their_line(read: Read, depth: int) -> None:
     with pytest.raises(RequirementsError, match="nested deeper than 20") as raised:
@@ -209,7 +209,7 @@ def test_markers_nested_too_deep_are_refused_at_their_line(read: Read, depth: in
     assert str(raised.value.location).endswith("requirements.txt:2")
 
 
-@pytest.mark.attack("held: links out, .., -r /etc/passwd, -e git+, file:///")
+@pytest.mark.attack("held: links out, .. and other places are refused")
 @pytest.mark.parametrize(
     "line",
     [

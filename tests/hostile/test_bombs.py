@@ -131,7 +131,7 @@ def test_a_number_of_thousands_of_digits_is_refused_in_yaml(number: str) -> None
         yaml_of(f"a: {number}\n")
 
 
-@pytest.mark.attack("low: deep JSON")
+@pytest.mark.attack("low: deep JSON or markers")
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -149,7 +149,7 @@ def test_what_python_stops_at_is_an_error_of_the_json_file(text: str, why: str) 
     assert caught.value.location is not None
 
 
-@pytest.mark.attack("low: prompty model.api: {}")
+@pytest.mark.attack("low: an empty model.api")
 @pytest.mark.parametrize("value", ["{}", "[]", "1", "null", "{a: b}", "[chat]"])
 @pytest.mark.parametrize("key", ["api", "response", "configuration", "parameters"])
 def test_a_value_of_another_kind_in_a_prompty_is_no_exception(key: str, value: str) -> None:
@@ -159,7 +159,7 @@ def test_a_value_of_another_kind_in_a_prompty_is_no_exception(key: str, value: s
     assert found.problem is None
 
 
-@pytest.mark.attack("low: prompty model.api: {}")
+@pytest.mark.attack("low: an empty model.api")
 @pytest.mark.parametrize("field", ["type", "connection", "azure_deployment"])
 @pytest.mark.parametrize("value", ["{}", "[]", "{a: b}"])
 def test_a_value_of_another_kind_in_a_models_configuration_is_no_exception(field: str, value: str) -> None:
@@ -167,7 +167,7 @@ def test_a_value_of_another_kind_in_a_models_configuration_is_no_exception(field
     assert measure(reader("prompty"), text).problem is None
 
 
-@pytest.mark.attack("super-linear: dangling references")
+@pytest.mark.attack("super-linear: suggestions")
 def test_a_thousand_references_that_are_nearly_right_are_all_found_in_time(tmp_path: Path) -> None:
     nodes = "".join(f"- {{name: summarise_{number}, type: prompt}}\n" for number in range(1000))
     outputs = "".join(
@@ -205,7 +205,7 @@ def test_a_long_chain_of_classes_counts_as_one_whose_ancestors_are_not_known() -
     assert "" in others
 
 
-@pytest.mark.attack("super-linear: difflib")
+@pytest.mark.attack("super-linear: suggestions")
 def test_comparing_names_ends_in_time_however_many_and_long_they_are() -> None:
     began = time.process_time()
     nearest("a" * 3000, ("a" * 3000 + str(number) for number in range(10_000)))

@@ -80,7 +80,7 @@ def test_a_built_image_is_in_the_engine_with_its_id_labels_and_arguments(
     assert said == "good day\n" + (wanted.context / "hello.txt").read_text()
 
 
-@pytest.mark.attack("held: secrets given to the build are in no layer")
+@pytest.mark.attack("held: secrets of the machine get nowhere")
 def test_a_secret_reaches_its_step_and_stays_in_no_layer(
     engine: DockerEngine, docker: Docker, build: Callable[..., ImageBuild], tmp_path: Path
 ) -> None:

@@ -196,8 +196,8 @@ def test_labels_lead_back_to_what_went_in(chat: SavedImage, chat_image: BuiltIma
 # The same image each time
 
 
-@pytest.mark.attack("held: planted secrets")
-@pytest.mark.attack("held: secrets given to the build are in no layer")
+@pytest.mark.attack("held: secrets of the machine get nowhere")
+@pytest.mark.attack("held: secrets of the machine get nowhere")
 def test_two_builds_are_equal_and_keep_no_secret(
     building: dict[str, str],
     base_image: ImageReference,
