@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WHEELS = "wheels"
 """The folder beside a flow's lock in which a repository may keep the wheels that its lock names."""
 
+_OF_TOOLS = "google-search-results"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 Narrate = Callable[[str], None]
@@ -55,6 +56,7 @@ class SourceBuilds:
         from flowpack.dependencies.source_distributions import no_binary  # noqa: PLC0415
 
         allowed = self.allowed(question.requirements)
+        allowed |= _needed_by_tools(question)
         _check_no_binary(no_binary(question.requirements), allowed, question.requirements)
         if not allowed:
             yield question
@@ -187,6 +189,12 @@ def allowed_names(names: Sequence[str]) -> frozenset[str]:
                 f"--allow-source '{name}' is not the name of a package", hint="name each package by itself"
             )
     return frozenset(canonicalize_name(name) for name in names)
+
+
+def _needed_by_tools(question: Question) -> frozenset[str]:
+    """flowpack itself adds promptflow-tools, which needs a package that was never published as a wheel."""
+    asked = {line.name for line in question.requirements.lines} | {each.name for each in question.serving}
+    return frozenset({_OF_TOOLS} if "promptflow-tools" in asked else ())
 
 
 def _check_no_binary(names: frozenset[str], allowed: frozenset[str], requirements: Requirements) -> None:
