@@ -18,7 +18,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
 from flowpack.dependencies.requirements import Requirements
-from flowpack.errors import LockError, UsageError, nearest
+from flowpack.errors import LockError, RequirementsError, UsageError, nearest
 from flowpack.images.base import Base
 from flowpack.process import Run, run
 
@@ -56,16 +56,21 @@ class SourceBuilds:
         from flowpack.dependencies.source_distributions import no_binary  # noqa: PLC0415
 
         allowed = self.allowed(question.requirements)
-        allowed |= _needed_by_tools(question)
+        needed = _needed_by_tools(question) - allowed
         _check_no_binary(no_binary(question.requirements), allowed, question.requirements)
-        if not allowed:
+        if not allowed | needed:
             yield question
             return
         with tempfile.TemporaryDirectory(prefix="flowpack-wheels-") as name:
             folder = Path(name)
             wheels = []
-            for each in sorted(allowed):
-                wheel = self._wheel(each, question, resolver, narrate)
+            for each in sorted(allowed | needed):
+                try:
+                    wheel = self._wheel(each, question, resolver, narrate)
+                except RequirementsError:
+                    if each in allowed:
+                        raise
+                    continue  # an index of one's own may have other tools
                 if wheel is not None:
                     shutil.copyfile(wheel.path, folder / wheel.path.name)
                     wheels.append(wheel)
@@ -198,8 +203,6 @@ def _needed_by_tools(question: Question) -> frozenset[str]:
 
 
 def _check_no_binary(names: frozenset[str], allowed: frozenset[str], requirements: Requirements) -> None:
-    from flowpack.errors import RequirementsError  # noqa: PLC0415
-
     for name in sorted(names - allowed - {":none:"}):
         every = name.startswith(":")
         raise RequirementsError(

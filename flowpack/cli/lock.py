@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from flowpack.cli.options import answer_options, build_request, flow_options, source_argument, source_options
+from flowpack.cli.options import (
+    answer_options,
+    base_image_option,
+    build_request,
+    flow_options,
+    source_argument,
+    source_options,
+)
 from flowpack.cli.output import answer, narrator
 from flowpack.pipeline import lock
 
@@ -18,6 +25,7 @@ from flowpack.pipeline import lock
 @click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh; exit 1 where it is not.")
 @flow_options
 @source_options
+@base_image_option
 @answer_options
 def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Write or renew requirements.lock beside the flow at SOURCE.
