@@ -31,6 +31,9 @@ WHEELS = "wheels"
 """The folder beside a flow's lock in which a repository may keep the wheels that its lock names."""
 
 _OF_TOOLS = "google-search-results"
+_VERSION_OF_TOOLS = "2.4.1"
+"""The one that every release of promptflow-tools requires."""
+
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 Narrate = Callable[[str], None]
@@ -100,7 +103,11 @@ class SourceBuilds:
 
         old = next((pin for pin in question.preferred if pin.name == name and not question.upgrade), None)
         preferred = old.version if old else None
-        with fetched_source(name, question.requirements, question.target, self.run, preferred=preferred) as source:
+        open_ = name == _OF_TOOLS and not question.requirements.named(name) and _needed_by_tools(question)
+        version = _VERSION_OF_TOOLS if open_ else None
+        with fetched_source(
+            name, question.requirements, question.target, self.run, version=version, preferred=preferred
+        ) as source:
             if isinstance(source, str):
                 return None
             origin = f"{source.path.name} {source.hash}"
