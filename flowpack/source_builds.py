@@ -18,7 +18,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
 from flowpack.dependencies.requirements import Requirements
-from flowpack.errors import LockError, UsageError, nearest
+from flowpack.errors import LockError, RequirementsError, UsageError, nearest
 from flowpack.images.base import Base
 from flowpack.process import Run, run
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 WHEELS = "wheels"
 """The folder beside a flow's lock in which a repository may keep the wheels that its lock names."""
+
+_OF_TOOLS = "google-search-results"
+_VERSION_OF_TOOLS = "2.4.1"
+"""The one that every release of promptflow-tools requires."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -55,15 +59,21 @@ class SourceBuilds:
         from flowpack.dependencies.source_distributions import no_binary  # noqa: PLC0415
 
         allowed = self.allowed(question.requirements)
+        needed = _needed_by_tools(question) - allowed
         _check_no_binary(no_binary(question.requirements), allowed, question.requirements)
-        if not allowed:
+        if not allowed | needed:
             yield question
             return
         with tempfile.TemporaryDirectory(prefix="flowpack-wheels-") as name:
             folder = Path(name)
             wheels = []
-            for each in sorted(allowed):
-                wheel = self._wheel(each, question, resolver, narrate)
+            for each in sorted(allowed | needed):
+                try:
+                    wheel = self._wheel(each, question, resolver, narrate)
+                except RequirementsError:
+                    if each in allowed:
+                        raise
+                    continue  # an index of one's own may have other tools
                 if wheel is not None:
                     shutil.copyfile(wheel.path, folder / wheel.path.name)
                     wheels.append(wheel)
@@ -93,7 +103,11 @@ class SourceBuilds:
 
         old = next((pin for pin in question.preferred if pin.name == name and not question.upgrade), None)
         preferred = old.version if old else None
-        with fetched_source(name, question.requirements, question.target, self.run, preferred=preferred) as source:
+        open_ = name == _OF_TOOLS and not question.requirements.named(name) and _needed_by_tools(question)
+        version = _VERSION_OF_TOOLS if open_ else None
+        with fetched_source(
+            name, question.requirements, question.target, self.run, version=version, preferred=preferred
+        ) as source:
             if isinstance(source, str):
                 return None
             origin = f"{source.path.name} {source.hash}"
@@ -189,9 +203,13 @@ def allowed_names(names: Sequence[str]) -> frozenset[str]:
     return frozenset(canonicalize_name(name) for name in names)
 
 
-def _check_no_binary(names: frozenset[str], allowed: frozenset[str], requirements: Requirements) -> None:
-    from flowpack.errors import RequirementsError  # noqa: PLC0415
+def _needed_by_tools(question: Question) -> frozenset[str]:
+    """flowpack itself adds promptflow-tools, which needs a package that was never published as a wheel."""
+    asked = {line.name for line in question.requirements.lines} | {each.name for each in question.serving}
+    return frozenset({_OF_TOOLS} if "promptflow-tools" in asked else ())
 
+
+def _check_no_binary(names: frozenset[str], allowed: frozenset[str], requirements: Requirements) -> None:
     for name in sorted(names - allowed - {":none:"}):
         every = name.startswith(":")
         raise RequirementsError(

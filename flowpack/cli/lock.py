@@ -9,6 +9,7 @@ import click
 
 from flowpack.cli.options import (
     answer_options,
+    base_image_option,
     build_request,
     flow_options,
     pass_variable_option,
@@ -26,6 +27,7 @@ from flowpack.pipeline import lock
 @flow_options
 @pass_variable_option
 @source_options
+@base_image_option
 @answer_options
 def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Write or renew requirements.lock beside the flow at SOURCE.

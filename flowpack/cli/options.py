@@ -108,14 +108,16 @@ source_options = together(
     ),
 )
 
+base_image_option = click.option(
+    "--base-image",
+    metavar="IMAGE",
+    envvar="FLOWPACK_BASE_IMAGE",
+    help="Start from this image; see Dockerfile.base.",
+)
+
 base_options = together(
     click.option("--locked", is_flag=True, help="Refuse a lockfile that is missing or stale instead of making one."),
-    click.option(
-        "--base-image",
-        metavar="IMAGE",
-        envvar="FLOWPACK_BASE_IMAGE",
-        help="Start from this image; see Dockerfile.base.",
-    ),
+    base_image_option,
     click.option(
         "--trust-base",
         is_flag=True,

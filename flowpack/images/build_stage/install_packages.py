@@ -50,7 +50,20 @@ def _uv_installs(wheels: Path, python: str) -> bool:
     ]
     command += ["--find-links", str(wheels), "-r", str(wheels / PACKAGES)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
-    return subprocess.call(command, env=environment, cwd=wheels) == 0
+    if subprocess.call(command, env=environment, cwd=wheels) != 0:
+        return False
+    _forget_files(Path(python).parent.parent)
+    return True
+
+
+def _forget_files(environment: Path) -> None:
+    """uv notes when it found the file of a wheel, which is different in each build."""
+    for note in environment.glob("lib/python*/site-packages/*.dist-info/uv_cache.json"):
+        record = note.with_name("RECORD")
+        entry = f"{note.parent.name}/uv_cache.json,".encode()
+        lines = record.read_bytes().splitlines(keepends=True)
+        record.write_bytes(b"".join(line for line in lines if not line.startswith(entry)))
+        note.unlink()
 
 
 def _empty(environment: Path) -> None:
