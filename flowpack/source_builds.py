@@ -7,8 +7,7 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +16,12 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
+from flowpack.dependencies.plain_wheels import PLAIN_WHEELS, PlainWheel, plain_wheel
 from flowpack.dependencies.requirements import Requirements
 from flowpack.errors import LockError, RequirementsError, UsageError, nearest
 from flowpack.images.base import Base
 from flowpack.process import Run, run
+from flowpack.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from flowpack.dependencies.resolvers import BuiltWheel, Question, Resolver
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 WHEELS = "wheels"
 """The folder beside a flow's lock in which a repository may keep the wheels that its lock names."""
-
-_OF_TOOLS = "google-search-results"
-_VERSION_OF_TOOLS = "2.4.1"
-"""The one that every release of promptflow-tools requires."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -59,25 +56,19 @@ class SourceBuilds:
         from flowpack.dependencies.source_distributions import no_binary  # noqa: PLC0415
 
         allowed = self.allowed(question.requirements)
-        needed = _needed_by_tools(question) - allowed
         _check_no_binary(no_binary(question.requirements), allowed, question.requirements)
-        if not allowed | needed:
+        wheels = [self._wheel(each, question, resolver, narrate) for each in sorted(allowed)]
+        wheels += [
+            self._plain(each, question, narrate) for each in _plain_wheels_for(question) if each.name not in allowed
+        ]
+        made = tuple(wheel for wheel in wheels if wheel is not None)
+        if not made:
             yield question
             return
-        with tempfile.TemporaryDirectory(prefix="flowpack-wheels-") as name:
-            folder = Path(name)
-            wheels = []
-            for each in sorted(allowed | needed):
-                try:
-                    wheel = self._wheel(each, question, resolver, narrate)
-                except RequirementsError:
-                    if each in allowed:
-                        raise
-                    continue  # an index of one's own may have other tools
-                if wheel is not None:
-                    shutil.copyfile(wheel.path, folder / wheel.path.name)
-                    wheels.append(wheel)
-            yield replace(question, wheels=folder if wheels else None, built=tuple(wheels))
+        with temporary_folder("wheels") as folder:
+            for wheel in made:
+                shutil.copyfile(wheel.path, folder / wheel.path.name)
+            yield replace(question, wheels=folder, built=made)
 
     def warn_of_unused(self, pins: Mapping[str, str], built: Sequence[Pin], narrate: Narrate) -> None:
         """An option of a CI job is for all its flows, so one that does nothing for this flow stops nothing."""
@@ -94,7 +85,9 @@ class SourceBuilds:
     ) -> tuple[Path, ...]:
         """The wheel of each pin that was built: kept, committed beside the lock, or built again and compared."""
         return tuple(
-            self._kept(pin) or self._built_again(pin, question, resolver, narrate) for pin in pins if pin.built_from
+            self._kept(pin.name, pin.hashes) or self._built_again(pin, question, resolver, narrate)
+            for pin in pins
+            if pin.built_from
         )
 
     def _wheel(self, name: str, question: Question, resolver: Resolver, narrate: Narrate) -> BuiltWheel | None:
@@ -103,15 +96,11 @@ class SourceBuilds:
 
         old = next((pin for pin in question.preferred if pin.name == name and not question.upgrade), None)
         preferred = old.version if old else None
-        open_ = name == _OF_TOOLS and not question.requirements.named(name) and _needed_by_tools(question)
-        version = _VERSION_OF_TOOLS if open_ else None
-        with fetched_source(
-            name, question.requirements, question.target, self.run, version=version, preferred=preferred
-        ) as source:
+        with fetched_source(name, question.requirements, question.target, self.run, preferred=preferred) as source:
             if isinstance(source, str):
                 return None
             origin = f"{source.path.name} {source.hash}"
-            kept = self._kept(old) if old and old.built_from == origin else None
+            kept = self._kept(old.name, old.hashes) if old and old.built_from == origin else None
             path = kept or self._cached(source, question) or self._build(source, question, resolver, narrate)
             return BuiltWheel(
                 name=name,
@@ -122,12 +111,41 @@ class SourceBuilds:
                 source_hash=source.hash,
             )
 
-    def _kept(self, pin: Pin) -> Path | None:
-        """A wheel with the lock's hash, wherever it comes from."""
+    def _plain(self, plain: PlainWheel, question: Question, narrate: Narrate) -> BuiltWheel | None:
+        """None where the indexes do not have its source: an index of one's own may have other tools."""
+        from flowpack.dependencies.resolvers import BuiltWheel  # noqa: PLC0415
+        from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
+
+        path = self._kept(plain.name, (plain.wheel_hash,))
+        if path is None:
+            try:
+                with fetched_source(
+                    plain.name,
+                    question.requirements,
+                    question.target,
+                    self.run,
+                    version=plain.version,
+                    hashes=(plain.source_hash,),
+                ) as source:
+                    assert not isinstance(source, str)  # noqa: S101  (a version was asked for from source)
+                    path = _copied(plain, source.path, narrate)
+            except RequirementsError:
+                return None
+        return BuiltWheel(
+            name=plain.name,
+            version=plain.version,
+            path=path,
+            hash=plain.wheel_hash,
+            source=plain.source,
+            source_hash=plain.source_hash,
+        )
+
+    def _kept(self, name: str, hashes: Collection[str]) -> Path | None:
+        """A wheel with one of the hashes, wherever it comes from."""
         places = [self.flow_folder / WHEELS, *sorted(cache_folder("wheels").glob("*/"))]
         for place in places:
             for path in sorted(place.glob("*.whl")) if place.is_dir() else ():
-                if _names(path, pin.name) and path.is_file() and _sha256(path) in pin.hashes:
+                if _names(path, name) and path.is_file() and _sha256(path) in hashes:
                     return path
         return None
 
@@ -148,10 +166,13 @@ class SourceBuilds:
         from flowpack.dependencies.source_distributions import fetch_build_wheels  # noqa: PLC0415
         from flowpack.images.wheel_builds import build_wheel  # noqa: PLC0415
 
+        plain = plain_wheel(source.hash)
+        if plain is not None:
+            return _copied(plain, source.path, narrate)
         engine = self.engine()  # one that does not answer is known before anything else
         place = cache_folder("wheels") / self._key(source, question)
-        with tempfile.TemporaryDirectory(prefix="flowpack-tools-") as name:
-            tools, out = Path(name, "tools"), Path(name, "out")
+        with temporary_folder("tools") as folder:
+            tools, out = folder / "tools", folder / "out"
             tools.mkdir()
             out.mkdir()
             fetch_build_wheels(source, question, resolver, tools, self.run)
@@ -166,14 +187,9 @@ class SourceBuilds:
                 run=self.run,
                 narrate=narrate,
             )
-            place.mkdir(exist_ok=True)
-            passing = place / f".{os.getpid()}"
-            shutil.copyfile(wheel, passing)
-            digest = _sha256(passing)
-            passing.replace(place / wheel.name)
-            _hash_file(place / wheel.name).write_text(digest, "utf-8")
+            kept = _keep(wheel, place)
         narrate(f"{wheel.name} is kept in {place}; commit it in '{WHEELS}' beside the lock to build it once for all")
-        return place / wheel.name
+        return kept
 
     def _built_again(self, pin: Pin, question: Question, resolver: Callable[[], Resolver], narrate: Narrate) -> Path:
         from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
@@ -203,10 +219,30 @@ def allowed_names(names: Sequence[str]) -> frozenset[str]:
     return frozenset(canonicalize_name(name) for name in names)
 
 
-def _needed_by_tools(question: Question) -> frozenset[str]:
-    """flowpack itself adds promptflow-tools, which needs a package that was never published as a wheel."""
+def _plain_wheels_for(question: Question) -> tuple[PlainWheel, ...]:
+    """flowpack itself adds promptflow-tools, which requires them."""
     asked = {line.name for line in question.requirements.lines} | {each.name for each in question.serving}
-    return frozenset({_OF_TOOLS} if "promptflow-tools" in asked else ())
+    return PLAIN_WHEELS if "promptflow-tools" in asked else ()
+
+
+def _copied(plain: PlainWheel, source: Path, narrate: Narrate) -> Path:
+    narrate(f"{plain.name} {plain.version} has no wheel: its files are copied into one, and nothing of it runs")
+    with temporary_folder("wheel") as folder:
+        wheel = folder / plain.file
+        wheel.write_bytes(plain.content(source))
+        assert _sha256(wheel) == plain.wheel_hash  # noqa: S101  (the source has the hash that it is of)
+        return _keep(wheel, cache_folder("wheels") / "plain")
+
+
+def _keep(wheel: Path, place: Path) -> Path:
+    """In the cache, with its hash beside it; another process may do the same."""
+    place.mkdir(exist_ok=True)
+    passing = place / f".{os.getpid()}"
+    shutil.copyfile(wheel, passing)
+    digest = _sha256(passing)
+    passing.replace(place / wheel.name)
+    _hash_file(place / wheel.name).write_text(digest, "utf-8")
+    return place / wheel.name
 
 
 def _check_no_binary(names: frozenset[str], allowed: frozenset[str], requirements: Requirements) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -20,6 +19,7 @@ from flowpack.dependencies.target import Target
 from flowpack.dependencies.uv_resolver import wheel_platforms
 from flowpack.errors import Location, RequirementsError, ToolError
 from flowpack.process import Run
+from flowpack.temporary import temporary_folder
 
 _PROGRAM = Path(__file__).with_name("fetch_source.py")
 _PIP = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONUTF8": "1"}
@@ -55,8 +55,7 @@ def fetched_source(
     lines = requirements.named(name)
     url = next((line.resolvable.partition(" @ ")[2].partition(" ;")[0] for line in lines if line.public_url), None)
     stated = hashes or tuple(each for line in lines for each in line.hashes)
-    with TemporaryDirectory(prefix="flowpack-source-") as folder:
-        place = Path(folder)
+    with temporary_folder("source") as place:
         (place / "index.txt").write_text("".join(f"{line}\n" for line in index_lines(requirements)), "utf-8")
         wanted = {
             "name": name,
@@ -147,6 +146,8 @@ def _build_line(text: str, source: SourceDistribution) -> RequirementLine:
         requirement = Requirement(text)
     except InvalidRequirement:
         raise RequirementsError(f"'{text}', which '{source.name}' is built with, is not a requirement") from None
+    if "${" in text:  # pip would put this machine's variables in
+        raise RequirementsError(f"'{text}', which '{source.name}' is built with, names a variable")
     if requirement.url:
         raise RequirementsError(
             f"'{source.name}' is built with a file of its author's choice, '{requirement.name}' from a URL",

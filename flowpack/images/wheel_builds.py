@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from email.parser import BytesHeaderParser
@@ -32,6 +31,7 @@ from flowpack.images.narration import Narrate
 from flowpack.images.plan import FILE_TIME, USER
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
+from flowpack.temporary import temporary_folder
 
 _PATIENCE = 1800.0
 _LARGEST = 1024 * 1024 * 1024
@@ -86,12 +86,12 @@ def build_wheel(
     name = f"flowpack-build-{secrets.token_hex(6)}"
     environment = [f"--env={key}={value}" for key, value in _VARIABLES.items()]
     command = [docker, "create", f"--name={name}", "--label=flowpack.build=1", *_ALONE, *environment]
-    with tempfile.TemporaryDirectory(prefix="flowpack-wheel-") as passing, _removed(run, docker, name):
+    with temporary_folder("wheel") as passing, _removed(run, docker, name):
         _checked(
             run([*command, "--entrypoint=python3", image, "-I", "/work/in/build_wheel.py", source.path.name]),
             f"the container that builds '{source.name}' cannot be made",
         )
-        work = _work(source, tools, Path(passing, "work"))
+        work = _work(source, tools, passing / "work")
         _checked(run([docker, "cp", f"{work}/.", f"{name}:/work"]), "the source cannot be put into a container")
         narrate(f"building a wheel of {source.path.name} in a container without network")
         _checked(run([docker, "start", name]), f"the container that builds '{source.name}' does not start")
@@ -105,7 +105,7 @@ def build_wheel(
                 " or build a wheel of it yourself, for a folder that --find-links names",
             )
         file = _the_wheel(logs, source)
-        taken = Path(passing, "out")
+        taken = passing / "out"
         taken.mkdir()
         _checked(
             run([docker, "cp", f"{name}:/work/out/{file}", str(taken / file)]),
@@ -117,13 +117,13 @@ def build_wheel(
 
 def _base_image(engine: DockerEngine, base: Base, target: Target, network: str | None, narrate: Narrate) -> str:
     """The image that the flow's image is built from, made from its lines alone: it has no file of the flow."""
-    with tempfile.TemporaryDirectory(prefix="flowpack-base-") as folder:
+    with temporary_folder("base") as folder:
         lines = [_PYTHON_VERSION.sub(f"ARG PYTHON_VERSION={target.python}", line) for line in base.lines]
         text = "\n".join(lines) + "\n"
-        Path(folder, "Dockerfile").write_text(text, "utf-8")
+        (folder / "Dockerfile").write_text(text, "utf-8")
         # A tag of its own content, so that many builds leave one image.
         tag = ImageReference.parse(f"flowpack/base:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
-        wanted = ImageBuild(context=Path(folder), tag=tag, platform=target.platform, network=network)
+        wanted = ImageBuild(context=folder, tag=tag, platform=target.platform, network=network)
         return engine.build(wanted, narrate).id
 
 
