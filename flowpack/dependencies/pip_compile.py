@@ -8,6 +8,7 @@ it as if that had no packages; the refusal is told here.
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import sys
@@ -96,6 +97,25 @@ def take_stated_hashes(repository: Any) -> None:
     repository._get_hashes_from_pypi = stated_hashes
 
 
+def hash_every_file(repository: Any) -> None:
+    """The source distribution too, as uv has it in its locks, though only wheels are chosen and installed."""
+    from pip._internal.models.format_control import FormatControl  # noqa: PLC0415
+
+    matching = repository._get_matching_candidates  # only hashes are taken of these
+
+    def every_file(self: Any, requirement: Any) -> set[Any]:
+        versions = {candidate.version for candidate in matching(self, requirement)}
+        finder = copy.copy(self.finder)
+        finder.format_control = FormatControl()
+        if hasattr(finder, "_all_candidates"):  # newer releases of pip keep there what they have found
+            finder._all_candidates = {}
+        find = type(finder).find_all_candidates
+        found = getattr(find, "__wrapped__", find)(finder, requirement.name)
+        return {candidate for candidate in found if candidate.version in versions}
+
+    repository._get_matching_candidates = every_file
+
+
 def main(arguments: list[str]) -> int:
     from pip._internal.exceptions import PipError  # noqa: PLC0415
     from pip._vendor.requests.exceptions import RequestException  # noqa: PLC0415
@@ -105,6 +125,7 @@ def main(arguments: list[str]) -> int:
     from piptools.scripts.compile import cli  # noqa: PLC0415
 
     if hasattr(PyPIRepository, "_get_hashes_from_pypi") and hasattr(PyPIRepository, "_get_matching_candidates"):
+        hash_every_file(PyPIRepository)
         take_stated_hashes(PyPIRepository)
     refuse_to_build()
     skipped = SkippedSources()

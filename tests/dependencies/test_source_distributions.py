@@ -147,6 +147,6 @@ def test_a_kept_wheel_counts_only_with_the_lock_s_hash(
     lines = ["alpha==1.0 \\", f"    --hash={sha256(wheel)}", f"    # built from alpha-1.0.tar.gz sha256:{'1' * 64}"]
     [pin] = read_pins(lines, Path("requirements.lock"))
     assert pin.built_from == f"alpha-1.0.tar.gz sha256:{'1' * 64}"
-    assert sources()._kept(pin) == wheel
+    assert sources()._kept(pin.name, pin.hashes) == wheel
     wheel.write_bytes(wheel.read_bytes() + b"x")
-    assert sources()._kept(pin) is None
+    assert sources()._kept(pin.name, pin.hashes) is None
