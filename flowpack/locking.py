@@ -44,6 +44,7 @@ def lock_flow(
         target=request.target,
         resolver=request.resolver,
         existing=taken,
+        within=(taken.parent.resolve(),) if taken is of_the_output else assembled.flow.roots,
         locked=locked,
         renew=(renew or taken is of_the_output) and not locked,
         upgrade=upgrade,
@@ -98,12 +99,12 @@ def _as_asked(request: BuildRequest) -> str:
 
 
 def requirements_of(folder: FlowFolder, target: Target) -> Requirements:
-    requirements = read_requirements(folder.requirements, folder.paths)
+    requirements = read_requirements(folder.requirements, folder.paths, folder.flow.roots)
     if folder.conda_file is None:
         return requirements
     from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
 
-    return with_conda_file(requirements, folder.conda_file, folder.paths, target)
+    return with_conda_file(requirements, folder.conda_file, folder.paths, target, folder.flow.roots)
 
 
 def _needs(assembled: Assembled, request: BuildRequest, narrate: Narrate) -> ServingNeeds:

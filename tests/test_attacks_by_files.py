@@ -25,6 +25,7 @@ from flowpack.checks.run import check
 from flowpack.errors import FlowpackError, InputError, OutsideError
 from flowpack.flows.reader import read_flow
 from flowpack.reading import project_root
+from tests.commands import flowpack
 from tests.paths import ROOT, write_tree
 
 SECRET = "a-secret-of-the-machine"
@@ -176,23 +177,50 @@ def test_a_link_out_of_the_project_is_refused(project: Path, outside: Path) -> N
 _READS = {"read_text", "read_bytes", "open", "fdopen"}
 _OWN_WAYS = {
     "reading.py": "it is the reader",
-    "process.py": "opens no file: starts programs",
     "assembly/files.py": "opens what was listed, with the same rules",
     "assembly/records.py": "opens the folder that is replaced, and its own cache",
-    "assembly/staging.py": "opens folders to lock them",
     "azureml/models/local_registry.py": "locks and syncs its own files",
     "checks/remembered.py": "its own cache, and digests of at most 1 MB of files that nobody is shown",
+    "caches.py": "its own cache",
+    "cli/failures.py": "the log that it writes itself",
+    "cli/main.py": "opens the null device",
     "cli/serving_options.py": "a file that the user names",
-    "cli/ci.py": "appends to the file that the user names",
+    "dependencies/fetch_source.py": "a program of its own: the folder that it is given",
+    "dependencies/index_configuration.py": "pip's configuration, which is the owner's",
+    "dependencies/known_good.py": "flowpack's own file",
+    "dependencies/plain_wheels.py": "an archive with a known hash",
+    "dependencies/resolvers.py": "the resolver's answer in a folder of its own",
+    "git.py": "reads with the reader, and copies what that has opened",
+    "images/build_stage/download_packages.py": "runs in the image",
+    "images/build_stage/install_packages.py": "runs in the image",
     "images/context.py": "flowpack's own sources",
     "images/engine.py": "the engine's answer in a folder of its own",
     "images/sbom.py": "its own cache and flowpack's own sources",
+    "kept_environments.py": "environments that it made itself",
+    "source_builds.py": "wheels, by their hash",
+    "temporary.py": "opens folders to lock them",
+    "writing.py": "writes",
     "running/processes.py": "the log that it writes itself",
     "running/scoring.py": "opens a URL",
     "running/health.py": "opens a URL",
     "running/environments.py": "flowpack's own sources",
 }
-_OTHER_ROOMS = ("serving/", "dependencies/")
+_IN_THE_IMAGE = "serving/"
+
+
+@pytest.mark.attack("H3")
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements.txt", "more.txt", "environment.yml"])
+def test_a_lock_or_requirements_that_lead_out_of_the_project_show_nothing(
+    name: str, project: Path, outside: Path, tmp_path: Path
+) -> None:
+    outside.write_text("hunter2==hunter2\n- hunter2\n")
+    flow = "nodes: []\n" + ("environment:\n  conda_file: environment.yml\n" if name.endswith("yml") else "")
+    write_tree(project / "flow", {"flow.dag.yaml": flow, "requirements.txt": "-r more.txt\n", "more.txt": ""})
+    (project / "flow" / name).unlink(missing_ok=True)
+    (project / "flow" / name).symlink_to(outside)
+    for command in (["check", "flow"], ["build", "flow", "--dry-run"], ["lock", "flow", "--check"]):
+        done = flowpack(*command, cwd=project, env={"FLOWPACK_CACHE_DIR": str(tmp_path / "cache")}, expect=1)
+        assert "hunter2" not in done.stdout + done.stderr
 
 
 @pytest.mark.attack("H3")
@@ -207,7 +235,7 @@ def test_files_are_read_by_the_one_reader_alone() -> None:
             keywords = {keyword.arg for keyword in node.keywords}
             if (of_a_path or (isinstance(node.func, ast.Name) and node.func.id == "open")) and "within" not in keywords:
                 found.add(name)
-    assert {name for name in found if not name.startswith(_OTHER_ROOMS)} <= set(_OWN_WAYS)
+    assert {name for name in found if not name.startswith(_IN_THE_IMAGE)} == set(_OWN_WAYS)
 
 
 # Files that never end, and folders that never end

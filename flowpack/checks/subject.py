@@ -190,12 +190,12 @@ class Subject:
         if folder is None:
             return None
         named = folder.requirements if folder.requirements in folder.files else None
-        requirements = read_requirements(named, folder.paths)
+        requirements = read_requirements(named, folder.paths, self.roots.folders)
         if folder.conda_file is None or folder.conda_file not in folder.files:
             return requirements
         from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
 
-        return with_conda_file(requirements, folder.conda_file, folder.paths, self.target)
+        return with_conda_file(requirements, folder.conda_file, folder.paths, self.target, self.roots.folders)
 
     @cached_property
     def requirements(self) -> Requirements | None:

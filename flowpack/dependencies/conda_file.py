@@ -24,15 +24,18 @@ from flowpack.dependencies.requirement_lines import (
 from flowpack.dependencies.requirements import MOST_REQUIREMENTS, Requirements
 from flowpack.dependencies.target import Target
 from flowpack.errors import RequirementsError
+from flowpack.reading import Roots
 from flowpack.yaml_documents import Value, read_document
 
 _PACKAGE = re.compile(r"^(?:[\w.-]+::)?(?P<name>[\w.-]+)\s*(?P<version>.*)$")
 _OF_THE_IMAGE = {"pip", "setuptools", "wheel"}
 
 
-def with_conda_file(requirements: Requirements, name: str, files: Mapping[str, Path], target: Target) -> Requirements:
+def with_conda_file(
+    requirements: Requirements, name: str, files: Mapping[str, Path], target: Target, within: Roots | None = None
+) -> Requirements:
     """The requirements with those of the file's pip section; RequirementsError for what only conda could install."""
-    document = read_document(files[name], within=None)  # of the listing, whose files lie within the roots
+    document = read_document(files[name], within=within)
     fields = document.root.mapping("a conda environment: a mapping with dependencies")
     lines: list[RequirementLine] = []
     for item in fields["dependencies"].sequence() if "dependencies" in fields else []:

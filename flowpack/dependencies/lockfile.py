@@ -38,7 +38,7 @@ from flowpack.dependencies.slim import MARK, what_needs_the_sdk, without_full_sd
 from flowpack.dependencies.target import Target
 from flowpack.errors import FlowpackError, Location, LockError, RequirementsError, UsageError
 from flowpack.process import Run, run
-from flowpack.reading import LOCK_BYTES, read_text
+from flowpack.reading import LOCK_BYTES, Roots, read_text
 
 if TYPE_CHECKING:
     from flowpack.dependencies.resolvers import Question, Resolver
@@ -79,6 +79,7 @@ def lock_dependencies(
     target: Target,
     resolver: str = "auto",
     existing: Path | None = None,
+    within: Roots | None = None,
     locked: bool = False,
     upgrade: bool = False,
     renew: bool = False,
@@ -99,7 +100,7 @@ def lock_dependencies(
     serving = serving_requirements(needs, requirements)
     inputs = _inputs(requirements, serving, target, slim=needs.slim)
     command = f"flowpack lock {source}"
-    old = None if upgrade else _existing_lock(existing, command, lenient=renew)
+    old = None if upgrade else _existing_lock(existing, within, command, lenient=renew)
     if old is not None and existing is not None and old[1].inputs_digest == inputs.digest:
         wrong = unlike(old[1], inputs, existing) or next(unexplained(old[0], existing), None)
         if wrong is None:
@@ -188,11 +189,13 @@ def _inputs(
     )
 
 
-def _existing_lock(path: Path | None, command: str, *, lenient: bool) -> tuple[str, ParsedLock] | None:
+def _existing_lock(
+    path: Path | None, within: Roots | None, command: str, *, lenient: bool
+) -> tuple[str, ParsedLock] | None:
     if path is None or not path.is_file():
         return None
     try:
-        text = read_text(path, limit=LOCK_BYTES, within=None, error=LockError)
+        text = read_text(path, limit=LOCK_BYTES, within=within, error=LockError)
     except LockError as error:
         if lenient and isinstance(error.__cause__, UnicodeDecodeError):
             return None

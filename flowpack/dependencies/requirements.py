@@ -16,7 +16,7 @@ from flowpack.dependencies.passed_variables import VARIABLE, PassedVariable, exp
 from flowpack.dependencies.requirement_lines import RequirementLine, cannot_be_pinned, parse_requirement, shortened
 from flowpack.dependencies.requirement_text import LogicalLine, Option, decode, logical_lines, split_options
 from flowpack.errors import Location, RequirementsError, nearest, scrub
-from flowpack.reading import DOCUMENT_BYTES, read_bytes
+from flowpack.reading import DOCUMENT_BYTES, Roots, read_bytes
 
 __all__ = ["RequirementLine", "Requirements", "read_requirements"]
 
@@ -80,14 +80,14 @@ class Requirements:
         )
 
 
-def read_requirements(name: str | None, files: Mapping[str, Path]) -> Requirements:
-    """Reads ``name`` and the files it names; ``files`` maps the standalone folder's paths to the files on disk."""
+def read_requirements(name: str | None, files: Mapping[str, Path], within: Roots | None = None) -> Requirements:
+    """Reads ``name`` and the files it names; ``files`` maps the standalone folder's paths to files of ``within``."""
     if name is None:
         return Requirements()
     path = posixpath.normpath(name)
     if path not in files:
         raise RequirementsError(f"there is no '{name}' in the flow", hint=_near(path, files))
-    reader = _Reader(files)
+    reader = _Reader(files, within)
     reader.read(path, constraints=False)
     reader.check_trusted_hosts()
     return Requirements(
@@ -101,8 +101,9 @@ def read_requirements(name: str | None, files: Mapping[str, Path]) -> Requiremen
 
 
 class _Reader:
-    def __init__(self, files: Mapping[str, Path]) -> None:
+    def __init__(self, files: Mapping[str, Path], within: Roots | None) -> None:
         self.files = files
+        self.within = within
         self.lines: list[RequirementLine] = []
         self.constraints: list[RequirementLine] = []
         self.options = IndexOptions()
@@ -118,7 +119,7 @@ class _Reader:
             return
         self._done.add((path, constraints))
         real = self.files[path]
-        text = decode(read_bytes(real, limit=DOCUMENT_BYTES, within=None, error=RequirementsError), real)
+        text = decode(read_bytes(real, limit=DOCUMENT_BYTES, within=self.within, error=RequirementsError), real)
         self._open.append(path)
         physical = text.splitlines() if "${" in text else []
         for line in logical_lines(text, real):

@@ -34,10 +34,10 @@ class OtherPython:
         args = [each for each in args if each != "-I"]
         self.commands.append(args)
         status = 0
-        if args[1:4] == ["-I", "-m", "venv"]:
-            python = write_tree(Path(args[4]), {"bin/python": ""}) / "bin" / "python"
+        if args[1:3] == ["-m", "venv"]:
+            python = write_tree(Path(args[3]), {"bin/python": ""}) / "bin" / "python"
             python.chmod(0o755)
-        elif args[1:4] == ["-I", "-m", "pip"]:
+        elif args[1:3] == ["-m", "pip"]:
             status = self.status
         stderr = "ERROR: no matching distribution" if status else ""
         return Completed(tuple(args), status, self.python.replace(".", " ") + "\n", stderr)

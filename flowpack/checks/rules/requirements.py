@@ -95,6 +95,7 @@ def _check_fresh(subject: Subject) -> None:
         needs=needs,
         target=subject.target,
         existing=subject.lock_file,
+        within=subject.roots.folders,
         locked=True,
         source=_source(subject),
     )
