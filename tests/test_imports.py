@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "running": {"images", "dependencies", "flows", "assembly"},
     "azureml": {"images", "flows", "assembly", "dependencies", "running"},
 }
-STORIES = {"pipeline", "builds", "locking"}
+STORIES = {"pipeline", "builds", "locking", "source_builds"}
 BELOW_EVERY_ROOM = {path.stem for path in (ROOT / "flowpack").glob("*.py")} - STORIES
 
 
