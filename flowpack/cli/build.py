@@ -67,6 +67,7 @@ def command(
     """Write the build context of the flow at SOURCE: a standalone flow folder, connections, a lock, a Dockerfile.
 
     SOURCE is a flow folder or a flow file. With --tag the image is built too, with --push it is pushed.
+    Nothing of the flow runs on this machine; --dry-run and --explain only look.
     """
     engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
     request = build_request(

@@ -28,7 +28,7 @@ _BASELINE = Path("flowpack-baseline.json")
 @click.option("--select", multiple=True, metavar="CODES", help="These rules alone: FP103, or FP1 for a group.")
 @click.option("--ignore", multiple=True, metavar="CODES", help="All rules but these.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-@click.option("--fix", is_flag=True, help="Mend what can be mended without changing what runs.")
+@click.option("--fix", is_flag=True, help="Apply fixes that do not change behaviour.")
 @click.option(
     "--baseline",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -42,7 +42,7 @@ _BASELINE = Path("flowpack-baseline.json")
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Allow additional includes from this folder too; the project's root is always allowed. Repeatable.",
 )
-@click.option("--no-cache", is_flag=True, help="Look at everything anew.")
+@click.option("--no-cache", is_flag=True, help="Ignore cached results.")
 @click.option("--quiet", "-q", is_flag=True, help="No narration on stderr.")
 def command(
     sources: tuple[str, ...],
@@ -59,7 +59,7 @@ def command(
     no_cache: bool,
     quiet: bool,
 ) -> None:
-    """Say everything about the flows at each SOURCE that can be known before a build.
+    """Find problems in the flows at each SOURCE before you build them. Only looks: no code of theirs runs.
 
     SOURCE is a flow, a folder with flows in it (a whole repository), a glob, or an Azure ML document. Exit code 1 where
     there are errors. The rules: docs/reference/rules.

@@ -33,7 +33,7 @@ def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: b
     """Write or renew requirements.lock beside the flow at SOURCE.
 
     A build uses it as it is for as long as it is fresh: its checksum covers the requirements, what serving needs, the
-    Python and the platform.
+    Python and the platform. Packages are taken as wheels, and none of their code runs on this machine.
     """
     request = build_request(source, locked=check, **options)
     path, lockfile = lock(request, upgrade=upgrade, narrate=narrator(quiet))

@@ -17,9 +17,9 @@ from flowpack.errors import FlowpackError, UsageError
 
 _COMMANDS = {
     "build": "Write a flow's build context; with --tag its image, with --push its digest.",
-    "check": "Say everything about flows that can be known before a build.",
+    "check": "Find problems in flows before you build them.",
     "ci": "What a CI job does with a repository's flows: build, test, push, register, deploy.",
-    "deploy": "Bring a flow to an online endpoint, beside what serves until it has answered.",
+    "deploy": "Deploy a flow to an online endpoint. Traffic moves once the new deployment answers.",
     "endpoint": "Look at online endpoints, ask them, move their traffic, delete them.",
     "lock": "Write or renew the lockfile beside a flow.",
     "models": "List the versions of models, with their promptflow properties and digests.",
@@ -50,6 +50,9 @@ class _Commands(click.Group):
 @click.version_option(__version__, "-V", "--version", message="flowpack %(version)s")
 def cli() -> None:
     """Takes a Microsoft prompt flow folder to a container image and a running endpoint.
+
+    Which code runs: check and build --dry-run only look, and run none. lock, build, register and deploy install packages
+    as wheels, and run nothing of the flow or its packages on this machine. run, test and ci run the flow.
 
     Answers go to stdout, narration to stderr. Exit codes: 0 done, 1 the flow or the input is wrong, 2 the command line
     is wrong, 3 something outside failed (engine, registry, network, Azure).

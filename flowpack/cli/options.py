@@ -51,7 +51,7 @@ flow_options = together(
         default="warn",
         show_default=True,
         envvar="FLOWPACK_ON_CONFLICT",
-        help="What two different files for one place in the standalone folder are; with warn the last include wins.",
+        help="What to do when two sources supply different files for one path; with warn the last include wins.",
     ),
     click.option(
         "--python",
