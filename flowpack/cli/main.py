@@ -51,7 +51,7 @@ class _Commands(click.Group):
 def cli() -> None:
     """Takes a Microsoft prompt flow folder to a container image and a running endpoint.
 
-    Which code runs: check and build --dry-run only look, and run none. lock, build, register and deploy install packages
+    Which code runs: check and build --dry-run look, and run none. lock, build, register and deploy install packages
     as wheels, and run nothing of the flow or its packages on this machine. run, test and ci run the flow.
 
     Answers go to stdout, narration to stderr. Exit codes: 0 done, 1 the flow or the input is wrong, 2 the command line
