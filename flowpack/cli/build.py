@@ -17,9 +17,8 @@ from flowpack.cli.options import (
     engine_options,
     flow_options,
     image_request,
-    pass_variable_option,
+    package_options,
     source_argument,
-    source_options,
 )
 from flowpack.cli.output import answer, narrator, progress_line
 from flowpack.cli.tree import tree
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
 @click.option("--explain", metavar="PATH", help="Only say why a path is in the standalone folder or is left out.")
 @click.option("--no-buildkit", is_flag=True, help="A Dockerfile for engines without BuildKit.")
 @flow_options
-@pass_variable_option
-@source_options
+@package_options
 @base_options
 @engine_options
 @answer_options

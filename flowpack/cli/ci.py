@@ -18,8 +18,7 @@ from flowpack.cli.options import (
     engine_options,
     flow_options,
     image_request,
-    pass_variable_option,
-    source_options,
+    package_options,
 )
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
@@ -83,8 +82,7 @@ _READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @registry_options
 @flow_options
-@pass_variable_option
-@source_options
+@package_options
 @base_options
 @engine_options
 @answer_options

@@ -12,9 +12,8 @@ from flowpack.cli.options import (
     base_image_option,
     build_request,
     flow_options,
-    pass_variable_option,
+    package_options,
     source_argument,
-    source_options,
 )
 from flowpack.cli.output import answer, narrator
 from flowpack.pipeline import lock
@@ -25,8 +24,7 @@ from flowpack.pipeline import lock
 @click.option("--upgrade", is_flag=True, help="Take the newest versions instead of keeping pins that still fit.")
 @click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh; exit 1 where it is not.")
 @flow_options
-@pass_variable_option
-@source_options
+@package_options
 @base_image_option
 @answer_options
 def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:

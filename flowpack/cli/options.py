@@ -89,16 +89,15 @@ flow_options = together(
     ),
 )
 
-pass_variable_option = click.option(
-    "--pass-variable",
-    "pass_variables",
-    multiple=True,
-    metavar="NAME[@HOST]",
-    envvar="FLOWPACK_PASS_VARIABLE",
-    help="Put this variable's value in for ${NAME} in the URLs of requirements, by default of any host. Repeatable.",
-)
-
-source_options = together(
+package_options = together(
+    click.option(
+        "--pass-variable",
+        "pass_variables",
+        multiple=True,
+        metavar="NAME[@HOST]",
+        envvar="FLOWPACK_PASS_VARIABLE",
+        help="Put this variable's value in for ${NAME} in the URLs of requirements, by default of any host. Repeatable.",
+    ),
     click.option(
         "--allow-source",
         multiple=True,

@@ -11,8 +11,7 @@ from flowpack.cli.options import (
     base_options,
     engine_options,
     flow_options,
-    pass_variable_option,
-    source_options,
+    package_options,
 )
 from flowpack.cli.output import answer, narrate, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
@@ -23,8 +22,7 @@ from flowpack.errors import ServingError
 @click.argument("subject", metavar="SOURCE|IMAGE")
 @serving_options
 @flow_options
-@pass_variable_option
-@source_options
+@package_options
 @base_options
 @engine_options
 @answer_options

@@ -13,8 +13,7 @@ from flowpack.cli.options import (
     base_options,
     engine_options,
     flow_options,
-    pass_variable_option,
-    source_options,
+    package_options,
 )
 from flowpack.cli.output import answer, narrator
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
@@ -26,8 +25,7 @@ from flowpack.quoting import json_text
 @input_options
 @serving_options
 @flow_options
-@pass_variable_option
-@source_options
+@package_options
 @base_options
 @engine_options
 @answer_options
