@@ -96,7 +96,7 @@ package_options = together(
         multiple=True,
         metavar="NAME[@HOST]",
         envvar="FLOWPACK_PASS_VARIABLE",
-        help="Put this variable's value in for ${NAME} in the URLs of requirements, by default of any host. Repeatable.",
+        help="Put this variable into ${NAME} in the URLs of requirements, by default of any host. Repeatable.",
     ),
     click.option(
         "--allow-source",
