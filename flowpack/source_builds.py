@@ -16,7 +16,6 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
-from flowpack.dependencies.plain_wheels import PLAIN_WHEELS, PlainWheel, plain_wheel
 from flowpack.dependencies.requirements import Requirements
 from flowpack.errors import LockError, RequirementsError, UsageError, nearest
 from flowpack.images.base import Base
@@ -24,6 +23,7 @@ from flowpack.process import Run, run
 from flowpack.temporary import temporary_folder
 
 if TYPE_CHECKING:
+    from flowpack.dependencies.plain_wheels import PlainWheel
     from flowpack.dependencies.resolvers import BuiltWheel, Question, Resolver
     from flowpack.dependencies.source_distributions import SourceDistribution
     from flowpack.images.engine import DockerEngine
@@ -164,6 +164,7 @@ class SourceBuilds:
 
     def _build(self, source: SourceDistribution, question: Question, resolver: Resolver, narrate: Narrate) -> Path:
         from flowpack.dependencies.source_distributions import fetch_build_wheels  # noqa: PLC0415
+        from flowpack.dependencies.plain_wheels import plain_wheel  # noqa: PLC0415
         from flowpack.images.wheel_builds import build_wheel  # noqa: PLC0415
 
         plain = plain_wheel(source.hash)
@@ -222,7 +223,11 @@ def allowed_names(names: Sequence[str]) -> frozenset[str]:
 def _plain_wheels_for(question: Question) -> tuple[PlainWheel, ...]:
     """flowpack itself adds promptflow-tools, which requires them."""
     asked = {line.name for line in question.requirements.lines} | {each.name for each in question.serving}
-    return PLAIN_WHEELS if "promptflow-tools" in asked else ()
+    if "promptflow-tools" not in asked:
+        return ()
+    from flowpack.dependencies.plain_wheels import PLAIN_WHEELS  # noqa: PLC0415  (a flow without tools does without)
+
+    return PLAIN_WHEELS
 
 
 def _copied(plain: PlainWheel, source: Path, narrate: Narrate) -> Path:
