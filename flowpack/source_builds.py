@@ -163,8 +163,8 @@ class SourceBuilds:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
     def _build(self, source: SourceDistribution, question: Question, resolver: Resolver, narrate: Narrate) -> Path:
-        from flowpack.dependencies.source_distributions import fetch_build_wheels  # noqa: PLC0415
         from flowpack.dependencies.plain_wheels import plain_wheel  # noqa: PLC0415
+        from flowpack.dependencies.source_distributions import fetch_build_wheels  # noqa: PLC0415
         from flowpack.images.wheel_builds import build_wheel  # noqa: PLC0415
 
         plain = plain_wheel(source.hash)
