@@ -18,7 +18,8 @@ HONEST = {
     ),
     "flow.flex.yaml": ("entry: main:f\nsample:\n  inputs: {a: speaks}\n", "speaks"),
     "prompty": (
-        "---\nmodel:\n  api: chat\n  configuration: {type: azure_openai, connection: speaks}\n  parameters: {}\n---\nhello\n",
+        "---\nmodel:\n  api: chat\n  configuration: {type: azure_openai, connection: speaks}\n"
+        "  parameters: {}\n---\nhello\n",
         "speaks",
     ),
     "Jinja": ("{{ quest }}\n", "FP122"),
