@@ -152,6 +152,7 @@ _MASKED = (
     ("pwd=", rf"(\bpwd{_GIVEN}){_WORD}"),
     ("private key", rf"({_KEY_HEAD})[^-]*(?:-----END [A-Z0-9 ]{{0,60}}-----)?"),
 )
+_BY_WORD = tuple((word, form) for form in _FORMS if form.kind != "a private key" for word in form.words)
 _SK = re.compile(_BEFORE + r"(sk-)[A-Za-z0-9_-]{20,255}")
 
 
@@ -163,9 +164,8 @@ def scrub(text: str) -> str:
             text = _masking(pattern).sub(lambda match: f"{match[1]}{MASK}{'@' if match[0].endswith('@') else ''}", text)
     if "sk-" in text:
         text = _SK.sub(rf"\1{MASK}", text)
-    for form in _FORMS:
-        if any(word in text for word in form.words) and form.kind != "a private key":
-            text = _in_text(form).sub(MASK, text)
+    for form in dict.fromkeys([form for word, form in _BY_WORD if word in text]):
+        text = _in_text(form).sub(MASK, text)
     return text
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +119,20 @@ def read_document(path: Path, text: str | None = None, *, within: Roots | None =
     if len(text) > MAXIMUM_BYTES:
         raise _too_large(path)
 
-    def refuse(message: str, line: int, column: int, hint: str | None) -> YamlError:
-        return YamlError(message, location=Location(path, line + 1, column + 1), hint=hint)
-
-    node = compose(text, refuse)
+    node = _tree(path, text)
     if node is None:
         raise YamlError("the file is empty", location=Location(path))
     return Document(path, text, node, within)
+
+
+@lru_cache(maxsize=2)
+def _tree(path: Path, text: str) -> Node | None:
+    """Kept for a moment: a check reads a flow file as a document, and as the flow."""
+
+    def refuse(message: str, line: int, column: int, hint: str | None) -> YamlError:
+        return YamlError(message, location=Location(path, line + 1, column + 1), hint=hint)
+
+    return compose(text, refuse)
 
 
 def read_text(path: Path, within: Roots | None) -> str:

@@ -12,7 +12,9 @@ hide what nobody has seen yet. What has no comments (JSON, data) is left to ``--
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from flowpack.checks.findings import Finding
 from flowpack.checks.places import file_lines
@@ -23,25 +25,48 @@ _COMMENT = re.compile(
 
 
 def unsuppressed(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    return tuple(finding for finding in findings if not is_suppressed(finding))
+    known = tuple(findings)
+    codes = {finding.rule.code for finding in known}
+    beginnings = frozenset(code[:end] for code in codes for end in range(1, len(code) + 1))
+    files: dict[Path, _Suppressed] = {}
+    for path in dict.fromkeys(finding.location.path for finding in known):
+        files[path] = _suppressed(file_lines(path), beginnings)
+    return tuple(finding for finding in known if not files[finding.location.path].has(finding))
 
 
-def is_suppressed(finding: Finding) -> bool:
-    lines = file_lines(finding.location.path)
-    codes = {code for line in lines if "flowpack:" in line for code in _codes(line, whole_file=True)}
-    number = finding.location.line
-    if number is not None and 0 < number <= len(lines):
-        codes |= _codes(lines[number - 1])
-        above = number - 2
-        while above >= 0 and _stands_alone(lines[above]):
-            codes |= _codes(lines[above])
-            above -= 1
-    return any(finding.rule.code.startswith(code) for code in codes)
+@dataclass(frozen=True, slots=True)
+class _Suppressed:
+    """The codes that comments of one file name, for all of it and by the line that they count for."""
+
+    everywhere: frozenset[str]
+    lines: Mapping[int, frozenset[str]]
+
+    def has(self, finding: Finding) -> bool:
+        codes = self.everywhere | self.lines.get(finding.location.line or 0, frozenset())
+        return any(finding.rule.code.startswith(code) for code in codes)
 
 
-def _codes(line: str, *, whole_file: bool = False) -> set[str]:
+def _suppressed(lines: Sequence[str], beginnings: frozenset[str]) -> _Suppressed:
+    """One pass, and only codes that a finding may have: a file may be nothing but such comments and findings."""
+    everywhere: frozenset[str] = frozenset()
+    at: dict[int, frozenset[str]] = {}
+    above: frozenset[str] = frozenset()
+    for number, line in enumerate(lines, start=1):
+        own: frozenset[str] = frozenset()
+        stands_alone = False
+        if "flowpack:" in line:
+            everywhere |= _codes(line, whole_file=True) & beginnings
+            own = _codes(line) & beginnings
+            stands_alone = _stands_alone(line)
+        if own or above:
+            at[number] = own | above
+        above = own | above if stands_alone else frozenset()
+    return _Suppressed(everywhere, at)
+
+
+def _codes(line: str, *, whole_file: bool = False) -> frozenset[str]:
     comments = (match for match in _COMMENT.finditer(line) if bool(match["file"]) is whole_file)
-    return {code.strip().upper() for match in comments for code in match["codes"].split(",") if code.strip()}
+    return frozenset(code.strip().upper() for match in comments for code in match["codes"].split(",") if code.strip())
 
 
 def _stands_alone(line: str) -> bool:

@@ -10,7 +10,7 @@ import codecs
 import warnings
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -28,8 +28,8 @@ Definition: TypeAlias = Function | ast.ClassDef | ast.expr
 MAXIMUM_BYTES = 1024 * 1024
 """A tree takes some hundred times its text; what is larger is data rather than code."""
 
-MAXIMUM_ANCESTORS = 100
-"""Classes of the file that one class descends from; with more of them its ancestors count as not known."""
+MAXIMUM_ANCESTORS = 20
+"""Bases that one class descends from within the file; with more of them its ancestors count as not known."""
 
 LOCAL = ":"
 """Starts the full name of what the file itself defines."""
@@ -44,9 +44,7 @@ class PythonSource:
         """``text`` as bytes keeps its own encoding, as a Python file may state one."""
         self.path = path or Path("<text>")
         self._text = text.encode("utf-8", "replace") if isinstance(text, str) else text
-        with warnings.catch_warnings():  # of string escapes, which are the flow's affair
-            warnings.simplefilter("ignore")
-            self.tree = ast.parse(text)
+        self.tree = _parsed(text)
         self._known: dict[tuple[str, ast.AST], Any] = {}
         self._columns: dict[int, Sequence[int]] = {}
 
@@ -159,20 +157,27 @@ class PythonSource:
 
     def _find_lineage(self, node: ast.ClassDef) -> tuple[list[ast.ClassDef], set[str]]:
         classes, others, seen = [node], set(), {node}
-        bases = 0
+        left = MAXIMUM_ANCESTORS
         for each in classes:
-            for base in each.bases:
-                bases += 1
-                if bases > MAXIMUM_ANCESTORS:
+            for base in self._bases(each):
+                left -= 1
+                if left < 0:
                     others.add("")
                     return classes, others
-                local = self.local_class(base)
-                if local is None:
-                    others.add(self.full_name(base))
-                elif local not in seen:
-                    seen.add(local)
-                    classes.append(local)
+                if isinstance(base, str):
+                    others.add(base)
+                elif base not in seen:
+                    seen.add(base)
+                    classes.append(base)
         return classes, others
+
+    def _bases(self, owner: ast.ClassDef) -> Sequence[ast.ClassDef | str]:
+        """Classes of the file, and the full names of others: each class of a chain asks for those of all before it."""
+
+        def make() -> list[ast.ClassDef | str]:
+            return [self.local_class(base) or self.full_name(base) for base in owner.bases[: MAXIMUM_ANCESTORS + 1]]
+
+        return self.once("bases", owner, make)
 
     def method(self, owner: ast.ClassDef, name: str) -> Function | None:
         return next((found for each in self.lineage(owner)[0] if (found := self.own_methods(each).get(name))), None)
@@ -192,6 +197,14 @@ class PythonSource:
             self._known[what, node] = make()
         known: _T = self._known[what, node]
         return known
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str | bytes) -> ast.Module:
+    """Kept for a moment: what is asked of a file is asked in several places. Nobody changes a tree."""
+    with warnings.catch_warnings():  # of string escapes, which are the flow's affair
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
 
 def read_source(path: Path, within: Roots | None) -> bytes | None:

@@ -7,6 +7,7 @@ template is only parsed, and its scopes are followed in the tree by the rules of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -17,8 +18,11 @@ from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
 
 MAXIMUM_NODES = 200_000
+MAXIMUM_MARKS = 10_000
+"""``{{``, ``{%`` and ``{#`` of one template: Jinja takes some forty microseconds for each."""
 MAXIMUM_IFS = 50
 """Levels of them: a name that is set in the innermost counts in each level around it."""
+_MARK = re.compile(r"\{[{%#]")
 _IN_MACROS = frozenset({"caller", "kwargs", "varargs"})
 _IN_BLOCKS = frozenset({"self", "super"})
 _FORGIVING_TESTS = {"defined", "undefined", "none"}
@@ -49,6 +53,10 @@ class ReadTemplate:
 
 
 def read_template(text: str) -> ReadTemplate:
+    for number, mark in enumerate(_MARK.finditer(text), start=1):
+        if number > MAXIMUM_MARKS:
+            line = text.count("\n", 0, mark.start()) + 1
+            return ReadTemplate(problem=TemplateProblem(f"more than {MAXIMUM_MARKS:,} expressions and blocks", line))
     try:
         tree = Environment(autoescape=True).parse(text)
         names = _Undeclared().of(tree)

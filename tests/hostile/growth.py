@@ -7,7 +7,7 @@ from tests.hostile.readers import Reader
 from tests.hostile.shapes import Frame, Shape
 
 SMALL, LARGE = 64 * 1024, 256 * 1024
-QUICK = 1.0
+QUICK = 0.3
 """Seconds of the processor for the larger text that say nothing about growth."""
 RATIO = 7
 """Four is proportion, sixteen the square; noise and caches lie in between."""

@@ -25,7 +25,7 @@ from flowpack.flows.signatures import read_entry, read_tools
 from flowpack.flows.tool_sources import ToolSource
 from flowpack.images.base import find_base
 from flowpack.running.scoring import sample_input
-from flowpack.running.variables import server_environment
+from flowpack.running.variables import server_variables
 from flowpack.yaml_documents import read_document
 from tests.hostile.shapes import Frame
 
@@ -54,12 +54,13 @@ class Reader:
 
 
 def _yaml(folder: Path) -> object:
-    return read_document(folder / "document.yaml").root.data
+    return read_document(folder / "document.yaml", within=None).root.data
 
 
 def _flow(folder: Path) -> object:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return find_connections(read_flow(folder), files)
+    flow = read_flow(folder)
+    return flow, find_connections(flow, files)
 
 
 def _check(folder: Path) -> object:
@@ -67,7 +68,7 @@ def _check(folder: Path) -> object:
 
 
 def _python(folder: Path) -> object:
-    source = ToolSource.read(folder / "tool.py")
+    source = ToolSource.read(folder / "tool.py", within=None)
     if source is None:
         return None
     names = [*source.definitions][:50]
@@ -103,7 +104,7 @@ def _base(folder: Path) -> object:
 
 
 def _settings(folder: Path) -> object:
-    return server_environment(folder, environ={})
+    return server_variables(folder, environ={"SPEAKS": "a"}).values
 
 
 def _samples(folder: Path) -> object:
@@ -175,7 +176,13 @@ READERS = (
         "Jinja", "a.jinja2", _check, (_PLAIN, Frame("{{ ", " }}"), Frame("{% if ", " %}{% endif %}")), _TEMPLATE_FLOW
     ),
     Reader("Python signatures", "tool.py", _python, _PYTHON_FRAMES),
-    Reader("Python imports", "tool.py", _imports, (_PLAIN, Frame("import "), Frame("import sys\n")), _TOOL_FLOW),
+    Reader(
+        "Python imports",
+        "tool.py",
+        _imports,
+        (_PLAIN, Frame("import "), Frame("import sys\n")),
+        {**_TOOL_FLOW, "../beside.py": ""},
+    ),
     Reader(
         "requirements", "requirements.txt", _requirements, (_PLAIN, Frame("a"), Frame("a ; "), Frame("--find-links "))
     ),

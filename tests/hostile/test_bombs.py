@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import flowpack.checks.run  # noqa: F401  (loaded once here, not in each measured process)
-from flowpack.checks.registry import all_checks
+from flowpack.checks.findings import Finding
+from flowpack.checks.registry import all_checks, all_rules
 from flowpack.checks.run import check
-from flowpack.errors import InputError, YamlError, nearest
-from flowpack.flows.python_source import PythonSource
+from flowpack.checks.suppressions import unsuppressed
+from flowpack.errors import InputError, Location, YamlError, listed, nearest
+from flowpack.flows.python_source import MAXIMUM_ANCESTORS, PythonSource
 from flowpack.flows.templates import read_template
 from flowpack.json_documents import parse_json
 from flowpack.yaml_documents import MAXIMUM_BYTES, read_document
@@ -114,6 +116,7 @@ def test_a_template_is_parsed_without_working_out_its_constants(text: str) -> No
         ("\n{{ " + "(" * 5000, "nested too deeply"),
         ("\n{{ a" + ".b" * 5000 + " }}", "nested too deeply"),
         ("\n{{ " + "9" * 5000 + " }}", "too many digits"),
+        ("\n{{ a }}" * 10_001, "more than 10,000 expressions and blocks"),
     ],
 )
 def test_what_jinja_stops_at_is_a_problem_with_a_message(text: str, message: str) -> None:
@@ -184,7 +187,7 @@ def test_a_thousand_references_that_are_nearly_right_are_all_found_in_time(tmp_p
 
 @pytest.mark.attack("super-linear: unknown names")
 def test_a_template_with_twenty_thousand_unknown_names_is_checked_in_time(tmp_path: Path) -> None:
-    template = " ".join(f"{{{{ name_{number} }}}}" for number in range(20_000))
+    template = " ".join(f"{{{{ [name_{number}, other_{number}] }}}}" for number in range(10_000))
     flow = (
         "inputs: {}\noutputs: {}\nnodes:\n- name: n\n  type: prompt\n  source: {type: code, path: a.jinja2}\n"
         "  inputs: {name: a}\n"
@@ -201,8 +204,28 @@ def test_a_long_chain_of_classes_counts_as_one_whose_ancestors_are_not_known() -
     source = PythonSource("class A0: pass\n" + "".join(f"class A{n + 1}(A{n}): pass\n" for n in range(3000)))
     last = source.definitions["A3000"]
     classes, others = source.lineage(last)  # type: ignore[arg-type]
-    assert len(classes) <= 101
+    assert len(classes) <= MAXIMUM_ANCESTORS + 1
     assert "" in others
+
+
+@pytest.mark.attack("super-linear: suppressions")
+def test_thousands_of_findings_and_comments_about_them_in_one_file_are_sorted_out_in_time(tmp_path: Path) -> None:
+    rule = next(each for each in all_rules() if each.code == "FP401")
+    (tmp_path / "a.txt").write_text("# flowpack: ignore[FP1]\n" * 20_000)
+    findings = [Finding(rule=rule, message="", location=Location(tmp_path / "a.txt", n)) for n in range(1, 20_001)]
+    began = time.process_time()
+    assert len(unsuppressed(findings)) == len(findings)
+    assert time.process_time() - began < GENEROUS
+
+
+@pytest.mark.attack("super-linear: suggestions")
+def test_thousands_of_messages_may_list_the_same_thousands_of_names() -> None:
+    names = dict.fromkeys(map(str, range(50_000)))
+    began = time.process_time()
+    for _ in range(50_000):
+        said = listed(names)
+    assert said.endswith("and 49,980 more")
+    assert time.process_time() - began < GENEROUS
 
 
 @pytest.mark.attack("super-linear: suggestions")
