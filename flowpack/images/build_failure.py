@@ -17,7 +17,8 @@ _HINTS = (
     ),
     (
         r"CERTIFICATE_VERIFY_FAILED|certificate signed by unknown authority|certificate verify failed",
-        "the network has a certificate authority of its own: give its CA bundle as a build secret (--ca-bundle FILE)",
+        "the network has a certificate authority of its own: give its CA bundle as a build secret (--ca-bundle FILE),"
+        " or without BuildKit put it into the base image (`cert` in /etc/pip.conf)",
     ),
     (r"the --mount option requires BuildKit", "build with BuildKit, or render the Dockerfile with --no-buildkit"),
 )

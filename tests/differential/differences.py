@@ -22,6 +22,7 @@ REFUSED_HERE = {
     "broken-link": r"symbolic link's target '.*' does not exist|is a symbolic link to nothing",
     "loop-of-links": r"symbolic link leads back",
     "out-of-the-project": r"symbolic link leads out of the project|lies outside the project root",
+    "into-version-control": r"leads into version control",
     "special-file": r"is no regular file",
     "includes-as-text": r"expected a list of paths",
 }

@@ -167,6 +167,19 @@ EXAMPLES = [
         flowpack="the symbolic link leads out of the project",
     ),
     example(
+        "into-version-control",
+        {"shared/.git/config": "", "flow/settings": Link("../shared/.git/config")},
+        promptflow=["settings"],
+        flowpack="the symbolic link leads into version control",
+    ),
+    example(
+        "into-version-control",
+        {"shared/.git/config": ""},
+        "../shared/.git/config",
+        promptflow=["config"],
+        flowpack="'../shared/.git/config' leads into version control",
+    ),
+    example(
         "nested-zip",
         {"shared/a.txt": "", "shared/deep/b.txt": ""},
         "../shared.zip",

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import venv
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,20 @@ def python_with_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(python_with_pip: Path, tmp_path: Path) -> Path:
     """One of a test's own, as uv is installed into it."""
     return Path(shutil.copytree(python_with_pip, tmp_path / "build", symlinks=True)) / "bin" / "python"
+
+
+class NothingHere(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(HTTPStatus.NOT_FOUND)
+
+
+@pytest.fixture
+def index_without_packages() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), NothingHere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/simple/"
+    server.shutdown()
+    server.server_close()
 
 
 def run(build: Path, program: str, folder: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
@@ -111,6 +129,15 @@ def test_an_index_that_does_not_answer_is_told(build: Path, lock: Path) -> None:
     assert done.returncode == 1
     assert "Could not fetch URL http://127.0.0.1:9/simple/team-tools/" in done.stderr
     assert "--allow-source" not in done.stderr
+
+
+def test_an_index_without_the_package_is_no_index_that_does_not_answer(
+    build: Path, lock: Path, index_without_packages: str
+) -> None:
+    done = fetch(build, lock, f"[global]\nindex-url = {index_without_packages}\nretries = 0\n")
+    assert done.returncode == 1
+    assert "Could not fetch URL" not in done.stderr
+    assert "--allow-source team-tools" in done.stderr
 
 
 @pytest.mark.attack("C2")

@@ -44,6 +44,10 @@ KEPT_AS_THEY_ARE = {
 # What promptflow takes for a fault of its own, 500, and flowpack for the caller's: docs/reference/serving.md.
 REFUSED_AS_THE_CALLERS = ("a list", "a string", "no UTF-8", "a path that climbs")
 
+# With these promptflow fails, says that inputs are missing, or runs the flow with inputs that the client did not give.
+# flowpack says what is wrong with the body.
+NOT_AN_OBJECT = ("a list", "a string")
+
 
 @pytest.fixture(scope="module")
 def stub() -> Iterator[OpenAIStub]:
@@ -85,6 +89,7 @@ def answers(url: str, probes: Sequence[Probe]) -> dict[str, Answer]:
 def assert_equal(ours: Mapping[str, Answer], theirs: Mapping[str, Answer]) -> None:
     """But for the refusals that have a name."""
     refused = {name for name in REFUSED_AS_THE_CALLERS if name in theirs and theirs[name].status == 500}
+    refused |= set(NOT_AN_OBJECT) & set(theirs)
     assert {name: ours[name] for name in ours if name not in refused} == {
         name: theirs[name] for name in theirs if name not in refused
     }
@@ -92,6 +97,8 @@ def assert_equal(ours: Mapping[str, Answer], theirs: Mapping[str, Answer]) -> No
         assert 400 <= ours[name].status < 500
         assert json.loads(ours[name].body)["error"]["code"] == "UserError"
         assert ours[name].headers == theirs[name].headers
+    for name in set(NOT_AN_OBJECT) & refused:
+        assert "send an object with the flow's inputs as keys" in json.loads(ours[name].body)["error"]["message"]
 
 
 @engines

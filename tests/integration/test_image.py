@@ -197,7 +197,6 @@ def test_labels_lead_back_to_what_went_in(chat: SavedImage, chat_image: BuiltIma
 
 
 @pytest.mark.attack("held: secrets of the machine get nowhere")
-@pytest.mark.attack("held: secrets of the machine get nowhere")
 def test_two_builds_are_equal_and_keep_no_secret(
     building: dict[str, str],
     base_image: ImageReference,

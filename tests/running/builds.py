@@ -13,8 +13,19 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 import flowpack.serving
+from flowpack.dependencies.lockfile import lock_dependencies
+from flowpack.dependencies.requirements import read_requirements
+from flowpack.dependencies.resolvers import Question
+from flowpack.dependencies.serving_needs import ServingNeeds
+from flowpack.dependencies.target import Platform, Target
+from flowpack.errors import EngineError
+from flowpack.images.base import Base
+from flowpack.source_builds import SourceBuilds
 from flowpack.uv_program import find_uv_program
 from tests.paths import FLOWS
 
@@ -51,7 +62,30 @@ def count(text: str) -> int:
 
 
 @functools.cache
+def lock_of_a_build(requirements: tuple[str, ...]) -> tuple[str, Mapping[str, bytes]]:
+    """The lock and the wheels beside it, of the packages that no index has wheels of."""
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
+        patch.setenv("FLOWPACK_CACHE_DIR", str(folder / "cache"))
+        file = folder / "requirements.txt"
+        file.write_text("\n".join(requirements))
+        asked = read_requirements(file.name, {file.name: file})
+        target = Target(PYTHON, Platform.of_this_machine())
+        base = Base.of_image("base", "--base-image")
+        sources = SourceBuilds(options=frozenset(), base=base, flow_folder=folder, engine=_no_engine)
+        made = lock_dependencies(asked, needs=ServingNeeds(), target=target, sources=sources)
+        question = Question(requirements=asked, serving=(), known_good=(), target=target)
+        wheels = sources.wheels_of(made.built, question, _no_engine, lambda _: None)
+        return made.text, {path.name: path.read_bytes() for path in wheels}
+
+
+def _no_engine() -> NoReturn:
+    raise EngineError("a wheel is copied, and nothing builds it")
+
+
+@functools.cache
 def lock(requirements: tuple[str, ...]) -> str:
+    """Of these packages alone."""
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "requirements.in"
         asked.write_text("\n".join(requirements))
@@ -79,7 +113,11 @@ def build_folder(
     for name, text in (connections or {}).items():
         (folder / "connections" / f"{name}.yaml").write_text(text)
     (folder / "settings.json").write_text(json.dumps(dict.fromkeys(settings, "")))
-    (folder / "requirements.lock").write_text(lock(requirements) if requirements else "")
+    text, wheels = lock_of_a_build(requirements) if requirements else ("", {})
+    (folder / "requirements.lock").write_text(text)
+    for name, content in wheels.items():
+        (folder / "wheels").mkdir(exist_ok=True)
+        (folder / "wheels" / name).write_bytes(content)
     shutil.copytree(SERVING, folder / "flowpack_serving", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 

@@ -208,13 +208,13 @@ def _download(packages: list[Package], options: list[str], share: Path, settings
     share.mkdir()
     wanted = share / "wanted.txt"
     wanted.write_text("".join(f"{line}\n" for line in [*options, *(each.text for each in packages)]), encoding="utf-8")
-    command = [*_PIP, "download", *_WHEELS_ONLY, "--dest", str(share), "-r", str(wanted)]
+    log = share / "log.txt"
+    command = [*_PIP, "--log", str(log), "download", *_WHEELS_ONLY, "--dest", str(share), "-r", str(wanted)]
     environment = {**os.environ, **settings}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=share)
     if done.returncode == 0:
         return ""
-    # pip tells as information alone that an index did not answer, and goes on as if that had no packages.
-    unanswered = list(dict.fromkeys(re.findall(r"^ *(Could not fetch URL .*)$", done.stdout, re.M)))[:3]
+    unanswered = _unanswered(log)
     words = "\n".join([*unanswered, done.stderr.strip() or f"pip ended with exit status {done.returncode}"])
     words = words.replace(f" (from -r {wanted} ", " (from the lock, ")
     without = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+)", words)
@@ -224,6 +224,13 @@ def _download(packages: list[Package], options: list[str], share: Path, settings
             f" `flowpack lock --upgrade --allow-source {without[1]}` builds a wheel of it apart"
         )
     return words
+
+
+def _unanswered(log: Path) -> list[str]:
+    """pip tells its log alone that an index did not answer, and goes on as if that had no packages."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    told = re.findall(r"Could not fetch URL .*", text)
+    return list(dict.fromkeys(line for line in told if ": 404 Client Error" not in line))[:3]
 
 
 def _installable(packages: list[Package], folder: Path) -> list[str]:
