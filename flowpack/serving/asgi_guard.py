@@ -43,8 +43,7 @@ class Guard:
             await self._application(scope, receive, send)
             return
         try:
-            if _has_a_body(scope):
-                receive = await self._whole_body(scope, receive)
+            body = await self._whole_body(scope, receive) if _has_a_body(scope) else b""
         except Refused as refused:
             await _refuse(refused, receive, send)
             return
@@ -56,28 +55,20 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", []), _CLOSE]}
             await send(message)
 
-        await self._application(scope, receive, send_the_end_too)
+        await self._application(scope, _with_body_first(body, receive), send_the_end_too)
 
     def protocol(self, of_uvicorn: type) -> type:
         return type("GuardedProtocol", (_Guarded, of_uvicorn), {"guard": self})
 
-    async def _whole_body(self, scope: Message, receive: Receive) -> Receive:
+    async def _whole_body(self, scope: Message, receive: Receive) -> bytes:
         holder = object()
         try:
             async with _Deadline(self.limits.body_seconds):
-                body = await self._read(holder, scope, receive)
+                return await self._read(holder, scope, receive)
         except asyncio.TimeoutError:
             raise body_too_slow(self.limits.body_seconds) from None
         finally:
             self._memory.release(holder)
-        whole: Message | None = {"type": "http.request", "body": body, "more_body": False}
-
-        async def receive_it_first() -> Message:
-            nonlocal whole
-            message, whole = whole, None
-            return message or await receive()
-
-        return receive_it_first
 
     async def _read(self, holder: object, scope: Message, receive: Receive) -> bytes:
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
@@ -155,6 +146,18 @@ class _Deadline:
             if task and hasattr(task, "uncancel"):
                 task.uncancel()
             raise asyncio.TimeoutError from error
+
+
+def _with_body_first(body: bytes, receive: Receive) -> Receive:
+    """A client that hangs up is known after its request, so that the application does not fail at reading it."""
+    whole: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def receive_it_first() -> Message:
+        nonlocal whole
+        message, whole = whole, None
+        return message or await receive()
+
+    return receive_it_first
 
 
 class _Guarded:

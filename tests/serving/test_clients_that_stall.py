@@ -186,3 +186,18 @@ def test_many_requests_sent_at_once_on_one_connection_are_answered_in_turn(launc
     answers = [client.answer() for _ in range(403)]
     assert {status for status, _ in answers} == {200}
     assert [json.loads(body).get("word_count") for _, body in answers[-3:]] == [2, 2, None]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_client_that_hangs_up_leaves_no_traceback(launch: Launch, engine: str) -> None:
+    launched = launch(FLOWS / "python-only", PROMPTFLOW_SERVING_ENGINE=engine, PROMPTFLOW_WORKER_NUM="1").healthy()
+    for request in (
+        b"POST /score HTTP/1.1\r\nHost: x\r\n\r\n",
+        post(b'{"text": "a b"}'),
+        post(b'{"text": "a b"}')[:-4],
+    ):
+        for _ in range(10):
+            RawClient(launched).send(request).close()
+    health_within_the_probe(launched)
+    assert launched.terminate() == 0
+    assert "Traceback" not in launched.said
