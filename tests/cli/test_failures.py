@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from flowpack.errors import shown_path
 from tests.commands import Done, flowpack
 from tests.paths import FLOWS, write_tree
 
@@ -244,7 +245,7 @@ def test_a_place_that_cannot_be_written_is_named(
 ) -> None:
     done = refused([each.format(project=project, file=in_the_way) for each in arguments])
     place = arguments[-1].removeprefix("local:").format(project=project, file=in_the_way)
-    assert any(str(each) in done.stderr for each in (Path(place), *list(Path(place).parents)[:-2]))
+    assert any(shown_path(each) in done.stderr for each in (Path(place), *list(Path(place).parents)[:-2]))
     assert in_the_way.read_text() == "not a folder"
 
 
@@ -332,7 +333,7 @@ def test_a_full_or_a_read_only_disk_is_one_line(
     done = on_a_small_disk(disk, script)
     assert done.returncode == 3, done.stderr
     first, *_ = [line for line in done.stderr.splitlines() if not line.startswith("warning:")]
-    assert first.startswith(f"error: {disk}") or str(disk) in first
+    assert shown_path(disk) in first or str(disk) in first
     reason = "No space left on device" if state == "full" else "Read-only file system"
     assert reason in first
     assert "Traceback" not in done.stderr

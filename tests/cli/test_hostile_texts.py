@@ -145,7 +145,7 @@ def test_no_report_holds_a_secret_or_its_line(format_: str, leaky: Path) -> None
 
 @pytest.mark.attack("M5")
 def test_no_baseline_and_no_cache_holds_a_secret(leaky: Path, tmp_path: Path) -> None:
-    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "FLOWPACK_CACHE": str(tmp_path / "cache")}
+    cache = {"FLOWPACK_CACHE_DIR": str(tmp_path / "cache")}
     flowpack("check", ".", "--write-baseline", cwd=leaky, env=cache)
     flowpack("check", ".", cwd=leaky, env=cache, expect=1)
     written = [leaky / "flowpack-baseline.json", *(path for path in (tmp_path / "cache").rglob("*") if path.is_file())]
