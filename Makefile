@@ -17,7 +17,7 @@ demo: $(VENV)/ready
 test: $(VENV)/ready lint
 	$(BIN)/flowpack check fixtures/flows
 	scripts/with-real-parts $(BIN)/pytest $(IN_PARALLEL)
-	scripts/fuzz --seconds 120
+	scripts/fuzz --seconds 120 $(if $(CI),--seed 1)
 
 # For as long as one likes: make fuzz FUZZ_SECONDS=3600
 FUZZ_SECONDS := 600

@@ -29,6 +29,8 @@ LONGEST = 1.0
 _LONGEST_OF_THE_FLOW = 10.0
 """What the flow itself worked out, with 200: its code may take its time."""
 _OF_PROMPTFLOW = re.compile(r"Promptflow serving error traceback:.*?(?=^\[20|\Z)", re.DOTALL | re.MULTILINE)
+_REFUSAL = re.compile(r"^promptflow\.[\w.]*(?:BadRequest|UserError|Input)\w*(?::|$)", re.MULTILINE)
+"""How the traceback ends that promptflow itself logs of a request that it refuses."""
 """promptflow logs what it answers with an error of its own; without such an answer it is a server's failure."""
 _METHODS = ("POST", "POST", "POST", "GET", "PUT", "OPTIONS", "post", "\x00", "POST " * 5)
 _TYPES = (
@@ -160,6 +162,8 @@ def _problem(answer: bytes, said: str, taken: float) -> str | None:
     status = _status(answer)
     if status >= 400 and _has_promptflows_shape(answer):
         said = _OF_PROMPTFLOW.sub("", said)
+    elif status == 0:  # this client had hung up before the refusal came
+        said = _OF_PROMPTFLOW.sub(lambda block: "" if _REFUSAL.search(block[0]) else block[0], said)
     if "Traceback (most recent call last)" in said:
         return said[-3000:]
     if taken > (_LONGEST_OF_THE_FLOW if status == 200 else LONGEST):
