@@ -171,7 +171,7 @@ def test_an_index_is_a_url_whose_host_everybody_reads_alike(read: Read, url: str
         ("--find-links /", "there is no folder '/' in the flow"),
         ("--find-links file:///", "there is no folder"),
         ("--find-links ~", "there is no folder"),
-        ("--trusted-host pypi.org", "is not a host that the requirements name"),
+        ("--trusted-host packages.example.org", "is not a host that the requirements name"),
     ],
 )
 @pytest.mark.attack("H4")
