@@ -35,12 +35,12 @@ LARGE = 2 * 1024**3
 _ASSEMBLY = """
 import sys
 from pathlib import Path
-from flowpack.assembly.flow_folder import assemble
+from flowpack.assembly.flow_folder import assemble, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.flows.reader import read_flow
 flow = read_flow(Path(sys.argv[1]))
 folder = assemble(flow, IncludeRoots.of(flow.folder))
-folder.write(Path(sys.argv[2]))
+write_flow_folder(folder, Path(sys.argv[2]))
 folder.digest
 """
 

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from flowpack.caches import cache_folder, read_cached, write_cached
 from flowpack.errors import OutsideError
+from flowpack.reporting import SILENT, Reporter
 from flowpack.temporary import new_held_folder, remove_abandoned, removed_at_the_end
 from flowpack.writing import reason_of
 
-Narrate = Callable[[str], None]
 Make = Callable[[Path], None]
 
 _MANIFESTS = "manifests"
@@ -34,7 +34,7 @@ _OFTEN_ENOUGH = 7 * 24 * 3600  # s: contents are compared once a week where noth
 _BETWEEN_ATTEMPTS = 0.1
 
 
-def kept_environment(kind: str, key: str, make: Make, *, name: str, narrate: Narrate = lambda _: None) -> Path:
+def kept_environment(kind: str, key: str, make: Make, *, name: str, reporter: Reporter = SILENT) -> Path:
     """The environment ``key`` of the cache's folder ``kind``; ``make`` writes it into a folder that is not there yet.
 
     ``name`` says to a person what it is of. Of several processes one makes it, and the others wait. It is made beside
@@ -45,12 +45,12 @@ def kept_environment(kind: str, key: str, make: Make, *, name: str, narrate: Nar
     if _damage(kind, place) is None:
         return place
     waiting = f"waiting for another flowpack, which makes the environment of {name}"
-    with _alone(f"{kind}-{key}", lambda: narrate(waiting)):
+    with _alone(f"{kind}-{key}", lambda: reporter.info(waiting)):
         damage = _damage(kind, place)
         if damage is None:
             return place
         if os.path.lexists(place):
-            narrate(f"the environment of {name} is broken ({damage}): it is made again")
+            reporter.info(f"the environment of {name} is broken ({damage}): it is made again")
         try:
             _make(kind, place, make)
         except OSError as error:

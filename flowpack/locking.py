@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from flowpack.assembly.flow_folder import FlowFolder
@@ -12,9 +11,8 @@ from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
+from flowpack.reporting import SILENT, Reporter
 from flowpack.source_builds import SourceBuilds, allowed_names
-
-Narrate = Callable[[str], None]
 
 
 def lock_flow(
@@ -25,7 +23,7 @@ def lock_flow(
     renew: bool = False,
     upgrade: bool = False,
     network: str | None = None,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> Lockfile:
     """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one.
 
@@ -40,7 +38,7 @@ def lock_flow(
     sources = _sources(assembled, request, network)
     lock = lock_dependencies(
         requirements_of(folder, request.target),
-        needs=_needs(assembled, request, narrate),
+        needs=_needs(assembled, request, reporter),
         target=request.target,
         resolver=request.resolver,
         existing=taken,
@@ -51,9 +49,9 @@ def lock_flow(
         passed=request.passed_variables,
         source=_as_asked(request),
         sources=sources,
-        narrate=narrate,
+        reporter=reporter,
     )
-    sources.warn_of_unused(lock.pins, lock.built, narrate)
+    sources.warn_of_unused(lock.pins, lock.built, reporter)
     return lock
 
 
@@ -63,7 +61,7 @@ def built_wheels(
     lock: Lockfile,
     *,
     network: str | None = None,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> tuple[Path, ...]:
     """The wheels of the lock that no index has."""
     if not lock.built:
@@ -75,7 +73,7 @@ def built_wheels(
     question = Question(requirements=requirements, serving=(), known_good=(), target=request.target)
     sources = _sources(assembled, request, network)
     return sources.wheels_of(
-        lock.built, question, lambda: choose_resolver(request.resolver, request.target, sources.run, narrate), narrate
+        lock.built, question, lambda: choose_resolver(request.resolver, request.target, sources.run, reporter), reporter
     )
 
 
@@ -107,11 +105,11 @@ def requirements_of(folder: FlowFolder, target: Target) -> Requirements:
     return with_conda_file(requirements, folder.conda_file, folder.paths, target, folder.flow.roots)
 
 
-def _needs(assembled: Assembled, request: BuildRequest, narrate: Narrate) -> ServingNeeds:
+def _needs(assembled: Assembled, request: BuildRequest, reporter: Reporter) -> ServingNeeds:
     flow, files = assembled.flow, assembled.folder.paths
     against = why_not_slim(flow, files) if request.slim else None
     if against:
-        narrate(f"warning: --slim leaves the full SDK in, since {against}")
+        reporter.warning(f"--slim leaves the full SDK in, since {against}")
     return ServingNeeds(
         tools=needs_tools(flow, files),
         sdk=needs_sdk(flow, files),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowpack.assembly.flow_folder import FlowFolder, Progress, assemble
+from flowpack.assembly.flow_folder import FlowFolder, assemble, read_digests, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import check_apart, check_replaceable, staged
 from flowpack.builds import Assembled, BuildRequest, Built, ImageRequest, Planned
@@ -27,6 +27,7 @@ from flowpack.images.dockerfile import render_dockerfile
 from flowpack.images.plan import ImagePlan, plan_image
 from flowpack.locking import built_wheels, lock_flow, requirements_of
 from flowpack.reading import LOCK_BYTES, read_bytes
+from flowpack.reporting import SILENT, Reporter
 from flowpack.temporary import temporary_folder
 from flowpack.writing import replace_file
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from flowpack.images.engine import BuiltImage, Engine, ImageBuild
     from flowpack.images.push import PushedImage
 
-Narrate = Callable[[str], None]
-
 FLOW = "flow"
 """The standalone folder's name in the build context."""
 
@@ -53,34 +52,34 @@ def build(
     image: ImageRequest | None = None,
     *,
     engine: Callable[[], Engine] | None = None,
-    narrate: Narrate = lambda _: None,
-    progress: Progress = lambda *_: None,
+    reporter: Reporter = SILENT,
 ) -> Built:
     """From a flow folder to a build context and, where ``image`` asks for it, an image and its pushed digest."""
-    assembled = assemble_flow(request, narrate, progress)
+    assembled = assemble_flow(request, reporter)
     _refuse_secrets(assembled.folder)
     answering = engine() if image and engine else None  # an engine that does not answer is known before a resolver runs
     network = image.network if image else None
-    lock = lock_flow(assembled, request, network=network, narrate=narrate)
-    wheels = built_wheels(assembled, request, lock, network=network, narrate=narrate)
+    lock = lock_flow(assembled, request, network=network, reporter=reporter)
+    wheels = built_wheels(assembled, request, lock, network=network, reporter=reporter)
     with _staging(request.output) as folder:
-        assembled.folder.write(folder / FLOW, replaces=request.output / FLOW if request.output else None)
+        before = request.output / FLOW if request.output else None
+        write_flow_folder(assembled.folder, folder / FLOW, before, reporter)
         plan = plan_flow(assembled, request.target, lock.digest, wheels=bool(wheels))
         context = context_of(assembled, plan, request, lock.text, wheels)
         context.write(folder)
         built = Built(assembled=assembled, lock=lock, plan=plan, context=context, output=request.output)
         if image and answering:
             wanted = _image_build(folder, assembled, request, image)
-            built = replace(built, image=_built_image(answering, wanted, narrate))
+            built = replace(built, image=_built_image(answering, wanted, reporter))
             if image.push:
-                built = replace(built, pushed=_pushed(answering, wanted, narrate))
+                built = replace(built, pushed=_pushed(answering, wanted, reporter))
     return built
 
 
-def lock(request: BuildRequest, *, upgrade: bool = False, narrate: Narrate = lambda _: None) -> tuple[Path, Lockfile]:
+def lock(request: BuildRequest, *, upgrade: bool = False, reporter: Reporter = SILENT) -> tuple[Path, Lockfile]:
     """Writes the lockfile beside the flow where it is stale or missing; ``request.locked`` refuses instead."""
-    assembled = assemble_flow(request, narrate)
-    lockfile = lock_flow(assembled, request, renew=not request.locked, upgrade=upgrade, narrate=narrate)
+    assembled = assemble_flow(request, reporter)
+    lockfile = lock_flow(assembled, request, renew=not request.locked, upgrade=upgrade, reporter=reporter)
     path = assembled.flow.folder / LOCK_NAME
     if not path.is_file() or read_bytes(path, limit=LOCK_BYTES, within=assembled.flow.roots) != lockfile.text.encode():
         replace_file(path, lockfile.text)
@@ -88,42 +87,43 @@ def lock(request: BuildRequest, *, upgrade: bool = False, narrate: Narrate = lam
 
 
 def register(
-    request: BuildRequest, model: ModelRequest, registry: ModelRegistry, narrate: Narrate = lambda _: None
+    request: BuildRequest, model: ModelRequest, registry: ModelRegistry, reporter: Reporter = SILENT
 ) -> Registered:
     """From a flow folder, or from what a build wrote, to a version of a model: one that is there, or the next."""
-    return _register(plan_registration(request, model, narrate), model.output, registry, narrate)
+    return _register(plan_registration(request, model, reporter), model.output, registry, reporter)
 
 
-def _register(planned: PlannedModel, output: Path | None, registry: ModelRegistry, narrate: Narrate) -> Registered:
+def _register(planned: PlannedModel, output: Path | None, registry: ModelRegistry, reporter: Reporter) -> Registered:
     # A build does without the room of models.
     from flowpack.azureml.models.folder import model_place, write_document, write_flow  # noqa: PLC0415
     from flowpack.azureml.models.registration import register_model  # noqa: PLC0415
 
     place = model_place(planned.document, output)
     folder = write_flow(planned.folder, place, planned.document.folder_name)
-    registered = register_model(registry, planned.document, folder, narrate)
+    registered = register_model(registry, planned.document, folder, reporter)
     document = write_document(registered.version.as_held(planned.document), place)
     return replace(registered, document=document)
 
 
-def plan_registration(request: BuildRequest, model: ModelRequest, narrate: Narrate = lambda _: None) -> PlannedModel:
+def plan_registration(request: BuildRequest, model: ModelRequest, reporter: Reporter = SILENT) -> PlannedModel:
     """Everything up to the edge: no registry is asked, nothing is written."""
     from flowpack.azureml.built_flow import is_build, read_build  # noqa: PLC0415
     from flowpack.azureml.models.folder import check_apart_from  # noqa: PLC0415
     from flowpack.azureml.models.plan import plan_model  # noqa: PLC0415
 
-    source = read_build(request.source) if is_build(request.source) else _model_source(request, narrate)
+    source = read_build(request.source) if is_build(request.source) else _model_source(request, reporter)
     _refuse_secrets(source.folder)
+    read_digests(source.folder, reporter)
     planned = plan_model(source, model)
     if model.output:
         check_apart_from(planned.folder.sources, model.output)
     if source.why_no_lock:
-        narrate(f"the model gets no digest of a lock: {source.why_no_lock}")
+        reporter.info(f"the model gets no digest of a lock: {source.why_no_lock}")
     return planned
 
 
 def deploy(
-    planned: PlannedDeployment, workspace: Workspace, narrate: Narrate = lambda _: None
+    planned: PlannedDeployment, workspace: Workspace, reporter: Reporter = SILENT
 ) -> tuple[Registered, RolledOut]:
     """From a flow and its image to a deployment that has answered and gets the traffic."""
     from flowpack.azureml.endpoints.folder import write_documents  # noqa: PLC0415
@@ -136,11 +136,11 @@ def deploy(
     from flowpack.azureml.models.workspace_registry import WorkspaceRegistry  # noqa: PLC0415
 
     wanted = planned.request
-    endpoints = WorkspaceEndpoints(workspace, narrate)
-    registered = _register(planned.model, wanted.output, WorkspaceRegistry(workspace, endpoints.resources), narrate)
-    narrate(f"model {registered.version.name}:{registered.version.version}: {registered.state}")
+    endpoints = WorkspaceEndpoints(workspace, reporter)
+    registered = _register(planned.model, wanted.output, WorkspaceRegistry(workspace, endpoints.resources), reporter)
+    reporter.info(f"model {registered.version.name}:{registered.version.version}: {registered.state}")
     model = planned.deployment.with_model(f"{registered.version.name}:{registered.version.version}")
-    score = scorer(endpoints, wanted, narrate) if wanted.sample is not None else None
+    score = scorer(endpoints, wanted, reporter) if wanted.sample is not None else None
     attempts = []
 
     def attempt() -> RolledOut:
@@ -150,13 +150,13 @@ def deploy(
         if standing.same is None:
             document = with_client_id(endpoints.resources, planned.endpoint, document)
             if wanted.preflight:
-                check_ready(endpoints.resources, planned, document, standing, narrate)
+                check_ready(endpoints.resources, planned, document, standing, reporter)
             endpoints.check_documents(planned.endpoint, document)
         if wanted.output:
             write_documents(planned.endpoint, document, wanted.output)
-        return roll_out(endpoints, planned, document, standing, score=score, narrate=narrate)
+        return roll_out(endpoints, planned, document, standing, score=score, reporter=reporter)
 
-    done = in_turn(attempt, narrate)
+    done = in_turn(attempt, reporter)
     return registered, of_all_attempts(attempts[0], done)
 
 
@@ -165,26 +165,26 @@ def plan_deployment(
     model: ModelRequest,
     wanted: DeployRequest,
     workspace: Workspace,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> PlannedDeployment:
     """Everything up to the edge: no workspace is asked, nothing is written. Documents that break a rule are refused."""
     from flowpack.azureml.endpoints.plan import plan_deployment as planned_deployment  # noqa: PLC0415
     from flowpack.checks.planned_documents import refuse_broken  # noqa: PLC0415
 
-    planned_model = plan_registration(request, model, narrate)
+    planned_model = plan_registration(request, model, reporter)
     planned = planned_deployment(planned_model.source, planned_model, wanted)
     if planned.unused_name:
-        narrate(f"the rollout names the deployment; --deployment {planned.unused_name} changes that one in place")
+        reporter.info(f"the rollout names the deployment; --deployment {planned.unused_name} changes that one in place")
     document = planned.as_far_as_known(workspace)
-    refuse_broken(planned.endpoint.text(), document.text(), planned_model.source.flow, narrate)
+    refuse_broken(planned.endpoint.text(), document.text(), planned_model.source.flow, reporter)
     return planned
 
 
-def _model_source(request: BuildRequest, narrate: Narrate) -> ModelSource:
+def _model_source(request: BuildRequest, reporter: Reporter) -> ModelSource:
     from flowpack.azureml.models.plan import ModelSource  # noqa: PLC0415
     from flowpack.images.source_labels import source_revision  # noqa: PLC0415
 
-    assembled = assemble_flow(request, narrate)
+    assembled = assemble_flow(request, reporter)
     revision = source_revision(assembled.flow.folder)
     source = ModelSource(flow=assembled.flow, folder=assembled.folder, revision=revision)
     try:
@@ -195,9 +195,9 @@ def _model_source(request: BuildRequest, narrate: Narrate) -> ModelSource:
         return replace(source, why_no_lock=stale.message)
 
 
-def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Planned:
+def plan_build(request: BuildRequest, reporter: Reporter = SILENT) -> Planned:
     """Everything up to the edge: no resolver runs, nothing is written."""
-    assembled = assemble_flow(request, narrate)
+    assembled = assemble_flow(request, reporter)
     _refuse_secrets(assembled.folder)
     digest, wheels = "", False
     state = f"to be resolved for {request.target}"
@@ -213,19 +213,17 @@ def plan_build(request: BuildRequest, narrate: Narrate = lambda _: None) -> Plan
     return Planned(assembled=assembled, dockerfile=dockerfile, lock_state=state)
 
 
-def assemble_flow(
-    request: BuildRequest, narrate: Narrate = lambda _: None, progress: Progress = lambda *_: None
-) -> Assembled:
+def assemble_flow(request: BuildRequest, reporter: Reporter = SILENT) -> Assembled:
     flow = read_flow(request.source, request.variant, include_roots=request.include_roots)
     for warning in warnings_of(flow):
-        narrate(f"warning: {warning}")
+        reporter.warning(f"{warning}")
     roots = IncludeRoots.of(flow.folder, request.include_roots)
-    folder = assemble(flow, roots, narrate, strict=request.on_conflict == "error", progress=progress)
+    folder = assemble(flow, roots, reporter, strict=request.on_conflict == "error")
     if request.output is not None:
         check_replaceable(request.output)
         check_apart(request.output, flow.folder, folder.sources)
     for warning in _missing_from(folder, roots.folders[0], request.target):
-        narrate(f"warning: {warning}")
+        reporter.warning(f"{warning}")
     base = find_base(
         base_image=request.base_image,
         environment_image=flow.environment.image,
@@ -299,19 +297,19 @@ def _staging(output: Path | None) -> Iterator[Path]:
         yield folder
 
 
-def _built_image(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> BuiltImage:
+def _built_image(engine: Engine, wanted: ImageBuild, reporter: Reporter) -> BuiltImage:
     try:
-        return engine.build(wanted, narrate)
+        return engine.build(wanted, reporter)
     except EngineError as error:
         if error.location:  # in a folder that goes away now; the Dockerfile's own name is what stays
             error.location = replace(error.location, path=Path(error.location.path.name))
         raise
 
 
-def _pushed(engine: Engine, wanted: ImageBuild, narrate: Narrate) -> PushedImage:
+def _pushed(engine: Engine, wanted: ImageBuild, reporter: Reporter) -> PushedImage:
     from flowpack.images.image_record import write_image_record  # noqa: PLC0415  (only a push has one)
 
-    pushed = engine.push(wanted.tag, narrate)
+    pushed = engine.push(wanted.tag, reporter)
     write_image_record(wanted.context, pushed, wanted.labels)
     return pushed
 

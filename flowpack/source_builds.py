@@ -20,6 +20,7 @@ from flowpack.dependencies.requirements import Requirements
 from flowpack.errors import LockError, RequirementsError, UsageError, nearest
 from flowpack.images.base import Base
 from flowpack.process import Run, run
+from flowpack.reporting import Reporter
 from flowpack.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ WHEELS = "wheels"
 """The folder beside a flow's lock in which a repository may keep the wheels that its lock names."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-
-Narrate = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +50,15 @@ class SourceBuilds:
         return self.options | requirements.allowed_sources
 
     @contextlib.contextmanager
-    def built(self, question: Question, resolver: Resolver, narrate: Narrate) -> Iterator[Question]:
+    def built(self, question: Question, resolver: Resolver, reporter: Reporter) -> Iterator[Question]:
         """The question with the wheels of every allowed package that has none; they lie in a passing folder."""
         from flowpack.dependencies.source_distributions import no_binary  # noqa: PLC0415
 
         allowed = self.allowed(question.requirements)
         _check_no_binary(no_binary(question.requirements), allowed, question.requirements)
-        wheels = [self._wheel(each, question, resolver, narrate) for each in sorted(allowed)]
+        wheels = [self._wheel(each, question, resolver, reporter) for each in sorted(allowed)]
         wheels += [
-            self._plain(each, question, narrate) for each in _plain_wheels_for(question) if each.name not in allowed
+            self._plain(each, question, reporter) for each in _plain_wheels_for(question) if each.name not in allowed
         ]
         made = tuple(wheel for wheel in wheels if wheel is not None)
         if not made:
@@ -70,27 +69,27 @@ class SourceBuilds:
                 shutil.copyfile(wheel.path, folder / wheel.path.name)
             yield replace(question, wheels=folder, built=made)
 
-    def warn_of_unused(self, pins: Mapping[str, str], built: Sequence[Pin], narrate: Narrate) -> None:
+    def warn_of_unused(self, pins: Mapping[str, str], built: Sequence[Pin], reporter: Reporter) -> None:
         """An option of a CI job is for all its flows, so one that does nothing for this flow stops nothing."""
         for each in sorted(self.options - {pin.name for pin in built}):
             if each in pins:
-                narrate(f"warning: --allow-source {each} has no effect: {each} {pins[each]} has a wheel")
+                reporter.warning(f"--allow-source {each} has no effect: {each} {pins[each]} has a wheel")
                 continue
             near = nearest(each, pins)
             meant = f"; did you mean {near}?" if near else ""
-            narrate(f"warning: --allow-source {each} has no effect: the lock has no package of that name{meant}")
+            reporter.warning(f"--allow-source {each} has no effect: the lock has no package of that name{meant}")
 
     def wheels_of(
-        self, pins: Sequence[Pin], question: Question, resolver: Callable[[], Resolver], narrate: Narrate
+        self, pins: Sequence[Pin], question: Question, resolver: Callable[[], Resolver], reporter: Reporter
     ) -> tuple[Path, ...]:
         """The wheel of each pin that was built: kept, committed beside the lock, or built again and compared."""
         return tuple(
-            self._kept(pin.name, pin.hashes) or self._built_again(pin, question, resolver, narrate)
+            self._kept(pin.name, pin.hashes) or self._built_again(pin, question, resolver, reporter)
             for pin in pins
             if pin.built_from
         )
 
-    def _wheel(self, name: str, question: Question, resolver: Resolver, narrate: Narrate) -> BuiltWheel | None:
+    def _wheel(self, name: str, question: Question, resolver: Resolver, reporter: Reporter) -> BuiltWheel | None:
         from flowpack.dependencies.resolvers import BuiltWheel  # noqa: PLC0415
         from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
 
@@ -101,7 +100,7 @@ class SourceBuilds:
                 return None
             origin = f"{source.path.name} {source.hash}"
             kept = self._kept(old.name, old.hashes) if old and old.built_from == origin else None
-            path = kept or self._cached(source, question) or self._build(source, question, resolver, narrate)
+            path = kept or self._cached(source, question) or self._build(source, question, resolver, reporter)
             return BuiltWheel(
                 name=name,
                 version=source.version,
@@ -111,7 +110,7 @@ class SourceBuilds:
                 source_hash=source.hash,
             )
 
-    def _plain(self, plain: PlainWheel, question: Question, narrate: Narrate) -> BuiltWheel | None:
+    def _plain(self, plain: PlainWheel, question: Question, reporter: Reporter) -> BuiltWheel | None:
         """None where the indexes do not have its source: an index of one's own may have other tools."""
         from flowpack.dependencies.resolvers import BuiltWheel  # noqa: PLC0415
         from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
@@ -128,7 +127,7 @@ class SourceBuilds:
                     hashes=(plain.source_hash,),
                 ) as source:
                     assert not isinstance(source, str)  # noqa: S101  (a version was asked for from source)
-                    path = _copied(plain, source.path, narrate)
+                    path = _copied(plain, source.path, reporter)
             except RequirementsError:
                 return None
         return BuiltWheel(
@@ -162,14 +161,14 @@ class SourceBuilds:
         lines = [source.hash, str(question.target), *self.base.lines]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
-    def _build(self, source: SourceDistribution, question: Question, resolver: Resolver, narrate: Narrate) -> Path:
+    def _build(self, source: SourceDistribution, question: Question, resolver: Resolver, reporter: Reporter) -> Path:
         from flowpack.dependencies.plain_wheels import plain_wheel  # noqa: PLC0415
         from flowpack.dependencies.source_distributions import fetch_build_wheels  # noqa: PLC0415
         from flowpack.images.wheel_builds import build_wheel  # noqa: PLC0415
 
         plain = plain_wheel(source.hash)
         if plain is not None:
-            return _copied(plain, source.path, narrate)
+            return _copied(plain, source.path, reporter)
         engine = self.engine()  # one that does not answer is known before anything else
         place = cache_folder("wheels") / self._key(source, question)
         with temporary_folder("tools") as folder:
@@ -186,22 +185,24 @@ class SourceBuilds:
                 folder=out,
                 network=self.network,
                 run=self.run,
-                narrate=narrate,
+                reporter=reporter,
             )
             kept = _keep(wheel, place)
-        narrate(f"{wheel.name} is kept in {place}; commit it in '{WHEELS}' beside the lock to build it once for all")
+        reporter.info(
+            f"{wheel.name} is kept in {place}; commit it in '{WHEELS}' beside the lock to build it once for all"
+        )
         return kept
 
-    def _built_again(self, pin: Pin, question: Question, resolver: Callable[[], Resolver], narrate: Narrate) -> Path:
+    def _built_again(self, pin: Pin, question: Question, resolver: Callable[[], Resolver], reporter: Reporter) -> Path:
         from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
 
         file, _, digest = (pin.built_from or "").partition(" ")
-        narrate(f"the wheel of {pin.requirement} is not here: it is built again from {file}")
+        reporter.info(f"the wheel of {pin.requirement} is not here: it is built again from {file}")
         with fetched_source(
             pin.name, question.requirements, question.target, self.run, version=pin.version, hashes=(digest,)
         ) as source:
             assert not isinstance(source, str)  # noqa: S101  (a version was asked for from source)
-            path = self._build(source, question, resolver(), narrate)
+            path = self._build(source, question, resolver(), reporter)
         if _sha256(path) not in pin.hashes:
             raise LockError(
                 f"the wheel of {pin.requirement}, built again from {file}, differs from the one in the lock",
@@ -230,8 +231,8 @@ def _plain_wheels_for(question: Question) -> tuple[PlainWheel, ...]:
     return PLAIN_WHEELS
 
 
-def _copied(plain: PlainWheel, source: Path, narrate: Narrate) -> Path:
-    narrate(f"{plain.name} {plain.version} has no wheel: its files are copied into one, and nothing of it runs")
+def _copied(plain: PlainWheel, source: Path, reporter: Reporter) -> Path:
+    reporter.info(f"{plain.name} {plain.version} has no wheel: its files are copied into one, and nothing of it runs")
     with temporary_folder("wheel") as folder:
         wheel = folder / plain.file
         wheel.write_bytes(plain.content(source))

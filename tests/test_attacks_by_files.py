@@ -17,7 +17,7 @@ import pytest
 from flowpack.assembly import files as copied
 from flowpack.assembly.explain import explain
 from flowpack.assembly.files import CopiedFile, digest_of
-from flowpack.assembly.flow_folder import FlowFolder, assemble
+from flowpack.assembly.flow_folder import FlowFolder, assemble, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.sources import file_at
 from flowpack.assembly.staging import staged
@@ -342,7 +342,7 @@ def test_the_deepest_folders_that_are_allowed_are_written_and_removed(project: P
     deep(project / "flow", 100)
     try:
         with staged(tmp_path / "out") as folder:
-            assembled(project / "flow").write(folder / "flow")
+            write_flow_folder(assembled(project / "flow"), folder / "flow")
             (folder / "flowpack.json").write_text("{}")
         with staged(tmp_path / "out") as folder:
             (folder / "flowpack.json").write_text("{}")
@@ -428,7 +428,7 @@ def test_a_file_that_changes_during_a_build_is_refused_or_packaged_as_its_digest
     else:
         change(path, b"b" * size)
     try:
-        folder.write(tmp_path / "out")
+        write_flow_folder(folder, tmp_path / "out")
     except InputError as refused:
         assert "has changed during the build" in refused.message or "leads out" in refused.message
         return
@@ -446,7 +446,7 @@ def test_a_file_in_an_archive_that_changes_meanwhile_is_refused(project: Path, t
     folder = assembled(project / "flow")
     swapped_for_a_link(project / "shared" / "a.txt", b"bbbb")
     with pytest.raises(InputError, match=r"has changed during the build|leads out"):
-        folder.write(tmp_path / "out")
+        write_flow_folder(folder, tmp_path / "out")
 
 
 @pytest.mark.attack("M3")
@@ -585,14 +585,14 @@ def test_a_change_is_seen_whatever_the_clock_says(
     time.sleep(0.05)
     in_place(path, b"b" * 10)
     with pytest.raises(InputError, match="has changed during the build"):
-        folder.write(tmp_path / "out")
+        write_flow_folder(folder, tmp_path / "out")
 
 
 @pytest.mark.attack("held: full disk")
 def test_a_full_disk_leaves_the_old_output(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write_to(output: Path) -> None:
         with staged(output) as folder:
-            assembled(project / "flow").write(folder / "flow")
+            write_flow_folder(assembled(project / "flow"), folder / "flow")
             (folder / "flowpack.json").write_text("{}")
 
     write_tree(project / "flow", {"data.txt": "old"})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowpack.assembly.flow_folder import assemble
+from flowpack.assembly.flow_folder import assemble, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import MARKER, staged
 from flowpack.caches import cache_folder, read_cached, write_cached
@@ -178,7 +178,7 @@ class Everything:
         with staged(self.output) as new:
             (new / MARKER).touch()
             (new / "flow").mkdir()
-            assemble(read, IncludeRoots.of(read.folder)).write(new / "flow", replaces=self.output / "flow")
+            write_flow_folder(assemble(read, IncludeRoots.of(read.folder)), new / "flow", replaces=self.output / "flow")
         written = {
             str(path.relative_to(self.output)): path.read_bytes() for path in self.output.rglob("*") if path.is_file()
         }

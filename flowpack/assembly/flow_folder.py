@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,7 @@ from flowpack.errors import InputError, shown_path
 from flowpack.flows.model import Environment, Flow, Include, Node
 from flowpack.flows.resolve import in_the_way
 from flowpack.reading import DOCUMENT_BYTES, is_there, read_bytes
-
-Progress = Callable[[str, int, int], None]
-"""Is told what goes on, how many bytes of it are done, and how many there are."""
+from flowpack.reporting import SILENT, Reporter, Task
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,6 @@ class FlowFolder:
     included_by: Mapping[str, Include]
     sources: tuple[Path, ...]
     left_out: LeftOut
-    progress: Progress
 
     @cached_property
     def paths(self) -> Mapping[str, Path]:
@@ -53,12 +50,8 @@ class FlowFolder:
 
     @cached_property
     def digests(self) -> Mapping[str, str]:
-        """Each file's digest: from the record of the last build where the file has not changed since."""
-        record = self._record()
-        known = KnownDigests(record, self._advance("reading"))
-        digests = {target: source.digest(known) for target, source in self.files.items()}
-        record.save()
-        return digests
+        """Each file's digest, read where neither ``read_digests`` nor ``write_flow_folder`` has given it before."""
+        return _digests(self, lambda _: None)
 
     @cached_property
     def digest(self) -> str:
@@ -82,34 +75,58 @@ class FlowFolder:
         stated = self.flow.environment.conda_file
         return _normal(stated) if stated else None
 
-    def write(self, target: Path, replaces: Path | None = None) -> None:
-        """Writes the files below ``target``. It takes ``replaces``' place: what has not changed is taken from there.
 
-        Digests that nobody asked for before are taken on the way.
-        """
-        target.mkdir(exist_ok=True)
-        digests = vars(self).get("digests")
-        record = self._record()
-        known = KnownDigests(record, lambda _: None)
-        with EarlierFolder(replaces, files=len(self.files), size=self.size) as earlier:
-            writer = FolderWriter(target, earlier, known, digests or {}, self._advance("writing"))
-            written = writer.write(self.files)
-        if digests is None:
-            record.save()
-            vars(self)["digests"] = written  # where cached_property looks
+def read_digests(folder: FlowFolder, reporter: Reporter = SILENT) -> None:
+    """Reads what ``folder.digests`` and ``folder.digest`` need, and reports how far it is."""
+    if "digests" not in vars(folder):
+        with reporter.task("reading the flow", "bytes") as task:
+            vars(folder)["digests"] = _digests(folder, _advance(task, folder.size))
 
-    def _record(self) -> Record:
-        return Record("digests", self.flow.file, files=len(self.files), size=self.size)
 
-    def _advance(self, what: str) -> Advance:
-        done = 0
+def write_flow_folder(
+    folder: FlowFolder, target: Path, replaces: Path | None = None, reporter: Reporter = SILENT
+) -> None:
+    """Writes the files below ``target``. It takes ``replaces``' place: what has not changed is taken from there.
 
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            self.progress(what, done, self.size)
+    Digests that nobody asked for before are taken on the way.
+    """
+    target.mkdir(exist_ok=True)
+    digests = vars(folder).get("digests")
+    record = _record(folder)
+    known = KnownDigests(record, lambda _: None)
+    with (
+        EarlierFolder(replaces, files=len(folder.files), size=folder.size) as earlier,
+        reporter.task("copying the flow", "bytes") as task,
+    ):
+        writer = FolderWriter(target, earlier, known, digests or {}, _advance(task, folder.size))
+        written = writer.write(folder.files)
+    if digests is None:
+        record.save()
+        vars(folder)["digests"] = written  # where cached_property looks
 
-        return advance
+
+def _digests(folder: FlowFolder, advance: Advance) -> dict[str, str]:
+    """From the record of the last build where a file has not changed since."""
+    record = _record(folder)
+    known = KnownDigests(record, advance)
+    digests = {target: source.digest(known) for target, source in folder.files.items()}
+    record.save()
+    return digests
+
+
+def _record(folder: FlowFolder) -> Record:
+    return Record("digests", folder.flow.file, files=len(folder.files), size=folder.size)
+
+
+def _advance(task: Task, size: int) -> Advance:
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        task.advance(done, size)
+
+    return advance
 
 
 class _Origins(Mapping[str, Path]):
@@ -131,16 +148,15 @@ class _Origins(Mapping[str, Path]):
 def assemble(
     flow: Flow,
     roots: IncludeRoots,
-    narrate: Callable[[str], None] = lambda _: None,
+    reporter: Reporter = SILENT,
     *,
     strict: bool = False,
-    progress: Progress = lambda *_: None,
 ) -> FlowFolder:
     """Merges the flow's own files and its includes; nothing is written. ``strict`` refuses two files for one target."""
     left_out = LeftOut()
     sources = included_sources(flow, roots)
-    merge = merged(flow, sources, roots, left_out, narrate, strict=strict)
-    folder = folder_of(flow, merge, sources, left_out, progress)
+    merge = merged(flow, sources, roots, left_out, reporter, strict=strict)
+    folder = folder_of(flow, merge, sources, left_out)
     check_sources(flow.nodes, folder)
     check_environment(flow.environment, folder)
     return folder
@@ -151,7 +167,6 @@ def folder_of(
     merge: Merge,
     sources: Sequence[IncludedSource],
     left_out: LeftOut,
-    progress: Progress = lambda *_: None,
 ) -> FlowFolder:
     merge.check_names()
     return FlowFolder(
@@ -160,7 +175,6 @@ def folder_of(
         included_by=merge.included_by,
         sources=(flow.folder, *(source.path for source in sources)),
         left_out=left_out,
-        progress=progress,
     )
 
 
@@ -169,29 +183,31 @@ def merged(
     sources: Sequence[IncludedSource],
     roots: IncludeRoots,
     left_out: LeftOut,
-    narrate: Callable[[str], None] = lambda _: None,
+    reporter: Reporter = SILENT,
     *,
     strict: bool = False,
 ) -> Merge:
-    merge = Merge(flow, narrate, strict=strict)
+    merge = Merge(flow, reporter, strict=strict)
     flow_file = flow.file.name
     for relative, file in FolderWalk(flow.folder, roots, left_out).files():
         is_the_lock = relative == LOCK_NAME and flow.environment.python_requirements_txt != LOCK_NAME
         if not is_the_lock and relative != flow_file:
             merge.add(relative, file)
     if flow.standalone_name in merge.files:
-        narrate(f"{flow.file.name} takes the place of {flow.standalone_name}: promptflow serves a flow by that name")
+        reporter.info(
+            f"{flow.file.name} takes the place of {flow.standalone_name}: promptflow serves a flow by that name"
+        )
     merge.add(flow.standalone_name, _flow_file(flow))  # never ignored
     for source in sources:
         for target, included in source.files(flow, roots, left_out):
             merge.add(target, included, source.include)
             if is_flow_with_includes(target, included):
-                narrate(
-                    f"warning: {source.include.location}: '{source.include.path}' brings a flow whose own "
+                reporter.warning(
+                    f"{source.include.location}: '{source.include.path}' brings a flow whose own "
                     f"additional_includes are not followed: name here what '{shown_path(included.origin)}' needs"
                 )
     for target in [each for each in merge.files if "/" not in each and in_the_way(flow, each)]:
-        narrate(f"warning: '{target}' is left out: promptflow serves a folder with one flow, here {flow.file.name}")
+        reporter.warning(f"'{target}' is left out: promptflow serves a folder with one flow, here {flow.file.name}")
         del merge.files[target]
     return merge
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowpack.assembly.files import FileSource, digest_of
 from flowpack.assembly.names import case_clashes, unfit_names
 from flowpack.errors import InputError, Location, shown_path
 from flowpack.flows.model import Flow, Include
+from flowpack.reporting import Reporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Conflict:
 class Merge:
     """Files by target path. ``strict`` refuses what is a warning otherwise: two different files for one target."""
 
-    def __init__(self, flow: Flow, narrate: Callable[[str], None], *, strict: bool) -> None:
+    def __init__(self, flow: Flow, reporter: Reporter, *, strict: bool) -> None:
         self.files: dict[str, FileSource] = {}
         self.included_by: dict[str, Include] = {}
         self.conflicts: list[Conflict] = []
         self._folders: dict[str, str] = {}  # each folder, with one file below it
         self._flow_file = flow.file
         self._standalone_name = flow.standalone_name
-        self._narrate = narrate
+        self._reporter = reporter
         self._strict = strict
 
     def add(self, target: str, source: FileSource, include: Include | None = None) -> None:
@@ -61,7 +61,7 @@ class Merge:
                 self._location(include),
             )
         for line in unfit_names(self.files):
-            self._narrate(f"warning: {self._location(None)}: {line}")
+            self._reporter.warning(f"{self._location(None)}: {line}")
 
     def _add_folders(self, target: str, source: FileSource, include: Include | None) -> None:
         folder = target.rpartition("/")[0]
@@ -75,7 +75,7 @@ class Merge:
         if self._strict:
             raise InputError(text, location=location, hint="rename one of the two, or leave --on-conflict error out")
         self.conflicts.append(Conflict(text, location))
-        self._narrate(f"warning: {location}: {text}")
+        self._reporter.warning(f"{location}: {text}")
 
     def _location(self, include: Include | None) -> Location:
         return include.location if include else Location(self._flow_file)

@@ -79,7 +79,6 @@ def standalone_folder(flow: Flow, path: Path) -> FlowFolder:
         included_by={},
         sources=(path,),
         left_out=LeftOut(),
-        progress=lambda *_: None,
     )
 
 

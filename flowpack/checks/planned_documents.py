@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from flowpack.checks.azure_documents import AzureDocument, Kind
@@ -12,10 +11,11 @@ from flowpack.checks.registry import all_checks
 from flowpack.checks.subject import Subject
 from flowpack.errors import InputError
 from flowpack.flows.model import Flow
+from flowpack.reporting import Reporter
 from flowpack.yaml_documents import read_document
 
 
-def refuse_broken(endpoint: str, deployment: str, flow: Flow, narrate: Callable[[str], None]) -> None:
+def refuse_broken(endpoint: str, deployment: str, flow: Flow, reporter: Reporter) -> None:
     """An InputError for the errors; the warnings are told. Both have their place in the document as it would be."""
     subject = _Planned([_read(Kind.ENDPOINT, endpoint), _read(Kind.DEPLOYMENT, deployment)], flow)
     rules = (each for each in all_checks() if each.rule.code.startswith("FP5"))
@@ -28,7 +28,7 @@ def refuse_broken(endpoint: str, deployment: str, flow: Flow, narrate: Callable[
             hint="the lines are those of the documents as they would be; each rule has a page: docs/reference/rules",
         )
     for finding in found:
-        narrate(f"warning: {_told(finding)}")
+        reporter.warning(f"{_told(finding)}")
 
 
 def _told(finding: Finding) -> str:

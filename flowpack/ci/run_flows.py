@@ -26,7 +26,8 @@ from flowpack.flows.reader import read_flow
 from flowpack.images.engine import Engine
 from flowpack.images.image_record import write_image_record
 from flowpack.images.source_labels import REVISION, source_labels
-from flowpack.pipeline import Narrate, assemble_flow, build, deploy, plan_deployment, register
+from flowpack.pipeline import assemble_flow, build, deploy, plan_deployment, register
+from flowpack.reporting import Reporter
 from flowpack.running.scoring import sample_input, score
 from flowpack.running.serve import ServeRequest, serve
 from flowpack.temporary import temporary_folder
@@ -70,31 +71,31 @@ class CiRequest:
     timeout: float = 120.0
 
 
-def run_flows(request: CiRequest, engine: Callable[[], Engine], narrate: Narrate) -> tuple[FlowResult, ...]:
+def run_flows(request: CiRequest, engine: Callable[[], Engine], reporter: Reporter) -> tuple[FlowResult, ...]:
     flows = [place.flow for place in find_places(request.sources) if place.flow]
     names = {flow: _name(flow) for flow in flows}
     _check_apart(names)
     if request.deployment:
         _check_endpoints(names, request.deployment)
-    changes = _changes(request, narrate)
+    changes = _changes(request, reporter)
     results = []
     for number, flow in enumerate(flows, 1):
-        narrate(f"── {names[flow]} ({number} of {len(flows)}): {shown_path(flow)}")
+        reporter.info(f"── {names[flow]} ({number} of {len(flows)}): {shown_path(flow)}")
         blank = FlowResult(flow=names[flow], source=shown_path(flow))
-        if changes and not _touched(request.build(flow), changes, narrate):
+        if changes and not _touched(request.build(flow), changes, reporter):
             results.append(replace(blank, state="unchanged"))
             continue
-        results.append(_FlowRun(request, engine, narrate, blank).result(flow))
+        results.append(_FlowRun(request, engine, reporter, blank).result(flow))
     return tuple(results)
 
 
 class _FlowRun:
     """One flow's way through the steps. Each step adds to the result, which is there when a later one fails."""
 
-    def __init__(self, request: CiRequest, engine: Callable[[], Engine], narrate: Narrate, blank: FlowResult) -> None:
+    def __init__(self, request: CiRequest, engine: Callable[[], Engine], reporter: Reporter, blank: FlowResult) -> None:
         self._request = request
         self._engine = engine
-        self._narrate = narrate
+        self._reporter = reporter
         self._result = blank
 
     def result(self, flow: Path) -> FlowResult:
@@ -102,7 +103,7 @@ class _FlowRun:
             with _output(self._request.output, self._result.flow) as output:
                 self._steps(flow, output)
         except FlowpackError as error:
-            self._narrate(f"error: {error}")
+            self._reporter.info(f"error: {error}")
             self._result = replace(self._result, state="failed", error=str(error), exit_code=error.exit_code)
         return self._result
 
@@ -120,7 +121,7 @@ class _FlowRun:
         request = self._request
         wanted = request.image(_image_name(request.pattern, self._result.flow, flow.parent))
         asked = replace(request.build(flow), output=output)
-        built = build(asked, wanted, engine=self._engine, narrate=self._narrate)
+        built = build(asked, wanted, engine=self._engine, reporter=self._reporter)
         assert built.image is not None  # noqa: S101  (an image was asked for)
         self._result = replace(
             self._result,
@@ -145,15 +146,15 @@ class _FlowRun:
             return f"not tested: {error.message}"
         assert built.image is not None  # noqa: S101  (an image was asked for)
         asked = ServeRequest(environment=environment, passes_more=False, timeout=self._request.timeout)
-        with serve(built.image.reference, asked, self._narrate) as served:
+        with serve(built.image.reference, asked, self._reporter) as served:
             scored = score(served.url, sample, self._request.timeout)
         told = f"passed in {scored.seconds:.2f} s, healthy after {served.seconds:.1f} s"
-        self._narrate(f"test {told}")
+        self._reporter.info(f"test {told}")
         return told
 
     def _push(self, built: Built, output: Path) -> str:
         assert built.image is not None  # noqa: S101  (an image was asked for)
-        pushed = self._engine().push(built.image.reference, self._narrate)
+        pushed = self._engine().push(built.image.reference, self._reporter)
         write_image_record(output, pushed, source_labels(built.assembled.flow.folder))
         self._result = replace(
             self._result,
@@ -166,15 +167,15 @@ class _FlowRun:
     def _register(self, flow: Path, output: Path, pushed: str | None, registry: ModelRegistry) -> None:
         """From the build, so that the model holds what the image holds."""
         asked = replace(self._request.build(flow), source=output)
-        version = register(asked, ModelRequest(image=pushed), registry, self._narrate).version
+        version = register(asked, ModelRequest(image=pushed), registry, self._reporter).version
         self._result = replace(self._result, model=f"{version.name}:{version.version}")
 
     def _deploy(self, flow: Path, output: Path, pushed: str | None, wanted: CiDeployment) -> None:
         """A deployment registers what it runs."""
         asked = replace(self._request.build(flow), source=output)
         request = replace(wanted.request, endpoint=wanted.endpoint_of(self._result.flow))
-        planned = plan_deployment(asked, ModelRequest(image=pushed), request, wanted.workspace, self._narrate)
-        registered, done = deploy(with_sample(planned, {}, self._narrate), wanted.workspace, self._narrate)
+        planned = plan_deployment(asked, ModelRequest(image=pushed), request, wanted.workspace, self._reporter)
+        registered, done = deploy(with_sample(planned, {}, self._reporter), wanted.workspace, self._reporter)
         version = registered.version
         self._result = replace(
             self._result,
@@ -185,21 +186,21 @@ class _FlowRun:
         )
 
 
-def _changes(request: CiRequest, narrate: Narrate) -> Changes | None:
+def _changes(request: CiRequest, reporter: Reporter) -> Changes | None:
     if not request.changed_since:
         return None
     changes = changes_since(request.changed_since, Path.cwd())
     if changes is None:
-        narrate(f"warning: git has no revision '{request.changed_since}' here: every flow is taken")
+        reporter.warning(f"git has no revision '{request.changed_since}' here: every flow is taken")
     return changes
 
 
-def _touched(request: BuildRequest, changes: Changes, narrate: Narrate) -> bool:
+def _touched(request: BuildRequest, changes: Changes, reporter: Reporter) -> bool:
     try:
         path = changes.touch(assemble_flow(request).folder)
     except FlowpackError:  # the build will tell
         return True
-    narrate(f"changed: {shown_path(path)}" if path else "unchanged")
+    reporter.info(f"changed: {shown_path(path)}" if path else "unchanged")
     return path is not None
 
 

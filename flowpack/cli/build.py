@@ -20,10 +20,12 @@ from flowpack.cli.options import (
     package_options,
     source_argument,
 )
-from flowpack.cli.output import answer, narrator, progress_line
+from flowpack.cli.output import answer
+from flowpack.cli.reporters import reporter_for
 from flowpack.cli.tree import tree
 from flowpack.errors import UsageError
-from flowpack.pipeline import Narrate, build
+from flowpack.pipeline import build
+from flowpack.reporting import Reporter
 
 if TYPE_CHECKING:
     from flowpack.assembly.left_out import Count
@@ -86,18 +88,17 @@ def command(
     if not (output or tag or dry_run):
         raise UsageError("nothing to do without --output, --tag or --dry-run")
     image = image_request(tag, push=push, **engine) if tag else None
-    narrate = narrator(quiet)
+    reporter = reporter_for(quiet)
     if dry_run:
-        _show_plan(request, narrate, as_json)
+        _show_plan(request, reporter, as_json)
         return
-    with progress_line(quiet) as progress:
-        built = build(request, image, engine=_engine, narrate=narrate, progress=progress)
+    built = build(request, image, engine=_engine, reporter=reporter)
     counts = built.assembled.folder.left_out.counts()
     if built.output:
-        narrate(tree(built.output))
+        reporter.info(tree(built.output))
     for line in left_out_lines(built.assembled.folder.left_out, counts):
-        narrate(line)
-    narrate(_summary(built))
+        reporter.info(line)
+    reporter.info(_summary(built))
     answer(_document(built, counts), _text(built), as_json)
 
 
@@ -118,11 +119,11 @@ def _explain(request: BuildRequest, path: str, as_json: bool) -> None:
     answer({**document, "rule": str(found.rule) if found.rule else None}, str(found), as_json)
 
 
-def _show_plan(request: BuildRequest, narrate: Narrate, as_json: bool) -> None:
+def _show_plan(request: BuildRequest, reporter: Reporter, as_json: bool) -> None:
     from flowpack.cli.plan_view import plan_document, plan_text  # noqa: PLC0415
     from flowpack.pipeline import plan_build  # noqa: PLC0415
 
-    planned = plan_build(request, narrate)
+    planned = plan_build(request, reporter)
     answer(plan_document(planned), plan_text(planned), as_json)
 
 

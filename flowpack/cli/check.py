@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flowpack.checks.reports import FORMATS, render
-from flowpack.cli.output import narrator
+from flowpack.cli.reporters import reporter_for
 from flowpack.errors import UsageError
 from flowpack.writing import replace_file
 
@@ -43,7 +43,7 @@ _BASELINE = Path("flowpack-baseline.json")
     help="Allow additional includes from this folder too; the project's root is always allowed. Repeatable.",
 )
 @click.option("--no-cache", is_flag=True, help="Ignore cached results.")
-@click.option("--quiet", "-q", is_flag=True, help="No narration on stderr.")
+@click.option("--quiet", "-q", is_flag=True, help="Write only warnings and errors to stderr.")
 def command(
     sources: tuple[str, ...],
     *,
@@ -72,7 +72,7 @@ def command(
         raise UsageError(f"--json and --format {format_} ask for two reports")
     if fix and write_baseline:
         raise UsageError("--fix and --write-baseline do not go together", hint="mend first, then write what is left")
-    narrate = narrator(quiet)
+    reporter = reporter_for(quiet)
     try:
         root = Path.cwd()
     except OSError as error:
@@ -82,20 +82,20 @@ def command(
     if fix:
         from flowpack.checks.fixing import fix as mend  # noqa: PLC0415  (seldom asked for)
 
-        narrate(f"mended: {mend(findings)}")
+        reporter.info(f"mended: {mend(findings)}")
         checked = check(sources, include_roots, use_cache=not no_cache)
         findings = _wanted(checked, select, ignore)
     if write_baseline:
         path = baseline or _BASELINE
         replace_file(path, Baseline.of(findings, root).text())
-        narrate(f"known from now on: {len(findings)}")
+        reporter.info(f"known from now on: {len(findings)}")
         click.echo(path)
         return
     if baseline:
         compared = Baseline.read(baseline).compare(findings, root)
         findings = compared.new
-        narrate(f"known before: {compared.known}; gone since: {compared.gone}")
-    narrate(f"checked: {checked.flows} flow{'s' * (checked.flows != 1)}")
+        reporter.info(f"known before: {compared.known}; gone since: {compared.gone}")
+    reporter.info(f"checked: {checked.flows} flow{'s' * (checked.flows != 1)}")
     report = render("json" if as_json else format_, findings, root=root)
     if report:
         click.echo(report)

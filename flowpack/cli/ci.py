@@ -20,8 +20,9 @@ from flowpack.cli.options import (
     image_request,
     package_options,
 )
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer
 from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
+from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import variables_of
 from flowpack.errors import UsageError
 from flowpack.quoting import output_lines
@@ -115,7 +116,7 @@ def command(
 
     _check_pattern("--image", image_pattern, "--image REGISTRY/TEAM/{flow}:{revision}")
     _check_pattern("--endpoint", endpoint_pattern, "--endpoint {flow}-prod")
-    narrate = narrator(quiet)
+    reporter = reporter_for(quiet)
     engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
     place = {name: options.pop(name) for name in ("registry", "subscription", "resource_group", "workspace_name")}
     files = {name: options.pop(name) for name in _OF_A_DEPLOYMENT}
@@ -130,16 +131,16 @@ def command(
         pattern=image_pattern,
         changed_since=changed_since,
         test=not no_test,
-        environment=variables_of(given, lambda name: narrate(f"warning: --env {name}: this machine has no {name}")),
+        environment=variables_of(given, lambda name: reporter.warning(f"--env {name}: this machine has no {name}")),
         push=push or deploy,
-        registry=registry_of(place, narrate) if register and not deploy else None,
+        registry=registry_of(place, reporter) if register and not deploy else None,
         deployment=deployment,
         output=output,
         timeout=timeout,
     )
     for file in filter(None, (summary_file, outputs_file)):
         append_to_file(file, "")  # known before flows are built, pushed and deployed
-    results = run_flows(request, _engine, narrate)
+    results = run_flows(request, _engine, reporter)
     if summary_file:
         append_to_file(summary_file, summary(results) + "\n")
     if outputs_file:

@@ -9,8 +9,9 @@ import click
 
 from flowpack.cli.inputs import given_inputs, input_options
 from flowpack.cli.options import answer_options, build_request, flow_options, source_argument, together
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer
 from flowpack.cli.registry_options import workspace_of, workspace_options
+from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import variable_options, variables_of
 
 if TYPE_CHECKING:
@@ -83,20 +84,20 @@ def command(source: Path, *, dry_run: bool, as_json: bool, quiet: bool, **option
     from flowpack.cli.register import image_with_digest  # noqa: PLC0415
     from flowpack.pipeline import deploy, plan_deployment  # noqa: PLC0415
 
-    narrate = narrator(quiet)
+    reporter = reporter_for(quiet)
     workspace = workspace_of(options)
     image = image_with_digest(options.pop("image"))
     wanted = _deploy_request(options, image)
     model = ModelRequest(name=options.pop("name"), image=image, output=wanted.output)
     given, test = given_inputs(options.pop("file"), options.pop("inputs")), not options.pop("no_test")
     request = build_request(source, **options)
-    planned = plan_deployment(request, model, wanted, workspace, narrate)
+    planned = plan_deployment(request, model, wanted, workspace, reporter)
     if dry_run:
         _show(planned, workspace, as_json)
         return
-    registered, done = deploy(with_sample(planned, given, narrate) if test else planned, workspace, narrate)
+    registered, done = deploy(with_sample(planned, given, reporter) if test else planned, workspace, reporter)
     version, endpoint = registered.version, done.endpoint
-    narrate(f"{done.state}: deployment {done.deployment.name} of endpoint {endpoint.name} in {workspace}")
+    reporter.info(f"{done.state}: deployment {done.deployment.name} of endpoint {endpoint.name} in {workspace}")
     document = {
         "endpoint": endpoint.name,
         "deployment": done.deployment.name,

@@ -10,8 +10,9 @@ import click
 
 from flowpack.cli.inputs import given_inputs, input_options
 from flowpack.cli.options import answer_options, together
-from flowpack.cli.output import answer, narrator, table
+from flowpack.cli.output import answer, table
 from flowpack.cli.registry_options import workspace_of, workspace_options
+from flowpack.cli.reporters import reporter_for
 from flowpack.errors import UsageError, nearest
 from flowpack.quoting import json_text, log_text
 
@@ -132,7 +133,7 @@ def invoke(
     if deployment:
         _check_deployments([deployment], [each.name for each in endpoints.deployments(endpoint)], endpoint)
     scored = ask(found, endpoints.bearer(found), given, deployment=deployment, seconds=timeout)
-    narrator(quiet)(f"scored in {scored.seconds:.2f} s")
+    reporter_for(quiet).info(f"scored in {scored.seconds:.2f} s")
     document = {"score_seconds": round(scored.seconds, 3), "inputs": given, "answer": scored.answer}
     answer(document, json_text(scored.answer), as_json)
 
@@ -188,13 +189,13 @@ def delete(endpoint: str, deployment: str | None, *, yes: bool, as_json: bool, q
 def _endpoints(options: dict[str, Any], quiet: bool) -> WorkspaceEndpoints:
     from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints  # noqa: PLC0415
 
-    return WorkspaceEndpoints(workspace_of(options), narrator(quiet))
+    return WorkspaceEndpoints(workspace_of(options), reporter_for(quiet))
 
 
 def _in_turn(change: Callable[[], None], quiet: bool) -> None:
     from flowpack.azureml.endpoints.turns import in_turn  # noqa: PLC0415
 
-    in_turn(change, narrator(quiet))
+    in_turn(change, reporter_for(quiet))
 
 
 def _chosen(endpoints: WorkspaceEndpoints, found: Endpoint, wanted: str | None) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flowpack.assembly.left_out import Count, LeftOut
+from flowpack.cli.output import readable
 
 _SHOWN = 10
-_THOUSAND = 1000
 
 
 def left_out_lines(left_out: LeftOut, counts: Sequence[Count]) -> Iterator[str]:
@@ -32,11 +32,3 @@ def left_out_document(counts: Sequence[Count]) -> list[dict[str, Any]]:
 
 def files_and_bytes(files: int, size: int) -> str:
     return f"{files:,} file{'s' * (files != 1)}, {readable(size)}"
-
-
-def readable(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < _THOUSAND:
-            return f"{size:.3g} {unit}"
-        size /= _THOUSAND
-    return f"{size:,.1f} GB"

@@ -15,7 +15,8 @@ from flowpack.cli.options import (
     package_options,
     source_argument,
 )
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer
+from flowpack.cli.reporters import reporter_for
 from flowpack.pipeline import lock
 
 
@@ -34,12 +35,12 @@ def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: b
     Python and the platform. Packages are taken as wheels, and none of their code runs on this machine.
     """
     request = build_request(source, locked=check, **options)
-    path, lockfile = lock(request, upgrade=upgrade, narrate=narrator(quiet))
+    path, lockfile = lock(request, upgrade=upgrade, reporter=reporter_for(quiet))
     document = {
         "lockfile": str(path),
         "digest": lockfile.digest,
         "packages": len(lockfile.pins),
         "origin": lockfile.origin,
     }
-    narrator(quiet)(f"{len(lockfile.pins)} packages ({lockfile.origin})")
+    reporter_for(quiet).info(f"{len(lockfile.pins)} packages ({lockfile.origin})")
     answer(document, str(path), as_json)

@@ -54,8 +54,8 @@ def cli() -> None:
     Which code runs: check and build --dry-run look, and run none. lock, build, register and deploy install packages
     as wheels, and run nothing of the flow or its packages on this machine. run, test and ci run the flow.
 
-    Answers go to stdout, narration to stderr. Exit codes: 0 done, 1 the flow or the input is wrong, 2 the command line
-    is wrong, 3 something outside failed (engine, registry, network, Azure).
+    Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 the flow or the input is wrong, 2 the command
+    line is wrong, 3 something outside failed (engine, registry, network, Azure).
     """
     Path.cwd()  # one that is gone is refused before anything is looked for in it
 
@@ -138,9 +138,9 @@ def _discard_streams() -> None:
 
 def report(error: FlowpackError) -> None:
     """The error for a person on stderr; with --json for a machine on stdout as well."""
-    from flowpack.cli.output import narrate  # noqa: PLC0415
+    from flowpack.cli.output import show  # noqa: PLC0415
 
-    narrate(f"error: {error}")
+    show(f"error: {error}")
     _report_to_machines(error)
 
 
@@ -153,10 +153,8 @@ def _report_to_machines(error: FlowpackError) -> None:
 
 def _show(error: click.ClickException) -> None:
     """In click's words. What the command line has may be the name of a stranger's folder, by a glob."""
-    import io  # noqa: PLC0415  (a right command line does without)
-
-    from flowpack.cli.output import narrate  # noqa: PLC0415
+    from flowpack.cli.output import show  # noqa: PLC0415
 
     words = io.StringIO()
     error.show(words)
-    narrate(words.getvalue().rstrip("\n"))
+    show(words.getvalue().rstrip("\n"))

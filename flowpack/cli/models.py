@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowpack.cli.options import answer_options
-from flowpack.cli.output import answer, narrator, table
+from flowpack.cli.output import answer, table
 from flowpack.cli.registry_options import registry_of, registry_options
+from flowpack.cli.reporters import reporter_for
 
 if TYPE_CHECKING:
     from flowpack.azureml.models.registry import ModelVersion
@@ -24,7 +25,7 @@ def command(name: str | None, *, as_json: bool, quiet: bool, **options: Any) -> 
     """List the versions of the model NAME, or of every model that holds a prompt flow, the newest first."""
     from flowpack.azureml.models.listing import flow_versions  # noqa: PLC0415
 
-    registry = registry_of(options, narrator(quiet))
+    registry = registry_of(options, reporter_for(quiet))
     found = flow_versions(registry, name)
     answer(
         {"registry": str(registry), "models": [_document(each) for each in found]},

@@ -33,7 +33,7 @@ source_argument = click.argument("source", type=_PATH)
 
 answer_options = together(
     click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON on stdout."),
-    click.option("--quiet", "-q", is_flag=True, help="No narration on stderr; warnings and errors stay."),
+    click.option("--quiet", "-q", is_flag=True, help="Write only warnings and errors to stderr."),
 )
 
 flow_options = together(

@@ -1,11 +1,9 @@
-"""What every command does with its answer and its narration: stdout is the answer, stderr the narration."""
+"""What every command writes: its answer to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -13,61 +11,41 @@ import click
 from flowpack.errors import FlowpackError
 from flowpack.quoting import json_text, log_text
 
-_PATIENCE = 1.0  # seconds after which something says that it goes on
-_BETWEEN = 0.1
-_WIDTH = 30
-
-
 _STYLES: dict[str, dict[str, Any]] = {
     "error: ": {"fg": "red", "bold": True, "reset": True},
     "warning: ": {"fg": "yellow"},
     "hint: ": {"fg": "cyan"},
 }
+_THOUSAND = 1000
+_MINUTE = 60
 
 
-def narrate(text: str) -> None:
-    """Everything that goes to stderr, other programs' logs included: none of it steers a terminal or a CI service."""
+def show(text: str) -> None:
+    """Writes to stderr. Other programs' logs go this way too: none of it steers a terminal or a CI service."""
+    for line in styled_lines(text):
+        click.echo(line, err=True, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def styled_lines(text: str) -> Iterator[str]:
+    """Each line with the colour of what it begins with; click takes colours away where there is no terminal."""
     for line in log_text(text).split("\n"):
         start = next((word for word in _STYLES if line.startswith(word)), None)
-        click.echo((click.style(start, **_STYLES[start]) if start else "") + line.removeprefix(start or ""), err=True)
+        yield (click.style(start, **_STYLES[start]) if start else "") + line.removeprefix(start or "")
 
 
-def narrator(quiet: bool) -> Callable[[str], None]:
-    """``--quiet`` leaves warnings."""
-    if not quiet:
-        return narrate
-    return lambda line: narrate(line) if line.startswith("warning: ") else None
+def readable(size: float) -> str:
+    """Bytes in decimal units, as Docker and registries count them."""
+    for unit in ("B", "kB", "MB"):
+        if size < _THOUSAND:
+            return f"{size:.3g} {unit}"
+        size /= _THOUSAND
+    return f"{size:,.1f} GB"
 
 
-@contextlib.contextmanager
-def progress_line(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A line on a terminal for what takes longer than a second; it goes away when it is done."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from flowpack.cli.left_out_view import readable  # noqa: PLC0415  (only a terminal needs it)
-
-    began = shown = 0.0
-    doing = ""
-
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal began, shown, doing
-        now = time.monotonic()
-        if what != doing:
-            doing, began = what, now
-        if now - began < _PATIENCE or now - shown < _BETWEEN:
-            return
-        shown = now
-        bar = "━" * (_WIDTH * done // max(total, 1))
-        click.echo(
-            f"\r\x1b[K{log_text(what)} {bar:╌<{_WIDTH}} {readable(done)} of {readable(total)}", err=True, nl=False
-        )
-
-    try:
-        yield tell
-    finally:
-        if shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
+def duration(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
 
 
 def answer(document: Mapping[str, Any], text: str, as_json: bool) -> None:

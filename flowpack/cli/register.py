@@ -10,8 +10,9 @@ import click
 from flowpack.azureml.built_flow import is_build
 from flowpack.azureml.models.request import DEFAULT_MAXIMUM_MEGABYTES, ModelRequest
 from flowpack.cli.options import answer_options, assignments, build_request, flow_options, source_argument
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer
 from flowpack.cli.registry_options import registry_of, registry_options
+from flowpack.cli.reporters import reporter_for
 from flowpack.errors import UsageError
 from flowpack.pipeline import plan_registration, register
 
@@ -51,21 +52,21 @@ def command(source: Path, *, locked: bool, dry_run: bool, as_json: bool, quiet: 
     SOURCE is a flow folder, a flow file, or what `flowpack build` wrote. The same content is registered once: again it
     gives the version that is there and uploads nothing. Prints NAME:VERSION on stdout.
     """
-    narrate = narrator(quiet)
-    registry = registry_of(options, narrate)
+    reporter = reporter_for(quiet)
+    registry = registry_of(options, reporter)
     model = _model_request(options)
     request = build_request(source, locked=locked, **options)
     if request.variant and is_build(source):
         raise UsageError("--variant is for a flow: what `flowpack build` wrote has its variants chosen")
     if dry_run:
-        planned = plan_registration(request, model, narrate)
-        narrate(f"would be registered in {registry}")
+        planned = plan_registration(request, model, reporter)
+        reporter.info(f"would be registered in {registry}")
         answer(planned.document.to_dict(), planned.document.text().rstrip(), as_json)
         return
-    registered = register(request, model, registry, narrate)
+    registered = register(request, model, registry, reporter)
     version = registered.version
-    narrate(f"{registered.state}: {version.name}:{version.version} in {registry}")
-    narrate(f"model.yaml: {registered.document}")
+    reporter.info(f"{registered.state}: {version.name}:{version.version} in {registry}")
+    reporter.info(f"model.yaml: {registered.document}")
     document = {
         "name": version.name,
         "version": version.version,

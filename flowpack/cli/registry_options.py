@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 
 from flowpack.cli.options import together
 from flowpack.errors import UsageError
+from flowpack.reporting import Reporter
 
 if TYPE_CHECKING:
     from flowpack.azureml.models.registry import ModelRegistry
@@ -33,7 +34,7 @@ registry_options = together(
 )
 
 
-def registry_of(options: dict[str, Any], narrate: Callable[[str], None]) -> ModelRegistry:
+def registry_of(options: dict[str, Any], reporter: Reporter) -> ModelRegistry:
     """Takes its own options out of ``options``. Without a workspace the local registry is taken, and said so."""
     registry = options.pop("registry")
     named = _named(options)
@@ -50,7 +51,7 @@ def registry_of(options: dict[str, Any], narrate: Callable[[str], None]) -> Mode
     if kind == "azure":
         raise _no_workspace()
     local = _local(default_folder())
-    narrate(f"warning: no workspace is configured: this is {local}")
+    reporter.warning(f"no workspace is configured: this is {local}")
     return local
 
 

@@ -13,7 +13,8 @@ from flowpack.cli.options import (
     flow_options,
     package_options,
 )
-from flowpack.cli.output import answer, narrate, narrator
+from flowpack.cli.output import answer, show
+from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 from flowpack.errors import ServingError
 
@@ -36,11 +37,11 @@ def command(subject: str, *, as_json: bool, quiet: bool, **options: Any) -> None
     from flowpack.running.serve import serve  # noqa: PLC0415
     from flowpack.running.subject import resolve_subject  # noqa: PLC0415
 
-    tell = narrator(quiet)
-    resolved = resolve_subject(subject, build_of(options), tell)
-    with serve(resolved, serve_request(options), tell) as served:
+    reporter = reporter_for(quiet)
+    resolved = resolve_subject(subject, build_of(options), reporter)
+    with serve(resolved, serve_request(options), reporter) as served:
         document = {"url": served.url, "engine": served.engine, "start_seconds": round(served.seconds, 3)}
         answer(document, served.url, as_json)
-        status = served.server.follow(narrate)
+        status = served.server.follow(show)
     if status:
         raise ServingError(f"the server ended with exit status {status}")

@@ -15,7 +15,8 @@ from flowpack.cli.options import (
     flow_options,
     package_options,
 )
-from flowpack.cli.output import answer, narrator
+from flowpack.cli.output import answer
+from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 from flowpack.quoting import json_text
 
@@ -41,16 +42,17 @@ def command(
     from flowpack.running.serve import serve, served_flow  # noqa: PLC0415
     from flowpack.running.subject import resolve_subject  # noqa: PLC0415
 
-    narrate = narrator(quiet)
+    reporter = reporter_for(quiet)
     given = given_inputs(file, inputs)
     request = serve_request(options)
-    resolved = resolve_subject(subject, build_of(options), narrate)
-    with serve(resolved, request, narrate) as served:
-        narrate(f"healthy after {served.seconds:.1f} s ({served.engine})")
+    resolved = resolve_subject(subject, build_of(options), reporter)
+    with serve(resolved, request, reporter) as served:
+        reporter.info(f"healthy after {served.seconds:.1f} s ({served.engine})")
         with served_flow(resolved, served) as flow:
             sample = sample_input(flow, given)
-        scored = score(served.url, sample, request.timeout)
-    narrate(f"scored in {scored.seconds:.2f} s")
+        with reporter.task("scoring the sample") as task:
+            scored = score(served.url, sample, request.timeout)
+            task.finish("scored the sample")
     document = {
         "engine": served.engine,
         "start_seconds": round(served.seconds, 3),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,13 +39,13 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import FlowpackError, Location, LockError, RequirementsError, UsageError
 from flowpack.process import Run, run
 from flowpack.reading import LOCK_BYTES, Roots, read_text
+from flowpack.reporting import SILENT, Reporter
 
 if TYPE_CHECKING:
     from flowpack.dependencies.resolvers import Question, Resolver
 
 __all__ = ["LOCK_NAME", "Lockfile", "ParsedLock", "Pin", "lock_dependencies", "parse_lock"]
 
-Narrate = Callable[[str], None]
 _SERVING = "flowpack, for serving"
 _BROKEN = "broken"
 _MOST_CHANGES = 10
@@ -68,7 +68,7 @@ class Lockfile:
 class Sources(Protocol):
     """Builds wheels of the packages that are allowed to be built."""
 
-    def built(self, question: Question, resolver: Resolver, narrate: Narrate) -> AbstractContextManager[Question]:
+    def built(self, question: Question, resolver: Resolver, reporter: Reporter) -> AbstractContextManager[Question]:
         """The question with the wheels that it needs; they are there inside the block."""
 
 
@@ -87,7 +87,7 @@ def lock_dependencies(
     source: str = "SOURCE",
     sources: Sources | None = None,
     run: Run = run,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> Lockfile:
     """The flow's lock; writes nothing.
 
@@ -111,7 +111,7 @@ def lock_dependencies(
     if locked:
         raise _refusal(existing, old[1] if old else None, inputs, command)
     if old is not None:
-        narrate(f"{LOCK_NAME} is stale: {'; '.join(changes(old[1], inputs))}")
+        reporter.info(f"{LOCK_NAME} is stale: {'; '.join(changes(old[1], inputs))}")
     # A fresh lock never gets here, and pays for none of this.
     from flowpack.dependencies.resolver_choice import choose_resolver  # noqa: PLC0415
     from flowpack.dependencies.resolvers import Question  # noqa: PLC0415
@@ -124,17 +124,18 @@ def lock_dependencies(
         preferred=old[1].pins if old else (),
         upgrade=upgrade,
     )
-    chosen = choose_resolver(resolver, target, run, narrate)
-    narrate(f"resolving the requirements for {target} with {chosen.name}")
+    chosen = choose_resolver(resolver, target, run, reporter)
     started = time.monotonic()
-    try:
-        with sources.built(question, chosen, narrate) if sources else nullcontext(question) as asked:
-            pins = tuple(_finished(pin, asked) for pin in _answer(chosen, asked, narrate))
-    except FlowpackError as error:
-        hide_values(error, requirements.variables, os.environ)
-        raise
+    with reporter.task(f"resolving the requirements for {target} with {chosen.name}") as task:
+        try:
+            with sources.built(question, chosen, reporter) if sources else nullcontext(question) as asked:
+                pins = tuple(_finished(pin, asked) for pin in _answer(chosen, asked, reporter))
+        except FlowpackError as error:
+            hide_values(error, requirements.variables, os.environ)
+            raise
+        task.finish(f"resolved {len(pins)} packages for {target} with {chosen.name}")
     if needs.slim:
-        pins = _slimmed(pins, requirements, narrate)
+        pins = _slimmed(pins, requirements, reporter)
     origin = f"resolved by {chosen.name} in {time.monotonic() - started:.1f} s"
     return _lockfile(render_lock(inputs, pins), inputs, pins, origin)
 
@@ -160,16 +161,16 @@ def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
     return told or ["flowpack's known good versions changed"]
 
 
-def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, narrate: Narrate) -> tuple[Pin, ...]:
+def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, reporter: Reporter) -> tuple[Pin, ...]:
     reason = what_needs_the_sdk(requirements, pins)
     if reason is not None:
-        narrate(f"warning: --slim leaves the full SDK in, since {reason}")
+        reporter.warning(f"--slim leaves the full SDK in, since {reason}")
         return pins
     fewer = without_full_sdk(pins)
     if len(fewer) == len(pins):
-        narrate("slim: the full SDK is not among the packages")
+        reporter.info("slim: the full SDK is not among the packages")
         return pins
-    narrate(f"slim: {len(fewer)} packages instead of {len(pins)}")
+    reporter.info(f"slim: {len(fewer)} packages instead of {len(pins)}")
     return fewer
 
 
@@ -225,7 +226,7 @@ def _refusal(existing: Path | None, old: ParsedLock | None, inputs: LockInputs, 
     )
 
 
-def _answer(resolver: Resolver, question: Question, narrate: Narrate) -> tuple[Pin, ...]:
+def _answer(resolver: Resolver, question: Question, reporter: Reporter) -> tuple[Pin, ...]:
     from flowpack.dependencies.conflicts import blames_known_good, explain  # noqa: PLC0415
     from flowpack.dependencies.resolvers import UnresolvedError  # noqa: PLC0415
 
@@ -235,7 +236,7 @@ def _answer(resolver: Resolver, question: Question, narrate: Narrate) -> tuple[P
         first = error
     if not blames_known_good(first, question):
         raise explain(first, question, resolver.name) from None
-    narrate("that does not fit flowpack's known good versions: resolving without them")
+    reporter.info("that does not fit flowpack's known good versions: resolving without them")
     freed = replace(question, known_good=())
     try:
         return resolver.resolve(freed)

@@ -7,7 +7,6 @@ import platform as host
 import re
 import site
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -30,6 +29,7 @@ from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import ToolError
 from flowpack.kept_environments import kept_environment
 from flowpack.process import Completed, Run, find_program, run
+from flowpack.reporting import Reporter
 
 _PROGRAM = Path(__file__).with_name("pip_compile.py")
 _REQUIREMENT = "pip-tools>=7.4"
@@ -72,7 +72,7 @@ class PipToolsResolver:
             return answer_in(folder)
 
 
-def find_pip_tools(target: Target, run: Run, narrate: Callable[[str], None]) -> PipToolsResolver:
+def find_pip_tools(target: Target, run: Run, reporter: Reporter) -> PipToolsResolver:
     if sys.platform != "linux" or Platform.of_this_machine() != target.platform:
         raise ToolError(
             f"pip-tools resolves for the machine it runs on, which is {sys.platform}/{host.machine()}"
@@ -81,7 +81,7 @@ def find_pip_tools(target: Target, run: Run, narrate: Callable[[str], None]) -> 
         )
     if sys.version_info[:2] == target.version:
         return _of_this_interpreter(run)
-    return PipToolsResolver(_environment(target, run, narrate), f"pip-tools on Python {target.python}", run)
+    return PipToolsResolver(_environment(target, run, reporter), f"pip-tools on Python {target.python}", run)
 
 
 def isolation() -> tuple[str, ...]:
@@ -121,28 +121,33 @@ def _of_this_interpreter(run: Run) -> PipToolsResolver:
     return PipToolsResolver(sys.executable, f"pip-tools {found}", run)
 
 
-def _environment(target: Target, run: Run, narrate: Callable[[str], None]) -> str:
+def _environment(target: Target, run: Run, reporter: Reporter) -> str:
     """The interpreter of a virtual environment with pip-tools, made once a minor version and kept in the cache."""
 
     def make(place: Path) -> None:
         base = _interpreter(target, run)
-        narrate(f"installing pip-tools for Python {target.python}, once")
-        for command in (
-            [base, "-I", "-m", "venv", str(place)],
-            [str(place / "bin" / "python"), "-I", "-m", "pip", "install", *_QUIET_WHEELS, _REQUIREMENT],
-        ):
-            completed = run(command, cwd=place.parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
-            if completed.returncode != 0:
-                raise ToolError(
-                    f"pip-tools cannot be installed for Python {target.python}",
-                    detail=(completed.stderr or completed.stdout).strip(),
-                    hint=FASTER,
-                )
+        with reporter.task(f"installing pip-tools for Python {target.python}") as task:
+            _install(base, place, target, run)
+            task.finish(f"installed pip-tools for Python {target.python}")
 
     name = f"python{target.python}"
     # Its programs name the place where it was made; it is started as an interpreter alone.
-    place = kept_environment("pip-tools", name, make, name=f"pip-tools for Python {target.python}", narrate=narrate)
+    place = kept_environment("pip-tools", name, make, name=f"pip-tools for Python {target.python}", reporter=reporter)
     return str(place / "bin" / "python")
+
+
+def _install(base: str, place: Path, target: Target, run: Run) -> None:
+    for command in (
+        [base, "-I", "-m", "venv", str(place)],
+        [str(place / "bin" / "python"), "-I", "-m", "pip", "install", *_QUIET_WHEELS, _REQUIREMENT],
+    ):
+        completed = run(command, cwd=place.parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"})
+        if completed.returncode != 0:
+            raise ToolError(
+                f"pip-tools cannot be installed for Python {target.python}",
+                detail=(completed.stderr or completed.stdout).strip(),
+                hint=FASTER,
+            )
 
 
 def _interpreter(target: Target, run: Run) -> str:

@@ -20,10 +20,11 @@ from flowpack.errors import EngineError, UsageError
 from flowpack.images.build_failure import build_error
 from flowpack.images.build_progress import BuildKitProgress, BuildProgress, ClassicProgress
 from flowpack.images.docker_clients import Builder, DockerClient, classic_builder, find_builder, find_clients
-from flowpack.images.narration import Narrate, narrated
+from flowpack.images.narration import narrated
 from flowpack.images.push import PushedImage, push_image
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
+from flowpack.reporting import SILENT, Reporter
 from flowpack.temporary import temporary_folder
 
 
@@ -53,12 +54,12 @@ class BuiltImage:
 
 
 class Engine(Protocol):
-    def build(self, build: ImageBuild, narrate: Narrate) -> BuiltImage: ...
+    def build(self, build: ImageBuild, reporter: Reporter) -> BuiltImage: ...
 
     def inspect(self, reference: ImageReference) -> BuiltImage | None:
         """The image as the engine has it; None where it has none of that name."""
 
-    def push(self, reference: ImageReference, narrate: Narrate) -> PushedImage:
+    def push(self, reference: ImageReference, reporter: Reporter) -> PushedImage:
         """Sends the image to its registry and gives the digest that the registry holds it under."""
 
 
@@ -86,14 +87,14 @@ class DockerEngine:
     def __str__(self) -> str:
         return f"Docker engine {self.client.engine_version}"
 
-    def build(self, build: ImageBuild, narrate: Narrate = lambda _: None) -> BuiltImage:
+    def build(self, build: ImageBuild, reporter: Reporter = SILENT) -> BuiltImage:
         builder = self._builder_for(build)
-        narrate(f"building {build.tag} with {builder.description}")
+        reporter.info(f"building {build.tag} with {builder.description}")
         progress: BuildProgress = BuildKitProgress() if builder.buildkit else ClassicProgress()
         with temporary_folder("build") as scratch:
             id_file = scratch / "id"
             command = (*builder.command, *_options(build, builder, id_file), str(build.context.absolute()))
-            with narrated(progress, narrate) as on_line:
+            with narrated(progress, reporter) as on_line:
                 done = self._run(command, env=builder.environment, on_line=on_line)
             if done.returncode != 0:
                 raise build_error(progress.failure(), build.context / "Dockerfile")
@@ -103,8 +104,8 @@ class DockerEngine:
     def inspect(self, reference: ImageReference) -> BuiltImage | None:
         return self._inspect(str(reference), reference)
 
-    def push(self, reference: ImageReference, narrate: Narrate = lambda _: None) -> PushedImage:
-        return push_image(self._run, self.client.program, reference, narrate, sleep=self._sleep)
+    def push(self, reference: ImageReference, reporter: Reporter = SILENT) -> PushedImage:
+        return push_image(self._run, self.client.program, reference, reporter, sleep=self._sleep)
 
     def _builder_for(self, build: ImageBuild) -> Builder:
         if not build.buildkit:

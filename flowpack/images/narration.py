@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from flowpack.errors import scrub
-
-Narrate = Callable[[str], None]
+from flowpack.reporting import Reporter
 
 
 class Progress(Protocol):
@@ -22,7 +21,7 @@ class Progress(Protocol):
 
 
 @contextmanager
-def narrated(progress: Progress, narrate: Narrate, every: float = 1.0) -> Iterator[Narrate]:
+def narrated(progress: Progress, reporter: Reporter, every: float = 1.0) -> Iterator[Callable[[str], None]]:
     """Gives what takes the program's lines; a thread beside it asks for signs of life. Credentials are taken out."""
     one_at_a_time = threading.Lock()
     over = threading.Event()
@@ -30,7 +29,7 @@ def narrated(progress: Progress, narrate: Narrate, every: float = 1.0) -> Iterat
     def tell(take: Callable[[], list[Any]]) -> None:
         with one_at_a_time:
             for event in take():
-                narrate(scrub(str(event)))
+                reporter.info(scrub(str(event)))
 
     def watch() -> None:
         while not over.wait(every):

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowpack.errors import EngineError, FlowpackError, RegistryError, UsageError
-from flowpack.images.narration import Narrate, narrated
+from flowpack.images.narration import narrated
 from flowpack.images.reference import DOCKER_HUB, Digest, ImageReference
 from flowpack.process import Run
+from flowpack.reporting import SILENT, Reporter
 
 ATTEMPTS = 4
 HEARTBEAT = 15.0
@@ -65,7 +66,7 @@ def push_image(
     run: Run,
     program: str,
     reference: ImageReference,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
     *,
     sleep: Callable[[float], None] = time.sleep,
     attempts: int = ATTEMPTS,
@@ -74,13 +75,13 @@ def push_image(
     if reference.digest:
         raise UsageError(f"'{reference}' names a digest, and a push needs a tag", hint=f"push {reference.name}:TAG")
     reference = reference.tagged()
-    narrate(f"pushing {reference}")
+    reporter.info(f"pushing {reference}")
     for attempt in range(1, attempts + 1):
         layers = PushProgress()
-        with narrated(layers, narrate) as on_line:
+        with narrated(layers, reporter) as on_line:
             done = run((program, "push", str(reference)), on_line=on_line)
         if done.returncode == 0:
-            narrate(f"pushed {reference}: {layers}")
+            reporter.info(f"pushed {reference}: {layers}")
             digest = layers.digest or _digest_in_engine(run, program, reference)
             return PushedImage(reference, digest, layers.count, layers.new)
         words = layers.words or done.stderr.strip() or f"the client ended with status {done.returncode}"
@@ -88,7 +89,9 @@ def push_image(
         if wait is None:
             raise _refusal(reference, words)
         if attempt < attempts:
-            narrate(f"the push broke ({_one_line(words)}); trying again in {wait:g} s ({attempt + 1} of {attempts})")
+            reporter.info(
+                f"the push broke ({_one_line(words)}); trying again in {wait:g} s ({attempt + 1} of {attempts})"
+            )
             sleep(wait)
     raise RegistryError(
         f"the push of {reference} to {reference.registry} failed, {attempts} times in a row",

@@ -27,10 +27,10 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import EngineError, InputError
 from flowpack.images.base import Base
 from flowpack.images.engine import DockerEngine, ImageBuild
-from flowpack.images.narration import Narrate
 from flowpack.images.plan import FILE_TIME, USER
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
+from flowpack.reporting import SILENT, Reporter
 from flowpack.temporary import temporary_folder
 
 _PATIENCE = 1800.0
@@ -75,13 +75,13 @@ def build_wheel(
     folder: Path,
     network: str | None = None,
     run: Run = process.run,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> Path:
     """The wheel in ``folder``; ``tools`` has ``build.txt`` and ``wheels``, what it is built with.
 
     ``network`` is for the steps of the base's own Dockerfile; what the package runs has none.
     """
-    image = _base_image(engine, base, target, network, narrate)
+    image = _base_image(engine, base, target, network, reporter)
     docker = engine.client.program
     name = f"flowpack-build-{secrets.token_hex(6)}"
     environment = [f"--env={key}={value}" for key, value in _VARIABLES.items()]
@@ -93,7 +93,7 @@ def build_wheel(
         )
         work = _work(source, tools, passing / "work")
         _checked(run([docker, "cp", f"{work}/.", f"{name}:/work"]), "the source cannot be put into a container")
-        narrate(f"building a wheel of {source.path.name} in a container without network")
+        reporter.info(f"building a wheel of {source.path.name} in a container without network")
         _checked(run([docker, "start", name]), f"the container that builds '{source.name}' does not start")
         status = run([docker, "wait", name], timeout=_PATIENCE).stdout.strip()
         logs = run([docker, "logs", "--tail=60", name], on_line=lambda _: None).stdout
@@ -115,7 +115,7 @@ def build_wheel(
         return Path(shutil.move(taken / file, folder / file))
 
 
-def _base_image(engine: DockerEngine, base: Base, target: Target, network: str | None, narrate: Narrate) -> str:
+def _base_image(engine: DockerEngine, base: Base, target: Target, network: str | None, reporter: Reporter) -> str:
     """The image that the flow's image is built from, made from its lines alone: it has no file of the flow."""
     with temporary_folder("base") as folder:
         lines = [_PYTHON_VERSION.sub(f"ARG PYTHON_VERSION={target.python}", line) for line in base.lines]
@@ -124,7 +124,7 @@ def _base_image(engine: DockerEngine, base: Base, target: Target, network: str |
         # A tag of its own content, so that many builds leave one image.
         tag = ImageReference.parse(f"flowpack/base:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
         wanted = ImageBuild(context=folder, tag=tag, platform=target.platform, network=network)
-        return engine.build(wanted, narrate).id
+        return engine.build(wanted, reporter).id
 
 
 def _work(source: SourceDistribution, tools: Path, work: Path) -> Path:

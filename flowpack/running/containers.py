@@ -16,9 +16,10 @@ from flowpack import process
 from flowpack.errors import EngineError
 from flowpack.images.docker_clients import find_clients
 from flowpack.process import Run
+from flowpack.reporting import SILENT, Reporter
 from flowpack.running.health import wait_for_health
 from flowpack.running.processes import checked_free, free_port
-from flowpack.running.served import Narrate, Served, stopped_at_the_end
+from flowpack.running.served import Served, stopped_at_the_end
 
 PORT = 8080
 _PATIENCE_AT_THE_END = 10
@@ -37,7 +38,7 @@ def serve_in_container(
     timeout: float = 120.0,
     program: str | None = None,
     run: Run = process.run,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> Iterator[Served]:
     """Healthy when the block begins, stopped and removed when it ends; ``options`` go to ``docker run`` as they are.
 
@@ -59,12 +60,12 @@ def serve_in_container(
     server = ContainerServer(program, name, run)
     with stopped_at_the_end(server):
         kept = {key: value for key, value in environment.items() if not key.startswith(_OF_THE_CLIENT)}
-        narrate(f"starting {image}")
-        started = run([*command, *options, image], env=kept)
-        if started.returncode != 0:
-            raise EngineError(f"{image} does not start", detail=started.stderr, hint=_hint(started.stderr))
-        url = f"http://{host}:{port}" if network == "host" else f"http://{host}:{server.published_port()}"
-        seconds = wait_for_health(url, alive=server.alive, timeout=timeout, logs=server.logs)
+        with reporter.task(f"starting {image}"):
+            started = run([*command, *options, image], env=kept)
+            if started.returncode != 0:
+                raise EngineError(f"{image} does not start", detail=started.stderr, hint=_hint(started.stderr))
+            url = f"http://{host}:{port}" if network == "host" else f"http://{host}:{server.published_port()}"
+            seconds = wait_for_health(url, alive=server.alive, timeout=timeout, logs=server.logs)
         yield Served(url, "docker", seconds, server)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 import shutil
 import sys
-import time
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from flowpack import process
@@ -15,14 +18,16 @@ from flowpack.dependencies.lock_review import check_installable
 from flowpack.errors import FlowpackError, ToolError
 from flowpack.kept_environments import damaged_packages, kept_environment
 from flowpack.process import Completed, Run
-from flowpack.running.served import Narrate
+from flowpack.reporting import SILENT, Reporter, Task
 from flowpack.uv_program import find_uv_program
 
 _FORMAT = "2"
+_PIN = re.compile(r"[A-Za-z0-9][\w.-]*\s*(?:==|@)")
+_BETWEEN_COUNTS = 0.5  # s
 
 
 def virtual_environment(
-    lock: Path, serving: Path, *, python: str, run: Run = process.run, narrate: Narrate = lambda _: None
+    lock: Path, serving: Path, *, python: str, run: Run = process.run, reporter: Reporter = SILENT
 ) -> Path:
     """The environment with exactly the lock's packages and the serving package, made if the cache has none that is
     whole. Programs in its ``bin`` name the path that it was made at: start modules, with ``-m``.
@@ -32,15 +37,14 @@ def virtual_environment(
 
     def make(place: Path) -> None:
         interpreter = find_interpreter(python, run)
-        narrate(f"making an environment for Python {python} from {lock.name}; it is kept for the next time")
-        _install(place, lock, interpreter, run, narrate)
+        _install(place, lock, interpreter, run, reporter)
         packages = next((place / "lib").glob("python*/site-packages"))
         target = packages / "flowpack_serving"
         shutil.copytree(serving, target, ignore=shutil.ignore_patterns("__pycache__"))
         _checked(run([str(place / "bin" / "python"), "-I", "-m", "compileall", "-q", str(target)], cwd=place), lock)
 
     key = f"{python}-{_digest(lock, serving)}"
-    return kept_environment("environments", key, make, name=lock.name, narrate=narrate)
+    return kept_environment("environments", key, make, name=lock.name, reporter=reporter)
 
 
 def find_interpreter(python: str, run: Run = process.run) -> Path:
@@ -62,24 +66,44 @@ def find_interpreter(python: str, run: Run = process.run) -> Path:
     )
 
 
-def _install(place: Path, lock: Path, interpreter: Path, run: Run, narrate: Narrate) -> None:
+def _install(place: Path, lock: Path, interpreter: Path, run: Run, reporter: Reporter) -> None:
     check_installable(lock)
     uv = find_uv_program()
-    began = time.monotonic()
-    if uv is not None:
-        _install_with_uv(uv, place, lock, interpreter, run)
-        damaged = damaged_packages(place)
-        if damaged:
-            narrate(f"uv's cache is damaged ({', '.join(damaged)}): installing without it")
-            shutil.rmtree(place)
-            _install_with_uv(uv, place, lock, interpreter, run, more=("--no-cache",))
-    else:
-        _checked(run([str(interpreter), "-I", "-m", "venv", str(place)], cwd=place.parent), lock)
-        options = ["--disable-pip-version-check", "--no-input", "--quiet", "--require-hashes", "--no-deps"]
-        options += ["--only-binary", ":all:", *_built_wheels(lock), "-r", str(lock.absolute())]
-        install = [str(place / "bin" / "python"), "-I", "-m", "pip", "install", *options]
-        _checked(run(install, cwd=place.parent), lock)
-    narrate(f"installed {lock.name} with {'uv' if uv else 'pip'} in {time.monotonic() - began:.1f} s")
+    total = sum(1 for line in lock.read_text(encoding="utf-8").splitlines() if _PIN.match(line))
+    with reporter.task(f"installing {total} packages into a virtual environment") as task, _counted(task, place, total):
+        if uv is not None:
+            _install_with_uv(uv, place, lock, interpreter, run)
+            damaged = damaged_packages(place)
+            if damaged:
+                reporter.info(f"uv's cache is damaged ({', '.join(damaged)}): installing without it")
+                shutil.rmtree(place)
+                _install_with_uv(uv, place, lock, interpreter, run, more=("--no-cache",))
+        else:
+            _checked(run([str(interpreter), "-I", "-m", "venv", str(place)], cwd=place.parent), lock)
+            options = ["--disable-pip-version-check", "--no-input", "--quiet", "--require-hashes", "--no-deps"]
+            options += ["--only-binary", ":all:", *_built_wheels(lock), "-r", str(lock.absolute())]
+            install = [str(place / "bin" / "python"), "-I", "-m", "pip", "install", *options]
+            _checked(run(install, cwd=place.parent), lock)
+        task.finish(f"installed {total} packages with {'uv' if uv else 'pip'}")
+
+
+@contextlib.contextmanager
+def _counted(task: Task, place: Path, total: int) -> Iterator[None]:
+    """Reports how many packages are installed already: neither uv nor pip says it where no terminal is."""
+    ended = threading.Event()
+
+    def count() -> None:
+        while not ended.wait(_BETWEEN_COUNTS):
+            installed = sum(1 for _ in place.glob("lib/python*/site-packages/*.dist-info"))
+            task.advance(min(installed, total), total)
+
+    counter = threading.Thread(target=count, name="flowpack-packages", daemon=True)
+    counter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        counter.join()
 
 
 def _built_wheels(lock: Path) -> list[str]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from flowpack import process
 from flowpack.errors import ServingError
 from flowpack.process import Run
+from flowpack.reporting import SILENT, Reporter
 from flowpack.running.environments import virtual_environment
 from flowpack.running.health import wait_for_health
-from flowpack.running.served import Narrate, Served, stopped_at_the_end
+from flowpack.running.served import Served, stopped_at_the_end
 from flowpack.temporary import held_temporary_folder
 
 _PATIENCE_AT_THE_END = 15.0
@@ -36,14 +37,14 @@ def serve_in_environment(
     port: int | None = None,
     timeout: float = 120.0,
     run: Run = process.run,
-    narrate: Narrate = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> Iterator[Served]:
     """Healthy when the block begins, stopped when it ends; ``environment`` is what ``server_variables`` gives.
 
     The flow has this user's rights all the same, and could read what the user can: a container keeps it apart.
     """
     home = virtual_environment(
-        build / "requirements.lock", build / "flowpack_serving", python=python, run=run, narrate=narrate
+        build / "requirements.lock", build / "flowpack_serving", python=python, run=run, reporter=reporter
     )
     port = free_port() if port is None else checked_free(port)
     url = f"http://127.0.0.1:{port}"
@@ -67,7 +68,8 @@ def serve_in_environment(
         own.mkdir()
         server = ProcessServer(command, {"HOME": str(own), **variables}, folder.path / "log", held=folder.descriptor)
         with stopped_at_the_end(server):
-            seconds = wait_for_health(url, alive=server.alive, timeout=timeout, logs=server.logs)
+            with reporter.task("starting the server"):
+                seconds = wait_for_health(url, alive=server.alive, timeout=timeout, logs=server.logs)
             yield Served(url, "venv", seconds, server)
 
 

@@ -15,9 +15,10 @@ from flowpack.flows.reader import read_flow
 from flowpack.images.reference import ImageReference
 from flowpack.process import Run
 from flowpack.reading import DOCUMENT_BYTES, read_text
+from flowpack.reporting import Reporter
 from flowpack.running.containers import serve_in_container
 from flowpack.running.processes import serve_in_environment
-from flowpack.running.served import Narrate, Served
+from flowpack.running.served import Served
 from flowpack.running.subject import BuildFolder
 from flowpack.running.variables import ServerVariables, server_variables
 from flowpack.temporary import temporary_folder
@@ -47,16 +48,16 @@ class ServeRequest:
 
 @contextlib.contextmanager
 def serve(
-    subject: BuildFolder | ImageReference, request: ServeRequest, narrate: Narrate, run: Run = process.run
+    subject: BuildFolder | ImageReference, request: ServeRequest, reporter: Reporter, run: Run = process.run
 ) -> Iterator[Served]:
     """Healthy when the block begins, stopped when it ends."""
-    engine = _engine(subject, request.engine, narrate, run)
+    engine = _engine(subject, request.engine, reporter, run)
     build = subject.folder if isinstance(subject, BuildFolder) else None
     variables = ServerVariables(request.environment)
     if request.passes_more:
         variables = server_variables(build, explicit=request.environment)
     for line in variables.told():
-        narrate(line)
+        reporter.info(line)
     if engine is None:
         assert isinstance(subject, BuildFolder)  # noqa: S101  (_engine has refused an image)
         with serve_in_environment(
@@ -66,11 +67,11 @@ def serve(
             port=request.port,
             timeout=request.timeout,
             run=run,
-            narrate=narrate,
+            reporter=reporter,
         ) as served:
             yield served
         return
-    image = _built(subject, engine, request, narrate) if isinstance(subject, BuildFolder) else subject
+    image = _built(subject, engine, request, reporter) if isinstance(subject, BuildFolder) else subject
     with serve_in_container(
         str(image),
         environment=variables.values,
@@ -78,7 +79,7 @@ def serve(
         network=request.network,
         timeout=request.timeout,
         run=run,
-        narrate=narrate,
+        reporter=reporter,
     ) as served:
         yield served
 
@@ -94,7 +95,7 @@ def served_flow(subject: BuildFolder | ImageReference, served: Served) -> Iterat
         yield read_flow(served.server.copy_out("/flow", folder), within=(folder.resolve(),))
 
 
-def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate, run: Run) -> Engine | None:
+def _engine(subject: BuildFolder | ImageReference, asked: str, reporter: Reporter, run: Run) -> Engine | None:
     """None where a virtual environment serves."""
     from flowpack.images.engine import find_engine  # noqa: PLC0415  (a virtual environment needs none)
 
@@ -107,11 +108,11 @@ def _engine(subject: BuildFolder | ImageReference, asked: str, narrate: Narrate,
     except EngineError as error:
         if asked == "docker" or isinstance(subject, ImageReference):
             raise
-        narrate(f"no container engine: {error.message}; a virtual environment serves")
+        reporter.info(f"no container engine: {error.message}; a virtual environment serves")
         return None
 
 
-def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, narrate: Narrate) -> ImageReference:
+def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, reporter: Reporter) -> ImageReference:
     """The build's image, built where the engine does not have it."""
     from flowpack.images.base import check_trusted_build  # noqa: PLC0415
     from flowpack.images.dockerfile import PIP_CONFIG_SECRET  # noqa: PLC0415
@@ -129,7 +130,7 @@ def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, narrate:
             network=request.build_network,
             buildkit="--mount=" in _dockerfile(subject.folder),
         )
-        engine.build(build, narrate)
+        engine.build(build, reporter)
     return image
 
 

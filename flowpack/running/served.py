@@ -11,8 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
-Narrate = Callable[[str], None]
-
 
 class Server(Protocol):
     def alive(self) -> bool: ...

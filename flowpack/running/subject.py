@@ -19,6 +19,7 @@ from flowpack.errors import InputError, Location
 from flowpack.images.reference import ImageReference
 from flowpack.pipeline import build
 from flowpack.reading import RECORD_BYTES, read_bytes
+from flowpack.reporting import Reporter
 from flowpack.valid_names import check_name
 
 
@@ -58,7 +59,7 @@ class BuildFolder:
 
 
 def resolve_subject(
-    text: str, request: Callable[[Path], BuildRequest], narrate: Callable[[str], None]
+    text: str, request: Callable[[Path], BuildRequest], reporter: Reporter
 ) -> BuildFolder | ImageReference:
     """A flow is built into the cache first; ``request`` says how. What is no path on this machine is an image."""
     path = Path(text)
@@ -66,7 +67,7 @@ def resolve_subject(
         return BuildFolder.read(path)
     if path.exists():
         output = cache_folder("builds") / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-        build(replace(request(path), output=output), narrate=narrate)
+        build(replace(request(path), output=output), reporter=reporter)
         return BuildFolder.read(output)
     if text.startswith((".", "/")) or text.endswith(("/", ".yaml", ".yml", ".prompty")):
         raise InputError("does not exist", location=Location(path), hint="give a flow, a build's output, or an image")

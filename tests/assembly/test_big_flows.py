@@ -14,12 +14,13 @@ import pytest
 
 from flowpack.assembly import copying, hashing
 from flowpack.assembly.files import CopiedFile
-from flowpack.assembly.flow_folder import FlowFolder, assemble
+from flowpack.assembly.flow_folder import FlowFolder, assemble, read_digests, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import MARKER, staged
 from flowpack.errors import InputError
 from flowpack.flows.reader import read_flow
 from tests.paths import ROOT, write_tree
+from tests.recording import Recording
 
 MANY = 300  # enough for flowpack to keep a record of them
 
@@ -56,7 +57,7 @@ def build(flow: Path) -> tuple[Path, str]:
     with staged(output) as new:
         (new / MARKER).touch()
         (new / "flow").mkdir()
-        folder.write(new / "flow", replaces=output / "flow")
+        write_flow_folder(folder, new / "flow", replaces=output / "flow")
     return output / "flow", folder.digest
 
 
@@ -187,7 +188,7 @@ def test_a_file_that_changes_during_the_build_is_refused(flow: Path) -> None:
     folder.digest  # noqa: B018
     (flow / "data/1/1.txt").write_text("2")
     with pytest.raises(InputError, match="has changed during the build") as caught:
-        folder.write(flow.parent / "out")
+        write_flow_folder(folder, flow.parent / "out")
     assert caught.value.location is not None
     assert caught.value.location.path == flow / "data/1/1.txt"
 
@@ -239,20 +240,19 @@ def test_a_digest_is_of_every_byte(tmp_path: Path, size: int, monkeypatch: pytes
 def test_digests_taken_while_copying_are_those_taken_without(flow: Path) -> None:
     write_tree(flow, {"large.bin": os.urandom(3_000_000), "small.bin": os.urandom(3_000), "empty": ""})
     folder = planned(flow)
-    folder.write(flow.parent / "new")
+    write_flow_folder(folder, flow.parent / "new")
     assert folder.digest == planned(flow).digest
     assert (flow.parent / "new/large.bin").read_bytes() == (flow / "large.bin").read_bytes()
 
 
 def test_progress_ends_at_the_whole(flow: Path) -> None:
     read = read_flow(flow)
-    told: list[tuple[str, int, int]] = []
-    folder = assemble(read, IncludeRoots.of(read.folder), progress=lambda *each: told.append(each))
-    folder.digest  # noqa: B018
-    (flow.parent / "new").mkdir()
-    folder.write(flow.parent / "new")
-    assert [each for each in told if each[0] == "reading"][-1] == ("reading", folder.size, folder.size)
-    assert told[-1] == ("writing", folder.size, folder.size)
+    told = Recording()
+    folder = assemble(read, IncludeRoots.of(read.folder))
+    read_digests(folder, told)
+    write_flow_folder(folder, flow.parent / "new", reporter=told)
+    for task in ("reading the flow", "copying the flow"):
+        assert told.tasks[task].progress[-1] == (folder.size, folder.size)
 
 
 _PEAK = """

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from flowpack.assembly.flow_folder import FlowFolder, assemble
+from flowpack.assembly.flow_folder import FlowFolder, assemble, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.errors import InputError
 from flowpack.flows.reader import read_flow
 from tests.paths import FLOWS, ROOT, write_tree
+from tests.recording import Recording
 
 
 def assembled(folder: Path, *roots: Path, said: list[str] | None = None, strict: bool = False) -> FlowFolder:
@@ -47,7 +48,7 @@ def test_files_and_folders_land_where_promptflow_puts_them(tmp_path: Path) -> No
         "requirements.txt",
         "search/ranking.py",
     ]
-    folder.write(tmp_path)
+    write_flow_folder(folder, tmp_path)
     shared = FLOWS.parent / "shared"
     assert (tmp_path / "search/ranking.py").read_bytes() == (shared / "search/ranking.py").read_bytes()
     assert "additional_includes" not in (tmp_path / "flow.dag.yaml").read_text()
@@ -71,7 +72,7 @@ def test_a_missing_zip_is_made_of_its_folder_the_same_each_time(project: Path) -
     written = []
     for name in ("one", "two"):
         (project / name).mkdir()
-        assembled(project / "flow").write(project / name)
+        write_flow_folder(assembled(project / "flow"), project / name)
         written.append((project / name / "shared.zip").read_bytes())
     assert written[0] == written[1]
     with zipfile.ZipFile(project / "one" / "shared.zip") as archive:
@@ -88,7 +89,7 @@ def test_a_zip_that_exists_is_taken_as_it_is(project: Path) -> None:
 def test_the_last_of_two_sources_wins_and_both_are_named(project: Path) -> None:
     write_tree(project, {"one/tool.py": "1", "two/tool.py": "2", "flow/tool.py": "0"})
     write_tree(project / "flow", {"flow.dag.yaml": flow_including("../one/tool.py", "../two/tool.py")})
-    said: list[str] = []
+    said = Recording()
     folder = assembled(project / "flow", said=said)
     assert folder.files["tool.py"].origin == project / "two" / "tool.py"
     assert len(said) == 2
@@ -99,7 +100,7 @@ def test_the_last_of_two_sources_wins_and_both_are_named(project: Path) -> None:
 def test_the_same_file_twice_is_no_conflict(project: Path) -> None:
     write_tree(project, {"shared/tool.py": "1"})
     write_tree(project / "flow", {"flow.dag.yaml": flow_including("../shared/tool.py", "../shared/tool.py")})
-    said: list[str] = []
+    said = Recording()
     assembled(project / "flow", said=said)
     assert said == []
 
@@ -185,7 +186,7 @@ def test_links_are_followed_within_the_project(project: Path) -> None:
     folder = assembled(project / "flow")
     assert list(folder.files) == ["b.txt", "flow.dag.yaml", "linked/a.txt"]
     (project / "out").mkdir()
-    folder.write(project / "out")
+    write_flow_folder(folder, project / "out")
     assert not (project / "out" / "b.txt").is_symlink()
 
 
@@ -221,7 +222,7 @@ def test_a_file_named_twice_by_two_paths_is_no_conflict(project: Path) -> None:
     write_tree(project, {"shared/tool.py": "1"})
     (project / "linked.py").symlink_to("shared/tool.py")
     write_tree(project / "flow", {"flow.dag.yaml": flow_including("../shared/tool.py", "../linked.py")})
-    said: list[str] = []
+    said = Recording()
     assembled(project / "flow", said=said, strict=True)
     assert said == []
 
@@ -247,7 +248,7 @@ def test_two_names_that_are_one_elsewhere_are_a_conflict(project: Path, one: str
     if len(list(project.glob("*/*.md"))) != 2 or (project / "one" / other).exists():
         pytest.skip("this file system has one file for both names")
     write_tree(project / "flow", {"flow.dag.yaml": flow_including(f"../one/{one}", f"../two/{other}")})
-    said: list[str] = []
+    said = Recording()
     assert {one, other} <= set(assembled(project / "flow", said=said).files)
     assert len(said) == 1
     assert f"one/{one}' and" in said[0]
@@ -268,7 +269,7 @@ def test_the_includes_of_an_included_flow_are_not_followed_and_that_is_said(proj
         project, {"shared/tool.py": "", "rag/flow.dag.yaml": flow_including("../shared/tool.py"), "rag/a.py": ""}
     )
     write_tree(project / "flow", {"flow.dag.yaml": flow_including("../rag")})
-    said: list[str] = []
+    said = Recording()
     folder = assembled(project / "flow", said=said)
     assert list(folder.files) == ["flow.dag.yaml", "rag/a.py", "rag/flow.dag.yaml"]
     assert len(said) == 1
@@ -287,7 +288,7 @@ def test_a_zip_keeps_the_execute_bit_and_forgets_times(project: Path) -> None:
     os.utime(project / "shared/a.txt", (1, 2_000_000_000))
     write_tree(project / "flow", {"flow.dag.yaml": flow_including("../shared.zip")})
     (project / "out").mkdir()
-    assembled(project / "flow").write(project / "out")
+    write_flow_folder(assembled(project / "flow"), project / "out")
     with zipfile.ZipFile(project / "out" / "shared.zip") as archive:
         modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
@@ -361,7 +362,7 @@ def test_an_include_that_is_a_broken_link_is_refused(project: Path, link: str, w
 )
 def test_names_that_do_not_travel_are_warned_of(project: Path, name: str, words: str) -> None:
     write_tree(project / "flow", {"flow.dag.yaml": "nodes: []\n", name: ""})
-    said: list[str] = []
+    said = Recording()
     assert name in assembled(project / "flow", said=said).files
     assert len(said) == 1
     assert f"'{name}'" in said[0]
@@ -370,7 +371,7 @@ def test_names_that_do_not_travel_are_warned_of(project: Path, name: str, words:
 
 def test_many_such_names_are_one_warning(project: Path) -> None:
     write_tree(project / "flow", {"flow.dag.yaml": "nodes: []\n"} | {f"{number}:00.txt": "" for number in range(24)})
-    said: list[str] = []
+    said = Recording()
     assembled(project / "flow", said=said)
     assert len(said) == 1
     assert "'0:00.txt', like 23 more, has one of" in said[0]
@@ -379,7 +380,7 @@ def test_many_such_names_are_one_warning(project: Path) -> None:
 @pytest.mark.parametrize("name", ["auxiliary.py", "connection.py", "null", ".hidden", "a..b", "com10", "ä ö.txt"])
 def test_names_that_travel_are_not(project: Path, name: str) -> None:
     write_tree(project / "flow", {"flow.dag.yaml": "nodes: []\n", name: ""})
-    said: list[str] = []
+    said = Recording()
     assembled(project / "flow", said=said)
     assert said == []
 
@@ -457,9 +458,9 @@ def test_what_may_not_be_read_is_named(forbidden: str, mode: int, message: str) 
 def test_a_flow_file_of_another_name_gets_the_one_that_the_server_looks_for(project: Path) -> None:
     write_tree(project / "flow", {"flow.dag.yaml": "nodes: []\n", "dev.yaml": "nodes: []\ndescription: dev\n"})
     flow = read_flow(project / "flow" / "dev.yaml")
-    said: list[str] = []
-    folder = assemble(flow, IncludeRoots.of(flow.folder), said.append)
+    said = Recording()
+    folder = assemble(flow, IncludeRoots.of(flow.folder), said)
     assert list(folder.files) == ["flow.dag.yaml"]
-    folder.write(project)
+    write_flow_folder(folder, project)
     assert "dev" in (project / "flow.dag.yaml").read_text()
     assert len(said) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowpack.checks.reports import FORMATS
-from flowpack.cli.output import narrate
+from flowpack.cli.output import show
 from tests.commands import Done, flowpack
 from tests.paths import write_tree
 from tests.planted_secrets import own_part, planted
@@ -89,7 +89,7 @@ def test_the_reports_own_commands_are_the_only_ones(named: Path) -> None:
 @pytest.mark.attack("H5")
 def test_what_a_server_or_an_engine_says_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     for line in (AZURE, GITHUB, f"warning: {AZURE}", "\x1b[2J\x1b]0;x\x07", f"a\r{GITHUB}", "warning: keep"):
-        narrate(line)
+        show(line)
     told = capsys.readouterr().err
     assert not any(map(is_a_command, lines_of(told)))
     assert "\x1b" not in told

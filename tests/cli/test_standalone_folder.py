@@ -1,16 +1,13 @@
-"""What ``flowpack build`` says of the standalone folder: what is left out, why, and how far it is."""
+"""What ``flowpack build`` says of the standalone folder: what is left out, and why."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.commands import flowpack
-from tests.paths import ROOT, write_tree
+from tests.paths import write_tree
 
 
 @pytest.fixture
@@ -61,31 +58,3 @@ def test_two_files_for_one_place_are_a_warning_or_an_error(project: Path) -> Non
     assert f"warning: flow/flow.dag.yaml:5:3: {conflict}" in flowpack("build", "flow", "--dry-run", cwd=project).stderr
     refused = flowpack("build", "flow", "--dry-run", cwd=project, env={"FLOWPACK_ON_CONFLICT": "error"}, expect=1)
     assert f"error: flow/flow.dag.yaml:5:3: {conflict}" in refused.stderr
-
-
-_SLOW = """
-import time
-from flowpack.cli import output
-output._PATIENCE = 0.05
-with output.progress_line(quiet=False) as tell:
-    for done in range(0, 101, 20):
-        tell("writing", done * 1_000_000, 100_000_000)
-        time.sleep(0.12)
-output.narrate("done")
-"""
-
-
-def test_a_terminal_gets_a_bar_that_goes_away() -> None:
-    pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
-    subprocess.run([sys.executable, "-c", _SLOW], cwd=ROOT, stderr=theirs, check=True)
-    os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
-    os.close(ours)
-    assert "writing ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 40 MB of 100 MB" in shown
-    assert shown.endswith("\r\x1b[Kdone\r\n")
-
-
-def test_what_is_no_terminal_gets_none() -> None:
-    done = subprocess.run([sys.executable, "-c", _SLOW], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "done\n")

@@ -22,6 +22,7 @@ from flowpack.errors import LockError
 from tests.dependencies.conftest import Read
 from tests.dependencies.test_lockfile import Scripted
 from tests.paths import FLOWS, ROOT
+from tests.recording import Recording
 
 TARGET = Target.parse("3.11", "linux/amd64")
 ZERO, ONE = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
@@ -198,8 +199,8 @@ def test_flowpack_lock_makes_an_unexplained_lock_again(
 ) -> None:
     honest = lock(requirements).text
     path = forge(added(f"{EVIL}    # via -r requirements.txt\n"))
-    said: list[str] = []
-    assert lock(requirements, existing=path, renew=True, narrate=said.append).text == honest
+    said = Recording()
+    assert lock(requirements, existing=path, renew=True, reporter=said).text == honest
     assert said[0] == "requirements.lock is stale: it was changed by hand"
 
 

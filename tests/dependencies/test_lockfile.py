@@ -19,6 +19,7 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import LockError, RequirementsError, UsageError
 from tests.dependencies.conftest import Read
 from tests.paths import ROOT
+from tests.recording import Recording
 
 TARGET = Target.parse("3.11", "linux/amd64")
 HASH = f"sha256:{'0' * 64}"
@@ -178,9 +179,9 @@ def test_a_missing_lock_is_refused_with_the_command_that_writes_it(read: Read, b
 
 
 def test_a_stale_locks_pins_are_preferred_unless_all_are_upgraded(read: Read, scripted: Scripted, beside: Path) -> None:
-    said: list[str] = []
+    said = Recording()
     beside.write_text(lock(read("flask")).text)
-    lock(read("flask\nclick"), existing=beside, narrate=said.append)
+    lock(read("flask\nclick"), existing=beside, reporter=said)
     assert {pin.requirement for pin in scripted.asked[-1].preferred} >= {"flask==1", "gunicorn==1"}
     assert said[0] == "requirements.lock is stale: requirements: 'click' is new"
     lock(read("flask"), existing=beside, upgrade=True)
@@ -193,8 +194,8 @@ def test_a_broken_lock_stops_a_build_and_not_its_renewal(read: Read, scripted: S
     with pytest.raises(LockError, match="changed by hand") as raised:
         lock(read("flask"), existing=beside, source="chat")
     assert "`flowpack lock chat`" in str(raised.value.hint)
-    said: list[str] = []
-    renewed = lock(read("flask"), existing=beside, renew=True, narrate=said.append)
+    said = Recording()
+    renewed = lock(read("flask"), existing=beside, renew=True, reporter=said)
     assert said[0] == "requirements.lock is stale: it was changed by hand"
     assert renewed.pins["flask"] == "1"
     assert "flask==2" in {pin.requirement for pin in scripted.asked[-1].preferred}

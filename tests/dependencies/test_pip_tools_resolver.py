@@ -13,7 +13,9 @@ from flowpack.dependencies.pip_tools_resolver import find_pip_tools, pip_words
 from flowpack.dependencies.target import SUPPORTED_PYTHONS, Platform, Target
 from flowpack.errors import ToolError
 from flowpack.process import Completed
+from flowpack.reporting import SILENT
 from tests.paths import write_tree
+from tests.recording import Recording
 
 HERE = Platform.of_this_machine()
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -52,21 +54,17 @@ def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
-def nothing_said(_: str) -> None:
-    pass
-
-
 def test_this_interpreter_serves_its_own_version() -> None:
-    assert find_pip_tools(Target(THIS, HERE), OtherPython("0.0"), nothing_said).python == sys.executable
+    assert find_pip_tools(Target(THIS, HERE), OtherPython("0.0"), SILENT).python == sys.executable
 
 
 def test_another_version_gets_an_environment_once(tmp_path: Path, on_path: Path) -> None:
-    said: list[str] = []
+    said = Recording()
     run = OtherPython(OTHER)
-    first = find_pip_tools(Target(OTHER, HERE), run, said.append)
+    first = find_pip_tools(Target(OTHER, HERE), run, said)
     assert Path(first.python) == tmp_path / "cache" / "pip-tools" / f"python{OTHER}" / "bin" / "python"
-    assert said == [f"installing pip-tools for Python {OTHER}, once"]
-    second = find_pip_tools(Target(OTHER, HERE), run, said.append)
+    assert said == [f"installed pip-tools for Python {OTHER}"]
+    second = find_pip_tools(Target(OTHER, HERE), run, said)
     assert second.python == first.python
     assert len(said) == 1
     assert [path.name for path in (tmp_path / "cache" / "pip-tools").iterdir()] == [f"python{OTHER}"]
@@ -74,21 +72,21 @@ def test_another_version_gets_an_environment_once(tmp_path: Path, on_path: Path)
 
 def test_an_installation_that_fails_leaves_nothing(tmp_path: Path, on_path: Path) -> None:
     with pytest.raises(ToolError, match="cannot be installed") as raised:
-        find_pip_tools(Target(OTHER, HERE), OtherPython(OTHER, status=1), nothing_said)
+        find_pip_tools(Target(OTHER, HERE), OtherPython(OTHER, status=1), SILENT)
     assert raised.value.detail == "ERROR: no matching distribution"
     assert list((tmp_path / "cache" / "pip-tools").iterdir()) == []
 
 
 def test_a_shim_of_no_interpreter_is_no_interpreter(on_path: Path) -> None:
     with pytest.raises(ToolError, match=f"there is no python{OTHER} on PATH") as raised:
-        find_pip_tools(Target(OTHER, HERE), OtherPython(""), nothing_said)
+        find_pip_tools(Target(OTHER, HERE), OtherPython(""), SILENT)
     assert "flowpack[fast]" in str(raised.value.hint)
 
 
 def test_another_platform_needs_uv() -> None:
     elsewhere = Platform("linux", "arm64" if HERE.architecture == "amd64" else "amd64")
     with pytest.raises(ToolError, match="resolves for the machine it runs on") as raised:
-        find_pip_tools(Target(THIS, elsewhere), OtherPython(THIS), nothing_said)
+        find_pip_tools(Target(THIS, elsewhere), OtherPython(THIS), SILENT)
     assert "flowpack[fast]" in str(raised.value.hint)
 
 

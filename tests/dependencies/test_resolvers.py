@@ -21,6 +21,7 @@ from flowpack.process import run
 from tests.dependencies.conftest import Read
 from tests.dependencies.packages import sha256, write_sdist, write_wheel
 from tests.paths import write_tree
+from tests.recording import Recording
 
 TARGET = Target(f"{sys.version_info.major}.{sys.version_info.minor}", Platform.of_this_machine())
 SERVING = {"promptflow-core", "promptflow-tracing", "starlette", "flask-cors", "httpx", "gunicorn", "uvicorn"}
@@ -153,8 +154,8 @@ def test_known_good_bounds_yield_to_what_another_package_needs(read: Read, wheel
     write_wheel(wheels, "alpha", "1.0", ["openai>=2000"])
     write_wheel(wheels, "openai", "2000.1")
     write_wheel(wheels, "openai", "1.0")
-    said: list[str] = []
-    assert lock(read("alpha"), resolver, narrate=said.append).pins["openai"] == "2000.1"
+    said = Recording()
+    assert lock(read("alpha"), resolver, reporter=said).pins["openai"] == "2000.1"
     assert "that does not fit flowpack's known good versions: resolving without them" in said
     assert lock(read("promptflow-core==1.17.2\nopenai"), resolver).pins["openai"] == "2000.1"
 
@@ -204,8 +205,8 @@ def test_an_index_behind_a_password_is_read_through_pips_configuration(
         commands.extend(args)
         return run(args, **options)
 
-    said: list[str] = []
-    made = lock(read("alpha"), resolver, run=watched, narrate=said.append)
+    said = Recording()
+    made = lock(read("alpha"), resolver, run=watched, reporter=said)
     assert made.pins["alpha"] == "1.0"
     assert host not in made.text
     assert "hunter2" not in " ".join([*commands, *said, made.text])
@@ -261,10 +262,10 @@ def test_a_resolver_that_fails_shows_no_value_of_a_passed_variable(
 ) -> None:
     host = serve_index(wheels, status=403)
     no_configuration.setenv("PIP_CONFIG_FILE", "/dev/null")
-    said: list[str] = []
+    said = Recording()
     asked = read(f"--index-url http://{host}/${{FEED_TOKEN}}/simple/\nalpha\n")
     no_configuration.setenv("FEED_TOKEN", "Hunter2")
-    error = failure(asked, resolver, passed=[PassedVariable("FEED_TOKEN")], narrate=said.append)
+    error = failure(asked, resolver, passed=[PassedVariable("FEED_TOKEN")], reporter=said)
     assert "hunter2" not in f"{error} {error!r} {error.to_dict()} {said}".lower()
     assert "${FEED_TOKEN}" in str(error)
 
@@ -276,8 +277,8 @@ def test_a_resolver_that_fails_shows_no_password_of_an_index_in_requirements(
 ) -> None:
     host = serve_index(wheels, credentials="me:other")
     no_configuration.setenv("PIP_CONFIG_FILE", "/dev/null")
-    said: list[str] = []
-    error = failure(read(f"-i http://me:hunter2@{host}/simple/\nalpha\n"), resolver, narrate=said.append)
+    said = Recording()
+    error = failure(read(f"-i http://me:hunter2@{host}/simple/\nalpha\n"), resolver, reporter=said)
     assert "hunter2" not in f"{error} {error.to_dict()} {said}"
 
 

@@ -20,6 +20,7 @@ from flowpack.source_builds import SourceBuilds, allowed_names
 from tests.dependencies.conftest import Read
 from tests.dependencies.packages import sha256, write_sdist, write_wheel
 from tests.dependencies.test_resolvers import TARGET
+from tests.recording import Recording
 
 Sources = Callable[..., SourceBuilds]
 
@@ -128,10 +129,10 @@ def test_without_an_engine_an_allowed_package_is_not_built_and_that_is_said_firs
 
 
 def test_an_option_without_effect_is_told(sources: Sources) -> None:
-    told: list[str] = []
+    told = Recording()
     built = Pin("alpha", "1.0", ("sha256:0",), built_from="alpha-1.0.tar.gz sha256:1")
     pins = {"alpha": "1.0", "beta": "2.0"}
-    sources("alpha", "beta", "bita").warn_of_unused(pins, [built], told.append)
+    sources("alpha", "beta", "bita").warn_of_unused(pins, [built], told)
     assert told == [
         "warning: --allow-source beta has no effect: beta 2.0 has a wheel",
         "warning: --allow-source bita has no effect: the lock has no package of that name; did you mean beta?",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from flowpack.assembly.flow_folder import write_flow_folder
 from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import FlowpackError
@@ -64,7 +65,7 @@ def by_flowpack(source: Path, output: Path, variant: str | None = None) -> Outco
     except FlowpackError as error:
         return Outcome(output, source.name, {}, str(error))
     output.mkdir(parents=True)
-    assembled.folder.write(output)
+    write_flow_folder(assembled.folder, output)
     return Outcome(output, assembled.flow.standalone_name, _files(output))
 
 

@@ -23,6 +23,7 @@ from flowpack.images.docker_clients import ask, docker_programs, find_clients
 from flowpack.images.engine import DockerEngine, ImageBuild, find_engine
 from flowpack.images.reference import ImageReference
 from tests.integration.real_parts import Docker
+from tests.recording import Recording
 
 pytestmark = pytest.mark.engine
 
@@ -109,10 +110,10 @@ def test_progress_tells_each_step_once_and_what_came_from_the_cache(
     engine: DockerEngine, build: Callable[..., ImageBuild]
 ) -> None:
     wanted = build("COPY hello.txt /hello.txt\nRUN --mount=type=cache,target=/c echo out; echo noise >&2\n")
-    first: list[str] = []
-    again: list[str] = []
-    engine.build(wanted, first.append)
-    engine.build(wanted, again.append)
+    first = Recording()
+    again = Recording()
+    engine.build(wanted, first)
+    engine.build(wanted, again)
     assert f"building {wanted.tag} with" in first[0]
     assert [line for line in first if re.search(r" \d+\.\d s  \[(stage-0 )?\d/3\] RUN echo out; echo noise >&2$", line)]
     assert not [line for line in first if "noise" in line and "RUN" not in line]
@@ -123,8 +124,8 @@ def test_progress_tells_each_step_once_and_what_came_from_the_cache(
 def test_no_cache_runs_each_step_again(engine: DockerEngine, build: Callable[..., ImageBuild]) -> None:
     wanted = build("RUN date\n")
     engine.build(wanted)
-    told: list[str] = []
-    engine.build(replace(wanted, no_cache=True), told.append)
+    told = Recording()
+    engine.build(replace(wanted, no_cache=True), told)
     assert [line for line in told if re.search(r" s  .*RUN date", line)]
 
 
@@ -167,9 +168,9 @@ def test_a_missing_file_and_an_unknown_instruction_name_their_lines(
 def test_the_classic_builder_builds_without_mounts(
     engine: DockerEngine, docker: Docker, build: Callable[..., ImageBuild]
 ) -> None:
-    told: list[str] = []
+    told = Recording()
     wanted = replace(build("COPY hello.txt /hello.txt\nRUN cat /hello.txt > /copy\n"), buildkit=False)
-    image = engine.build(wanted, told.append)
+    image = engine.build(wanted, told)
     assert "classic builder" in told[0]
     assert [line for line in told if "[3/3] RUN cat /hello.txt > /copy" in line]
     copied = docker("run", "--rm", "--network=none", image.id, "cat", "/copy")
@@ -206,8 +207,8 @@ def test_a_client_without_buildkit_that_stands_first_is_stepped_over(
     monkeypatch.setenv("PATH", f"{first.parent}{os.pathsep}{os.environ['PATH']}")
     found = find_engine()
     assert found.client.program == str(first)
-    told: list[str] = []
-    found.build(build("COPY hello.txt /hello.txt\n"), told.append)
+    told = Recording()
+    found.build(build("COPY hello.txt /hello.txt\n"), told)
     assert str(first) not in told[0]
 
     monkeypatch.setenv("PATH", str(first.parent) + os.pathsep + str(only_shell(tmp_path)))

@@ -29,6 +29,7 @@ from tests.azureml.models.examples import build_folder, flow_folder
 from tests.commands import Done, flowpack
 from tests.integration.azure_parts import use_azure
 from tests.paths import FLOWS, write_tree
+from tests.recording import Recording
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # azure-ai-ml's use of marshmallow
 
@@ -62,13 +63,13 @@ class Deploys:
 
     def __init__(self, source: Path) -> None:
         self.source = source
-        self.said: list[str] = []
+        self.said = Recording()
 
     def __call__(self, image: str = IMAGE, *, sample: dict[str, Any] | None = None, **asked: Any) -> RolledOut:
         request = DeployRequest(image=image, sample=sample, **asked)
         build = BuildRequest(source=self.source, target=Target.parse("3.11", "linux/amd64"))
         planned = plan_deployment(build, ModelRequest(image=image), request, workspace())
-        return deploy(planned, workspace(), self.said.append)[1]
+        return deploy(planned, workspace(), self.said)[1]
 
 
 def workspace() -> Workspace:

@@ -19,6 +19,7 @@ from flowpack.images.engine import DockerEngine, ImageBuild, find_engine
 from flowpack.images.reference import ImageReference
 from tests.integration.real_parts import PASSWORD, USER, Docker, RunningRegistry, docker_configuration
 from tests.integration.registry_faults import FaultyRegistry, faulty_registry
+from tests.recording import Recording
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry]
 
@@ -98,8 +99,8 @@ def test_a_push_gives_the_digest_that_the_registry_holds(
     docker: Docker,
 ) -> None:
     reference = tagged(registry)
-    told: list[str] = []
-    pushed = engine.push(reference, told.append)
+    told = Recording()
+    pushed = engine.push(reference, told)
     named = str(pushed)
     assert re.fullmatch(rf"{re.escape(registry.host)}/team/flow-[0-9a-f]{{8}}@sha256:[0-9a-f]{{64}}", named)
     assert digest_in_registry(str(reference)) == str(pushed.digest)
@@ -114,9 +115,9 @@ def test_an_image_pushed_again_sends_no_layer_and_keeps_its_digest(
     engine: DockerEngine, registry: RunningRegistry, tagged: Callable[[RunningRegistry], ImageReference]
 ) -> None:
     reference = tagged(registry)
-    told: list[str] = []
+    told = Recording()
     first = engine.push(reference)
-    again = engine.push(reference, told.append)
+    again = engine.push(reference, told)
     assert (str(again), again.layers) == (str(first), first.layers)
     assert again.new_layers == 0
     assert told[-1] == f"pushed {reference}: 1 layer, 0 of them new"
@@ -172,9 +173,9 @@ def test_a_registry_that_wants_a_login_is_asked_once(
         if password:
             configuration = docker_configuration(tmp_path / "wrong", proxy.host, USER, password)
         monkeypatch.setenv("DOCKER_CONFIG", str(configuration))
-        told: list[str] = []
+        told = Recording()
         with pytest.raises(RegistryError) as caught:
-            impatient.push(reference, told.append)
+            impatient.push(reference, told)
         docker("image", "rm", str(reference))
     error = caught.value
     assert error.exit_code == 3
@@ -206,8 +207,8 @@ def test_a_layer_cut_off_half_way_arrives_at_the_second_try(
     """The engine itself tries a layer again, after five seconds."""
     faulty.cut("PATCH", "/blobs/uploads/", times=1, after=PAYLOAD // 2)
     reference = tagged(faulty)
-    told: list[str] = []
-    pushed = impatient.push(reference, told.append)
+    told = Recording()
+    pushed = impatient.push(reference, told)
     assert len(faulty.broken) == 1
     assert [line for line in told if "broke off; the engine tries it again" in line]
     assert digest_in_registry(str(reference)) == str(pushed.digest)
@@ -229,8 +230,8 @@ def test_a_connection_that_drops_is_tried_again(
 ) -> None:
     faulty.cut(method, path, times=times)
     reference = tagged(faulty)
-    told: list[str] = []
-    pushed = impatient.push(reference, told.append)
+    told = Recording()
+    pushed = impatient.push(reference, told)
     assert len(faulty.broken) == times
     assert 1 <= len(waits) <= times
     assert [line for line in told if "the push broke" in line and "trying again in 1 s (2 of 4)" in line]

@@ -25,6 +25,7 @@ from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import EngineError
 from flowpack.images.base import Base
+from flowpack.reporting import SILENT
 from flowpack.source_builds import SourceBuilds
 from flowpack.uv_program import find_uv_program
 from tests.paths import FLOWS
@@ -75,7 +76,7 @@ def lock_of_a_build(requirements: tuple[str, ...]) -> tuple[str, Mapping[str, by
         sources = SourceBuilds(options=frozenset(), base=base, flow_folder=folder, engine=_no_engine)
         made = lock_dependencies(asked, needs=ServingNeeds(), target=target, sources=sources)
         question = Question(requirements=asked, serving=(), known_good=(), target=target)
-        wheels = sources.wheels_of(made.built, question, _no_engine, lambda _: None)
+        wheels = sources.wheels_of(made.built, question, _no_engine, SILENT)
         return made.text, {path.name: path.read_bytes() for path in wheels}
 
 

@@ -17,6 +17,7 @@ from flowpack.process import Completed
 from flowpack.running import environments
 from flowpack.running.environments import find_interpreter, virtual_environment
 from tests.paths import write_tree
+from tests.recording import Recording
 from tests.running.builds import PYTHON, lock
 
 
@@ -62,11 +63,11 @@ def test_it_has_the_lock_s_packages_and_is_made_once(
         monkeypatch.setattr(environments, "find_uv_program", lambda: None)
     elif environments.find_uv_program() is None:
         pytest.skip("uv is not installed")
-    told: list[str] = []
+    told = Recording()
     run = Counting()
-    first = made(build, run=run, narrate=told.append)
+    first = made(build, run=run, reporter=told)
     imports(first)
-    assert any(f"with {tool} in" in line for line in told)
+    assert any(line.endswith(f"with {tool}") for line in told)
     before = len(run.commands)
     assert made(build, run=run) == first
     assert len(run.commands) == before
@@ -208,8 +209,8 @@ def test_a_broken_environment_is_made_again(whole: Path, breaking: str, monkeypa
     place = made(whole / "build")
     before = core_of(place).read_bytes()
     BREAKING[breaking](core_of(place))
-    told: list[str] = []
-    assert made(whole / "build", narrate=told.append) == place
+    told = Recording()
+    assert made(whole / "build", reporter=told) == place
     assert "the environment of requirements.lock is broken (" in told[0]
     assert core_of(place).read_bytes() == before
     imports(place)
@@ -218,7 +219,7 @@ def test_a_broken_environment_is_made_again(whole: Path, breaking: str, monkeypa
         "distutils-precedence.pth",
     }
     told.clear()
-    made(whole / "build", narrate=told.append)
+    made(whole / "build", reporter=told)
     assert told == []
 
 
@@ -266,8 +267,8 @@ def test_what_changed_in_the_cache_of_uv_gets_into_no_environment(
     [cached] = (tmp_path / "uv").glob("archive-*/*/idna/core.py")
     append(cached)
     shutil.rmtree(own_cache)
-    told: list[str] = []
-    place = made(build, narrate=told.append)
+    told = Recording()
+    place = made(build, reporter=told)
     assert core_of(place).read_bytes() == expected
     assert any("uv's cache is damaged (idna-3.10.dist-info)" in line for line in told)
 

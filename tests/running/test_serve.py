@@ -16,11 +16,13 @@ from flowpack.ci.run_flows import CiRequest, _FlowRun
 from flowpack.dependencies.target import Target
 from flowpack.flows.reader import read_flow
 from flowpack.images.reference import ImageReference
+from flowpack.reporting import SILENT
 from flowpack.running import serve as serving
 from flowpack.running.serve import ServeRequest, serve
 from flowpack.running.served import Served
 from flowpack.running.subject import BuildFolder
 from tests.paths import write_tree
+from tests.recording import Recording
 
 BUILD = {
     "flow/flow.dag.yaml": "environment_variables: {GREETING: a, GITHUB_TOKEN: ''}\nnodes: []\n",
@@ -50,8 +52,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
 @pytest.mark.attack("run: variables")
 def test_a_person_s_run_passes_what_the_flow_names_and_says_so(given: list[Mapping[str, str]], tmp_path: Path) -> None:
     build = BuildFolder(write_tree(tmp_path, BUILD), "f", "flow.dag.yaml", "", Target.parse("3.11", "linux/amd64"))
-    said: list[str] = []
-    with serve(build, ServeRequest(environment={"EXTRA": "1"}), said.append):
+    said = Recording()
+    with serve(build, ServeRequest(environment={"EXTRA": "1"}), said):
         pass
     [environment] = given
     ours = {name: value for name, value in environment.items() if name in {*MACHINE, "EXTRA"}}
@@ -85,6 +87,6 @@ def test_ci_passes_what_it_was_given_and_nothing_else(
         image=SimpleNamespace(reference=ImageReference.parse("registry.example/f:1")),
     )
     request = CiRequest(sources=(), build=cast(Any, None), image=cast(Any, None), environment=options)
-    run = _FlowRun(request, cast(Any, None), lambda _: None, FlowResult(flow="f", source="f"))
+    run = _FlowRun(request, cast(Any, None), SILENT, FlowResult(flow="f", source="f"))
     assert run._test(cast(Built, built)).startswith(told)
     assert given == ([options] if told == "passed" else [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument
@@ -17,6 +17,7 @@ from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.skus import quota_exempt
 from flowpack.errors import AzureError, nearest
 from flowpack.flows.connections import Connection
+from flowpack.reporting import Reporter
 
 _RESERVE = 1.2
 """Managed endpoints keep a fifth more instances free, for upgrades."""
@@ -31,7 +32,7 @@ def check_ready(
     planned: PlannedDeployment,
     document: DeploymentDocument,
     standing: Standing,
-    narrate: Callable[[str], None],
+    reporter: Reporter,
 ) -> None:
     """An AzureError that names everything that is missing; what only may be missing is told as a warning."""
     workspace = resources.get()
@@ -39,13 +40,13 @@ def check_ready(
     problems: list[str] = []
     identity = planned.endpoint.user_assigned_identity
     if identity:
-        with _allowed("the identity's roles", narrate):
+        with _allowed("the identity's roles", reporter):
             for role in _roles(resources, identity_at(resources, identity), workspace, planned, document):
-                narrate(f"warning: the identity seems to lack the role {role}")
-    with _allowed("the connections", narrate):
+                reporter.warning(f"the identity seems to lack the role {role}")
+    with _allowed("the connections", reporter):
         problems += _connections(resources, planned, document)
     if not planned.endpoint.is_kubernetes:
-        with _allowed("the quota", narrate):
+        with _allowed("the quota", reporter):
             problems += _quota(resources, workspace["location"], document, standing)
     if problems:
         raise AzureError(
@@ -56,7 +57,7 @@ def check_ready(
 
 
 @contextlib.contextmanager
-def _allowed(what: str, narrate: Callable[[str], None]) -> Iterator[None]:
+def _allowed(what: str, reporter: Reporter) -> Iterator[None]:
     """Who may deploy need not be allowed to look at everything: quota is the subscription's.
 
     A service that does not tell keeps nobody from deploying either.
@@ -67,7 +68,7 @@ def _allowed(what: str, narrate: Callable[[str], None]) -> Iterator[None]:
         if error.status in (None, _UNAUTHORIZED):
             raise
         why = "this account may not read it" if error.status == _FORBIDDEN else error.message
-        narrate(f"warning: {what} could not be looked at before the deployment: {why}")
+        reporter.warning(f"{what} could not be looked at before the deployment: {why}")
 
 
 def _roles(

@@ -17,8 +17,8 @@ from flowpack.azureml.endpoints.plan import COLORS, PlannedDeployment
 from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
 from flowpack.azureml.endpoints.turns import EndpointBusy
 from flowpack.errors import AzureError, FlowpackError, InputError
+from flowpack.reporting import Reporter
 
-Narrate = Callable[[str], None]
 Score = Callable[[Endpoint, str], Any]
 """Scores the sample with one deployment of an endpoint; raises what went wrong."""
 
@@ -119,36 +119,36 @@ def roll_out(
     standing: Standing,
     *,
     score: Score | None,
-    narrate: Narrate,
+    reporter: Reporter,
 ) -> RolledOut:
     """``score`` is None where no sample is to be sent.
 
     After an EndpointBusy the same is done again from a new standing: what was reached stays, and is found.
     """
     request, name = planned.request, standing.name
-    endpoint = _endpoint(endpoints, planned, standing, narrate)
+    endpoint = _endpoint(endpoints, planned, standing, reporter)
     traffic = _shares(endpoint.traffic, name, request.traffic)
     moves = traffic != dict(endpoint.traffic)
     removed = () if request.keep_old or request.deployment else _replaced(standing, traffic)
     state, answer = "unchanged", None
     try:
         if standing.same is None:
-            state = _write(endpoints, standing, document, narrate)
+            state = _write(endpoints, standing, document, reporter)
         else:
-            narrate(f"deployment {name} of endpoint {endpoint.name} is as it should be already")
+            reporter.info(f"deployment {name} of endpoint {endpoint.name} is as it should be already")
         # One that is as it was, and has its traffic, has answered before it got that: unless it was changed in place.
         if score and (moves or state != "unchanged" or request.deployment):
             answer = score(endpoint, name)
     except FlowpackError:
-        narrate(f"the traffic of endpoint {endpoint.name} stays as it was")
+        reporter.info(f"the traffic of endpoint {endpoint.name} stays as it was")
         if standing.same is None and standing.is_idle and not request.keep_failed:
-            _remove_failed(endpoints, document, narrate)
+            _remove_failed(endpoints, document, reporter)
         raise
     if moves:
         tags = _retiring(standing, removed)
-        _move(endpoints, document, endpoint.traffic, traffic, tags=tags, narrate=narrate)
+        _move(endpoints, document, endpoint.traffic, traffic, tags=tags, reporter=reporter)
         state = "updated" if state == "unchanged" else state
-    removed = tuple(old for old in removed if _retire(endpoints, standing, endpoint.name, old, narrate))
+    removed = tuple(old for old in removed if _retire(endpoints, standing, endpoint.name, old, reporter))
     return RolledOut(
         endpoint=endpoint, deployment=document, state=state, traffic=traffic, answer=answer, removed=removed
     )
@@ -165,13 +165,13 @@ def of_all_attempts(first: Standing, done: RolledOut) -> RolledOut:
     return replace(done, state="updated" if moved else "unchanged")
 
 
-def _endpoint(endpoints: Endpoints, planned: PlannedDeployment, standing: Standing, narrate: Narrate) -> Endpoint:
+def _endpoint(endpoints: Endpoints, planned: PlannedDeployment, standing: Standing, reporter: Reporter) -> Endpoint:
     wanted, there = planned.endpoint, standing.endpoint
     if there is None:
-        narrate(f"creating endpoint {wanted.name}")
+        reporter.info(f"creating endpoint {wanted.name}")
         return endpoints.write_endpoint(wanted)
     if planned.states_endpoint and there.tags.get(ENDPOINT_DIGEST) != wanted.digest:
-        narrate(f"updating endpoint {wanted.name}")
+        reporter.info(f"updating endpoint {wanted.name}")
         return endpoints.write_endpoint(wanted)
     return there
 
@@ -190,18 +190,18 @@ def _same(
     return max(same, key=lambda each: endpoint.traffic.get(each.name, 0), default=None)
 
 
-def _remove_failed(endpoints: Endpoints, document: DeploymentDocument, narrate: Narrate) -> None:
+def _remove_failed(endpoints: Endpoints, document: DeploymentDocument, reporter: Reporter) -> None:
     """What went wrong before is what is to be told. One that another has changed or given traffic meanwhile stays."""
     endpoint, name = document.endpoint_name, document.name
     try:
         now = _now(endpoints, endpoint, name)
         if now and now.tags.get(DEPLOYMENT_DIGEST) != document.digest:
-            narrate(f"warning: deployment {name} was changed by another meanwhile")
+            reporter.warning(f"deployment {name} was changed by another meanwhile")
         elif now and not _serves(endpoints.endpoint(endpoint), name):
-            narrate(f"removing deployment {name}")
+            reporter.info(f"removing deployment {name}")
             endpoints.delete_deployment(endpoint, name)
     except (FlowpackError, EndpointBusy) as error:
-        narrate(f"warning: deployment {name} could not be removed: {error}")
+        reporter.warning(f"deployment {name} could not be removed: {error}")
 
 
 def _move(
@@ -211,7 +211,7 @@ def _move(
     traffic: Mapping[str, int],
     *,
     tags: Mapping[str, str],
-    narrate: Narrate,
+    reporter: Reporter,
 ) -> None:
     """Another rollout at the same time takes the same free deployment, and has not tested what this one did.
 
@@ -224,12 +224,12 @@ def _move(
     )
     if not _is_ours(endpoints, document):
         raise changed
-    narrate(f"traffic: {', '.join(f'{each} {share} %' for each, share in traffic.items()) or 'none'}")
+    reporter.info(f"traffic: {', '.join(f'{each} {share} %' for each, share in traffic.items()) or 'none'}")
     endpoints.set_traffic(endpoint, traffic, tags)
     if not _is_ours(endpoints, document):
         now = endpoints.endpoint(endpoint)
         if now and dict(now.traffic) == dict(traffic):  # else yet another has moved it since
-            narrate(f"warning: deployment {document.name} was changed by another: the traffic goes back")
+            reporter.warning(f"deployment {document.name} was changed by another: the traffic goes back")
             endpoints.set_traffic(endpoint, before, {RETIRING: ""})
         raise changed
 
@@ -239,12 +239,12 @@ def _is_ours(endpoints: Endpoints, document: DeploymentDocument) -> bool:
     return now is not None and now.state == SUCCEEDED and now.tags.get(DEPLOYMENT_DIGEST) == document.digest
 
 
-def _retire(endpoints: Endpoints, standing: Standing, endpoint: str, old: str, narrate: Narrate) -> bool:
+def _retire(endpoints: Endpoints, standing: Standing, endpoint: str, old: str, reporter: Reporter) -> bool:
     """Whether it was removed; by now it may be what another rollout makes, or gives traffic."""
     before, now = next(each for each in standing.there if each.name == old), _now(endpoints, endpoint, old)
     if now is None or _told(now) != _told(before) or _serves(endpoints.endpoint(endpoint), old):
         return False
-    narrate(f"removing deployment {old}, which serves no more")
+    reporter.info(f"removing deployment {old}, which serves no more")
     endpoints.delete_deployment(endpoint, old)
     return True
 
@@ -273,17 +273,19 @@ def _free_color(there: Sequence[Deployment], endpoint: Endpoint) -> str:
     )
 
 
-def _write(endpoints: Endpoints, standing: Standing, document: DeploymentDocument, narrate: Narrate) -> str:
+def _write(endpoints: Endpoints, standing: Standing, document: DeploymentDocument, reporter: Reporter) -> str:
     before, name, endpoint = standing.before, document.name, document.endpoint_name
     if before is not None and standing.is_idle:
-        narrate(f"removing deployment {name}, which {'never started' if before.state == FAILED else 'serves nobody'}")
+        reporter.info(
+            f"removing deployment {name}, which {'never started' if before.state == FAILED else 'serves nobody'}"
+        )
         _remove_idle(endpoints, endpoint, name)
         before = None
     if before is None and _now(endpoints, endpoint, name):
         raise EndpointBusy(f"deployment {name}")  # another rollout has made it since this one looked
     verb, state = ("creating", "created") if before is None else ("updating", "updated")
     model = str(document.fields["model"]).removeprefix("azureml:")
-    narrate(f"{verb} deployment {name} of endpoint {endpoint} with {model}: this takes some minutes")
+    reporter.info(f"{verb} deployment {name} of endpoint {endpoint} with {model}: this takes some minutes")
     endpoints.write_deployment(document)
     return state
 

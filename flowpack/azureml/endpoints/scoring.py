@@ -15,6 +15,7 @@ from flowpack.azureml.endpoints.request import DeployRequest
 from flowpack.azureml.endpoints.states import Endpoint
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.errors import InputError, ServingError
+from flowpack.reporting import Reporter
 from flowpack.running.scoring import Scored, sample_input, score
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # azure's SDKs go by them
@@ -44,29 +45,25 @@ def ask(
             time.sleep(_PAUSE)
 
 
-def with_sample(
-    planned: PlannedDeployment, given: Mapping[str, Any], narrate: Callable[[str], None]
-) -> PlannedDeployment:
+def with_sample(planned: PlannedDeployment, given: Mapping[str, Any], reporter: Reporter) -> PlannedDeployment:
     """The plan with the flow's sample and what was given over it; a flow that has none is not tested, which is told."""
     try:
         sample = sample_input(planned.model.source.flow, given)
     except InputError as error:
         if error.location or given:  # a broken sample, not a missing one
             raise
-        narrate(f"warning: the deployment is not tested: {error.message}")
+        reporter.warning(f"the deployment is not tested: {error.message}")
         return planned
     return replace(planned, request=replace(planned.request, sample=sample))
 
 
-def scorer(
-    endpoints: WorkspaceEndpoints, request: DeployRequest, narrate: Callable[[str], None]
-) -> Callable[[Endpoint, str], Any]:
+def scorer(endpoints: WorkspaceEndpoints, request: DeployRequest, reporter: Reporter) -> Callable[[Endpoint, str], Any]:
     """Sends the request's sample to one deployment, and gives its answer."""
 
     def scored(endpoint: Endpoint, deployment: str) -> Any:
         found = endpoints.existing(endpoint.name)  # its scoring URI may be new
         told = ask(found, endpoints.bearer(found), request.sample or {}, deployment=deployment, seconds=request.seconds)
-        narrate(f"deployment {deployment} answered the sample in {told.seconds:.2f} s")
+        reporter.info(f"deployment {deployment} answered the sample in {told.seconds:.2f} s")
         return told.answer
 
     return scored

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flowpack.errors import AzureError
+from flowpack.reporting import Reporter
 
 Done = TypeVar("Done")
 
@@ -20,7 +21,7 @@ class EndpointBusy(Exception):  # noqa: N818  (an answer of the service, not a f
 
 def in_turn(
     attempt: Callable[[], Done],
-    narrate: Callable[[str], None],
+    reporter: Reporter,
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Done:
@@ -33,6 +34,6 @@ def in_turn(
             if waited >= _LONGEST:
                 raise AzureError(f"{busy}: another change of it did not end in {_LONGEST / 60:.0f} min") from busy
             if not waited:
-                narrate(f"{busy}: another change of it is under way; waiting for its end")
+                reporter.info(f"{busy}: another change of it is under way; waiting for its end")
         sleep(_PAUSE)
         waited += _PAUSE

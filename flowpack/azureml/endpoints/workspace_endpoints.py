@@ -19,8 +19,7 @@ from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.service_errors import translated, words_of
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import AzureError, FlowpackError, InputError
-
-Narrate = Callable[[str], None]
+from flowpack.reporting import SILENT, Reporter
 
 SERVER, MODEL_DOWNLOAD = "InferenceServer", "StorageInitializer"
 """The containers of a deployment that keep a log."""
@@ -37,10 +36,10 @@ _RUNNING = re.compile(r"already running|in progress|another operation|currently 
 
 
 class WorkspaceEndpoints:
-    def __init__(self, workspace: Workspace, narrate: Narrate = lambda _: None) -> None:
+    def __init__(self, workspace: Workspace, reporter: Reporter = SILENT) -> None:
         self.workspace = workspace
         self.resources = ResourceManager(workspace)  # for what is looked at before something is written, too
-        self._narrate = narrate
+        self._reporter = reporter
 
     def __str__(self) -> str:
         return str(self.workspace)
@@ -159,7 +158,7 @@ class WorkspaceEndpoints:
                 self._wait_for(what, poller)
                 poller.result()
         except KeyboardInterrupt:
-            self._narrate(f"warning: {what}: Azure goes on with it")
+            self._reporter.warning(f"{what}: Azure goes on with it")
             raise
         except (FlowpackError, EndpointBusy):
             raise
@@ -182,7 +181,7 @@ class WorkspaceEndpoints:
             now = time.monotonic()
             if now - told >= _HEARTBEAT:
                 told = now
-                self._narrate(f"{what}: {poller.status()}, {(now - began) / 60:.0f} min")
+                self._reporter.info(f"{what}: {poller.status()}, {(now - began) / 60:.0f} min")
 
     def _failed(self, what: str, error: Exception) -> FlowpackError:
         """An operation that was taken and then failed answers 200, with its own error inside."""

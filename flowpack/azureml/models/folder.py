@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.assembly.flow_folder import FlowFolder, write_flow_folder
 from flowpack.azureml.built_flow import standalone_folder
 from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
 from flowpack.caches import cache_folder
@@ -53,7 +53,7 @@ def write_flow(folder: FlowFolder, place: Path, name: str) -> Path:
     try:
         with removed_at_the_end(new_held_folder(place, f".{name}.")) as beside:
             beside.path.chmod(0o755)
-            folder.write(beside.path)
+            write_flow_folder(folder, beside.path)
             beside.path.rename(target)
     except OSError as error:
         if not target.is_dir():

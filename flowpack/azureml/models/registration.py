@@ -11,6 +11,7 @@ from pathlib import Path
 from flowpack.azureml.models.document import FLOWPACK_VERSION, REVISION, ModelDocument
 from flowpack.azureml.models.registry import ModelRegistry, ModelVersion, VersionTaken
 from flowpack.errors import AzureError, InputError
+from flowpack.reporting import SILENT, Reporter
 
 _ATTEMPTS = 60
 _LONGEST_PAUSE = 2.0  # seconds
@@ -32,7 +33,7 @@ def register_model(
     registry: ModelRegistry,
     document: ModelDocument,
     folder: Path,
-    narrate: Callable[[str], None] = lambda _: None,
+    reporter: Reporter = SILENT,
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Registered:
@@ -54,11 +55,11 @@ def register_model(
         _check_free(versions, document)
         number = max(number, *(each.number + 1 for each in versions), 1)
         wanted = replace(document, version=document.version or str(number))
-        narrate(f"registering {wanted.name}:{wanted.version} in {registry}")
+        reporter.info(f"registering {wanted.name}:{wanted.version} in {registry}")
         try:
             return Registered(version=registry.create(wanted, folder), state="created")
         except VersionTaken:
-            narrate(f"{wanted.name}:{wanted.version} was made by another at the same time: looking again")
+            reporter.info(f"{wanted.name}:{wanted.version} was made by another at the same time: looking again")
             sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2 ** min(attempt, 8))))  # noqa: S311  (no secret)
     raise AzureError(
         f"no version of '{document.name}' could be made in {_ATTEMPTS} tries: others made each one first",

@@ -20,6 +20,7 @@ from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import AzureError, ServingError
 from flowpack.flows.reader import read_flow
+from flowpack.reporting import SILENT
 from tests.paths import FLOWS
 
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
@@ -120,4 +121,4 @@ class OneEndpoint:
         document = plan.deployment.with_model(model)
         standing = standing_of(self, plan, document)
         named = document.named(standing.name, WORKSPACE)
-        return roll_out(self, plan, named, standing, score=self.score, narrate=lambda _: None)
+        return roll_out(self, plan, named, standing, score=self.score, reporter=SILENT)

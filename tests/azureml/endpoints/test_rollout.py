@@ -13,8 +13,10 @@ from flowpack.azureml.endpoints.rollout import roll_out, standing_of
 from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
 from flowpack.azureml.endpoints.turns import EndpointBusy, in_turn
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
+from flowpack.reporting import SILENT
 from tests.azureml.endpoints.examples import WORKSPACE, Killed, OneEndpoint, planned
 from tests.azureml.models.examples import flow_folder
+from tests.recording import Recording
 
 
 def image(number: int) -> str:
@@ -253,7 +255,7 @@ def test_what_got_traffic_meanwhile_is_not_changed_in_place(azure: OneEndpoint, 
     standing = standing_of(azure, mine, model)
     azure.set_traffic("chat", {"green": 100})
     with pytest.raises(EndpointBusy):
-        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, narrate=lambda _: None)
+        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, reporter=SILENT)
     assert azure.by_name["green"].environment == image(2)
     assert azure.roll_out(mine).deployment.name == "blue"
 
@@ -265,7 +267,7 @@ def test_what_was_made_meanwhile_is_not_changed_in_place(azure: OneEndpoint, cha
     standing = standing_of(azure, mine, model)
     azure.roll_out(plan(chat, 2))
     with pytest.raises(EndpointBusy):
-        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, narrate=lambda _: None)
+        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, reporter=SILENT)
     assert azure.by_name["green"].environment == image(2)
 
 
@@ -338,7 +340,7 @@ def test_an_endpoint_is_brought_in_line_where_something_is_said_about_it(
 
 def test_an_attempt_is_made_again_when_the_endpoint_is_busy() -> None:
     answers = iter([EndpointBusy("endpoint chat"), EndpointBusy("endpoint chat"), "done"])
-    said: list[str] = []
+    said = Recording()
 
     def attempt() -> str:
         answer = next(answers)
@@ -346,7 +348,7 @@ def test_an_attempt_is_made_again_when_the_endpoint_is_busy() -> None:
             raise answer
         return str(answer)
 
-    assert in_turn(attempt, said.append, sleep=lambda _: None) == "done"
+    assert in_turn(attempt, said, sleep=lambda _: None) == "done"
     assert said == ["endpoint chat: another change of it is under way; waiting for its end"]
 
 
@@ -356,5 +358,5 @@ def test_patience_has_an_end() -> None:
 
     slept: list[float] = []
     with pytest.raises(FlowpackError, match="did not end in 30 min"):
-        in_turn(busy, lambda _: None, sleep=slept.append)
+        in_turn(busy, SILENT, sleep=slept.append)
     assert sum(slept) == 1800

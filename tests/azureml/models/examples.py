@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from flowpack import __version__
-from flowpack.assembly.flow_folder import assemble
+from flowpack.assembly.flow_folder import assemble, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.azureml.models.document import FLOW_DIGEST, SOURCE_FLOW_ID, ModelDocument
 from flowpack.flows.reader import read_flow
@@ -34,7 +34,7 @@ def build_folder(place: Path, flow: Path) -> Path:
     read = read_flow(flow)
     folder = assemble(read, IncludeRoots.of(read.folder, (FLOWS.parent,)))
     (place / "flow").mkdir(parents=True)
-    folder.write(place / "flow")
+    write_flow_folder(folder, place / "flow")
     stated = {"name": read.name, "file": read.standalone_name, "digest": folder.digest}
     record = {"flowpack": __version__, "flow": stated, "lock_digest": LOCK_DIGEST}
     return write_tree(place, {"flowpack.json": json.dumps(record)})
