@@ -37,7 +37,7 @@ def loaded_by(statement: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("module", ["flowpack.pipeline", "flowpack.running.serve", "flowpack.images.engine"])
+@pytest.mark.parametrize("module", ["flowpack.pipeline.build", "flowpack.pipeline.serve", "flowpack.pipeline.deploy"])
 def test_the_library_loads_without_click_and_the_sdks(module: str) -> None:
     assert loaded_by(f"import {module}") & HEAVY == set()
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Target
 from flowpack.errors import InputError
 from flowpack.flows.connection_types import CUSTOM
 from flowpack.flows.connections import Connection
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variables import flow_variables
-from flowpack.pipeline import assemble_flow
+from flowpack.pipeline.assemble import assemble_flow
+from flowpack.pipeline.builds import BuildRequest
 from flowpack.quoting import one_line
 from flowpack.valid_names import Kind, what_is_wrong
 from tests.paths import write_tree

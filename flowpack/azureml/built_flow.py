@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from flowpack.assembly.files import FileSource
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.left_out import LeftOut
 from flowpack.assembly.names import below
 from flowpack.assembly.sources import file_at
-from flowpack.assembly.staging import MARKER
 from flowpack.azureml.models.plan import ModelSource
 from flowpack.dependencies.lock_format import LOCK_NAME
 from flowpack.errors import InputError, Location
 from flowpack.flows.model import Flow
 from flowpack.flows.reader import read_flow
+from flowpack.images.build_record import read_build_record
 from flowpack.images.image_record import read_image_record
-from flowpack.reading import LOCK_BYTES, RECORD_BYTES, Roots, read_bytes
-from flowpack.valid_names import check_name
-
-
-def is_build(source: Path) -> bool:
-    return (source / MARKER).is_file()
+from flowpack.reading import LOCK_BYTES, Roots, read_bytes
 
 
 def read_build(build: Path) -> ModelSource:
+    """InputError where the flow is not the one that the record is of."""
     within = (build.resolve(),)
-    path = build / MARKER
-    content = read_bytes(path, limit=RECORD_BYTES, within=within)
-    try:
-        record: dict[str, Any] = json.loads(content)
-        stated = record["flow"]
-        name, file = str(stated["name"]), str(stated["file"])
-        digest, lock_digest = stated["digest"], record["lock_digest"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            "the build's record cannot be read", location=Location(path), hint="build it again: flowpack build"
-        ) from error
-    check_name("flow", name, Location(path))
-    flow = replace(read_flow(below(build / "flow", file), within=within), name=name)
+    record = read_build_record(build)
+    flow = replace(read_flow(below(build / "flow", record.flow_file), within=within), name=record.flow_name)
     folder = standalone_folder(flow, build / "flow")
-    if folder.digest != digest:
+    if folder.digest != record.flow_digest:
         raise InputError(
             "the flow was changed after the build: it is not what the record says",
             location=Location(build / "flow"),
@@ -56,7 +39,7 @@ def read_build(build: Path) -> ModelSource:
     return ModelSource(
         flow=flow,
         folder=folder,
-        lock_digest=lock_digest,
+        lock_digest=record.lock_digest,
         image=image.reference if image else None,
         revision=image.revision if image else None,
         asks_workspace=_asks_workspace(build / LOCK_NAME, within),

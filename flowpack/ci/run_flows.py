@@ -6,7 +6,6 @@ A flow that fails does not keep the others from being looked at.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from flowpack.azureml.endpoints.scoring import with_sample
 from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.workspace import Workspace
-from flowpack.builds import BuildRequest, Built, ImageRequest
 from flowpack.checks.discovery import find_places
 from flowpack.ci.changed import Changes, changes_since
 from flowpack.ci.results import FlowResult
@@ -25,11 +23,16 @@ from flowpack.errors import FlowpackError, InputError, UsageError, shown_path
 from flowpack.flows.reader import read_flow
 from flowpack.images.engine import Engine
 from flowpack.images.image_record import write_image_record
+from flowpack.images.reference import image_name
 from flowpack.images.source_labels import REVISION, source_labels
-from flowpack.pipeline import assemble_flow, build, deploy, plan_deployment, register
+from flowpack.pipeline.assemble import assemble_flow
+from flowpack.pipeline.build import build
+from flowpack.pipeline.builds import BuildRequest, Built, ImageRequest
+from flowpack.pipeline.deploy import deploy, plan_deployment
+from flowpack.pipeline.register import register
+from flowpack.pipeline.serve import ServeRequest, serve
 from flowpack.reporting import Reporter
 from flowpack.running.scoring import sample_input, score
-from flowpack.running.serve import ServeRequest, serve
 from flowpack.temporary import temporary_folder
 
 _REVISION_LENGTH = 12
@@ -215,7 +218,7 @@ def _check_apart(names: Mapping[Path, str]) -> None:
     """Two flows of one name would be versions of one model and tags of one image, in turns."""
     by_name: dict[str, Path] = {}
     for flow, name in names.items():
-        other = by_name.setdefault(_repository(name), flow)
+        other = by_name.setdefault(image_name(name), flow)
         if other is not flow:
             raise UsageError(
                 f"two flows are named '{name}': {shown_path(other)} and {shown_path(flow)}",
@@ -242,18 +245,13 @@ def _check_endpoints(names: Mapping[Path, str], wanted: CiDeployment) -> None:
 def _image_name(pattern: str, name: str, folder: Path) -> str:
     revision, dash, dirty = source_labels(folder).get(REVISION, "latest").partition("-")
     tag = revision[:_REVISION_LENGTH] + dash + dirty
-    return pattern.replace("{flow}", _repository(name)).replace("{revision}", tag)
-
-
-def _repository(name: str) -> str:
-    """The flow's name as an image's may be."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "flow"
+    return pattern.replace("{flow}", image_name(name)).replace("{revision}", tag)
 
 
 @contextlib.contextmanager
 def _output(kept: Path | None, name: str) -> Iterator[Path]:
     if kept:
-        yield kept / _repository(name)
+        yield kept / image_name(name)
         return
     with temporary_folder("ci") as folder:
         yield folder / "build"

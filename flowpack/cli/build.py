@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowpack.builds import BuildRequest, Built
+from flowpack.assembly.explain import explain
+from flowpack.assembly.roots import IncludeRoots
 from flowpack.cli.left_out_view import files_and_bytes, left_out_document, left_out_lines
 from flowpack.cli.options import (
     answer_options,
@@ -21,10 +22,13 @@ from flowpack.cli.options import (
     source_argument,
 )
 from flowpack.cli.output import answer
+from flowpack.cli.plan_view import plan_document, plan_text
 from flowpack.cli.reporters import reporter_for
 from flowpack.cli.tree import tree
 from flowpack.errors import UsageError
-from flowpack.pipeline import build
+from flowpack.flows.reader import read_flow
+from flowpack.pipeline.build import build, plan_build
+from flowpack.pipeline.builds import BuildRequest, Built
 from flowpack.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -92,7 +96,7 @@ def command(
     if dry_run:
         _show_plan(request, reporter, as_json)
         return
-    built = build(request, image, engine=_engine, reporter=reporter)
+    built = build(request, image, reporter=reporter)
     counts = built.assembled.folder.left_out.counts()
     if built.output:
         reporter.info(tree(built.output))
@@ -102,17 +106,7 @@ def command(
     answer(_document(built, counts), _text(built), as_json)
 
 
-def _engine() -> Any:
-    from flowpack.images.engine import find_engine  # noqa: PLC0415
-
-    return find_engine()
-
-
 def _explain(request: BuildRequest, path: str, as_json: bool) -> None:
-    from flowpack.assembly.explain import explain  # noqa: PLC0415  (a build does without)
-    from flowpack.assembly.roots import IncludeRoots  # noqa: PLC0415
-    from flowpack.flows.reader import read_flow  # noqa: PLC0415
-
     flow = read_flow(request.source, request.variant, include_roots=request.include_roots)
     found = explain(flow, IncludeRoots.of(flow.folder, request.include_roots), path)
     document = {"path": path, "in": found.target is not None, "target": found.target, "why": found.why}
@@ -120,9 +114,6 @@ def _explain(request: BuildRequest, path: str, as_json: bool) -> None:
 
 
 def _show_plan(request: BuildRequest, reporter: Reporter, as_json: bool) -> None:
-    from flowpack.cli.plan_view import plan_document, plan_text  # noqa: PLC0415
-    from flowpack.pipeline import plan_build  # noqa: PLC0415
-
     planned = plan_build(request, reporter)
     answer(plan_document(planned), plan_text(planned), as_json)
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowpack.checks.baseline import Baseline
+from flowpack.checks.findings import Severity
+from flowpack.checks.fixing import fix as mend
+from flowpack.checks.registry import all_rules
 from flowpack.checks.reports import FORMATS, render
+from flowpack.checks.run import check
+from flowpack.checks.selection import Selection
+from flowpack.checks.suppressions import unsuppressed
 from flowpack.cli.reporters import reporter_for
 from flowpack.errors import UsageError
 from flowpack.writing import replace_file
@@ -64,9 +71,6 @@ def command(
     SOURCE is a flow, a folder with flows in it (a whole repository), a glob, or an Azure ML document. Exit code 1 where
     there are errors. The rules: docs/reference/rules.
     """
-    from flowpack.checks.baseline import Baseline  # noqa: PLC0415  (not for help)
-    from flowpack.checks.findings import Severity  # noqa: PLC0415
-    from flowpack.checks.run import check  # noqa: PLC0415
 
     if as_json and format_ not in {"text", "json"}:
         raise UsageError(f"--json and --format {format_} ask for two reports")
@@ -80,8 +84,6 @@ def command(
     checked = check(sources, include_roots, use_cache=not no_cache)
     findings = _wanted(checked, select, ignore)
     if fix:
-        from flowpack.checks.fixing import fix as mend  # noqa: PLC0415  (seldom asked for)
-
         reporter.info(f"mended: {mend(findings)}")
         checked = check(sources, include_roots, use_cache=not no_cache)
         findings = _wanted(checked, select, ignore)
@@ -104,9 +106,5 @@ def command(
 
 
 def _wanted(checked: Checked, select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Finding]:
-    from flowpack.checks.registry import all_rules  # noqa: PLC0415  (not for help)
-    from flowpack.checks.selection import Selection  # noqa: PLC0415
-    from flowpack.checks.suppressions import unsuppressed  # noqa: PLC0415
-
     selection = Selection.parse(select, ignore, [rule.code for rule in all_rules()])
     return unsuppressed(finding for finding in checked.findings if selection.takes(finding.rule.code))

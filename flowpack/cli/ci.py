@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.ci.results import outputs, summary
+from flowpack.ci.run_flows import CiDeployment, CiRequest, run_flows
 from flowpack.cli.deploy import deployment_options
 from flowpack.cli.options import (
     answer_options,
@@ -25,6 +28,7 @@ from flowpack.cli.registry_options import registry_of, registry_options, workspa
 from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import variables_of
 from flowpack.errors import UsageError
+from flowpack.images.engine import find_engine
 from flowpack.quoting import output_lines
 from flowpack.writing import append_to_file
 
@@ -111,8 +115,6 @@ def command(
     which is not given, or has no sample, is not tested, and the summary says so. Where one flow fails the others go on;
     the exit code is the worst of theirs. Prints a line a flow on stdout.
     """
-    from flowpack.ci.results import outputs, summary  # noqa: PLC0415  (help does without)
-    from flowpack.ci.run_flows import CiRequest, run_flows  # noqa: PLC0415
 
     _check_pattern("--image", image_pattern, "--image REGISTRY/TEAM/{flow}:{revision}")
     _check_pattern("--endpoint", endpoint_pattern, "--endpoint {flow}-prod")
@@ -159,9 +161,6 @@ def _check_pattern(option: str, pattern: str, example: str) -> None:
 
 
 def _deployment(pattern: str, files: dict[str, Any], place: dict[str, Any]) -> CiDeployment:
-    from flowpack.azureml.endpoints.request import DeployRequest  # noqa: PLC0415
-    from flowpack.ci.run_flows import CiDeployment  # noqa: PLC0415
-
     if (place.pop("registry") or "azure") != "azure":
         raise UsageError("--deploy needs a workspace", hint="--registry azure, or leave --deploy out")
     return CiDeployment(workspace=workspace_of(place), pattern=pattern, request=DeployRequest(**files))
@@ -170,6 +169,5 @@ def _deployment(pattern: str, files: dict[str, Any], place: dict[str, Any]) -> C
 @cache
 def _engine() -> Engine:
     """One for all flows: what the clients can do is asked once."""
-    from flowpack.images.engine import find_engine  # noqa: PLC0415
 
     return find_engine()

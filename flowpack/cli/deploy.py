@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.azureml.endpoints.folder import without_secrets
+from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.scoring import with_sample
+from flowpack.azureml.models.request import ModelRequest
 from flowpack.cli.inputs import given_inputs, input_options
 from flowpack.cli.options import answer_options, build_request, flow_options, source_argument, together
 from flowpack.cli.output import answer
+from flowpack.cli.register import image_with_digest
 from flowpack.cli.registry_options import workspace_of, workspace_options
 from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import variable_options, variables_of
+from flowpack.pipeline.deploy import deploy, plan_deployment
 
 if TYPE_CHECKING:
     from flowpack.azureml.endpoints.plan import PlannedDeployment
@@ -79,10 +85,6 @@ def command(source: Path, *, dry_run: bool, as_json: bool, quiet: bool, **option
     serves, scored with the flow's sample, and then gets the traffic; the old one goes away. Where the endpoint has
     this model, image and settings already, nothing is done. Prints the scoring URI on stdout.
     """
-    from flowpack.azureml.endpoints.scoring import with_sample  # noqa: PLC0415
-    from flowpack.azureml.models.request import ModelRequest  # noqa: PLC0415
-    from flowpack.cli.register import image_with_digest  # noqa: PLC0415
-    from flowpack.pipeline import deploy, plan_deployment  # noqa: PLC0415
 
     reporter = reporter_for(quiet)
     workspace = workspace_of(options)
@@ -116,7 +118,6 @@ def command(source: Path, *, dry_run: bool, as_json: bool, quiet: bool, **option
 
 def _deploy_request(options: dict[str, Any], image: str | None) -> DeployRequest:
     """Takes its own options out of ``options``."""
-    from flowpack.azureml.endpoints.request import DeployRequest  # noqa: PLC0415
 
     variables = variables_of(options)
     for name in ("variables", "env_file"):
@@ -130,8 +131,6 @@ def _deploy_request(options: dict[str, Any], image: str | None) -> DeployRequest
 
 
 def _show(planned: PlannedDeployment, workspace: Workspace, as_json: bool) -> None:
-    from flowpack.azureml.endpoints.folder import without_secrets  # noqa: PLC0415
-
     deployment = without_secrets(planned.as_far_as_known(workspace))
     model, endpoint = planned.model.document, planned.endpoint
     texts = (f"# {name}\n{text}" for name, text in _texts(model.text(), endpoint.text(), deployment.text()))

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.azureml.endpoints.documents import RETIRING
+from flowpack.azureml.endpoints.scoring import ask
+from flowpack.azureml.endpoints.turns import in_turn
+from flowpack.azureml.endpoints.workspace_endpoints import MODEL_DOWNLOAD, SERVER, WorkspaceEndpoints
+from flowpack.azureml.models.document import FLOW_DIGEST, IMAGE
 from flowpack.cli.inputs import given_inputs, input_options
 from flowpack.cli.options import answer_options, together
 from flowpack.cli.output import answer, table
@@ -45,7 +50,6 @@ def list_(*, as_json: bool, quiet: bool, **options: Any) -> None:
 @_common
 def status(endpoint: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show an endpoint and its deployments: state, traffic, model, image, instances."""
-    from flowpack.azureml.models.document import FLOW_DIGEST, IMAGE  # noqa: PLC0415
 
     endpoints = _endpoints(options, quiet)
     found = endpoints.existing(endpoint)
@@ -78,7 +82,6 @@ def logs(
     endpoint: str, deployment: str | None, *, lines: int, download: bool, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Show the log of a deployment; by default of the one with the most traffic."""
-    from flowpack.azureml.endpoints.workspace_endpoints import MODEL_DOWNLOAD, SERVER  # noqa: PLC0415
 
     endpoints = _endpoints(options, quiet)
     chosen = _chosen(endpoints, endpoints.existing(endpoint), deployment)
@@ -93,7 +96,6 @@ def logs(
 @_common
 def traffic(endpoint: str, shares: tuple[str, ...], *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show an endpoint's traffic, or set it: `blue=90 green=10`. A deployment that is not named gets none."""
-    from flowpack.azureml.endpoints.documents import RETIRING  # noqa: PLC0415
 
     wanted = _shares(shares)
     endpoints = _endpoints(options, quiet)
@@ -125,7 +127,6 @@ def invoke(
     **options: Any,
 ) -> None:
     """Score inputs with an endpoint, and print the answer."""
-    from flowpack.azureml.endpoints.scoring import ask  # noqa: PLC0415
 
     given = given_inputs(file, inputs)
     endpoints = _endpoints(options, quiet)
@@ -187,14 +188,10 @@ def delete(endpoint: str, deployment: str | None, *, yes: bool, as_json: bool, q
 
 
 def _endpoints(options: dict[str, Any], quiet: bool) -> WorkspaceEndpoints:
-    from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints  # noqa: PLC0415
-
     return WorkspaceEndpoints(workspace_of(options), reporter_for(quiet))
 
 
 def _in_turn(change: Callable[[], None], quiet: bool) -> None:
-    from flowpack.azureml.endpoints.turns import in_turn  # noqa: PLC0415
-
     in_turn(change, reporter_for(quiet))
 
 

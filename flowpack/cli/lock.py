@@ -17,7 +17,7 @@ from flowpack.cli.options import (
 )
 from flowpack.cli.output import answer
 from flowpack.cli.reporters import reporter_for
-from flowpack.pipeline import lock
+from flowpack.pipeline.lock import lock
 
 
 @click.command("lock")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.azureml.models.document import CHAT_INPUT, CHAT_OUTPUT, FLOW_DIGEST, IMAGE, LOCK_DIGEST, SOURCE_FLOW_ID
+from flowpack.azureml.models.listing import flow_versions
 from flowpack.cli.options import answer_options
 from flowpack.cli.output import answer, table
 from flowpack.cli.registry_options import registry_of, registry_options
@@ -23,7 +25,6 @@ _TITLES = ("MODEL", "SOURCE FLOW", "CHAT", "FLOW DIGEST", "LOCK DIGEST", "IMAGE"
 @answer_options
 def command(name: str | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """List the versions of the model NAME, or of every model that holds a prompt flow, the newest first."""
-    from flowpack.azureml.models.listing import flow_versions  # noqa: PLC0415
 
     registry = registry_of(options, reporter_for(quiet))
     found = flow_versions(registry, name)
@@ -48,15 +49,6 @@ def _document(version: ModelVersion) -> dict[str, Any]:
 
 
 def _row(version: ModelVersion) -> tuple[str, ...]:
-    from flowpack.azureml.models.document import (  # noqa: PLC0415
-        CHAT_INPUT,
-        CHAT_OUTPUT,
-        FLOW_DIGEST,
-        IMAGE,
-        LOCK_DIGEST,
-        SOURCE_FLOW_ID,
-    )
-
     stated, tags = version.properties, version.tags
     chat = f"{stated[CHAT_INPUT]} → {stated.get(CHAT_OUTPUT, '')}" if CHAT_INPUT in stated else ""
     return (

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from flowpack.builds import BuildRequest, ImageRequest
 from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.errors import UsageError
 from flowpack.flows.variants import VariantChoice
+from flowpack.images.dockerfile import CA_BUNDLE_SECRET, PIP_CONFIG_SECRET
+from flowpack.images.reference import ImageReference
+from flowpack.pipeline.builds import BuildRequest, ImageRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -189,15 +191,11 @@ def build_request(
 def image_request(
     tag: str, *, push: bool, network: str | None, pip_config: Path | None, ca_bundle: Path | None, **flags: bool
 ) -> ImageRequest:
-    from flowpack.images.reference import ImageReference  # noqa: PLC0415
-
     secrets = build_secrets(pip_config, ca_bundle)
     return ImageRequest(tag=ImageReference.parse(tag), push=push, secrets=secrets, network=network, **flags)
 
 
 def build_secrets(pip_config: Path | None, ca_bundle: Path | None) -> dict[str, Path]:
-    from flowpack.images.dockerfile import CA_BUNDLE_SECRET, PIP_CONFIG_SECRET  # noqa: PLC0415
-
     secrets = {PIP_CONFIG_SECRET: pip_config, CA_BUNDLE_SECRET: ca_bundle}
     return {name: path for name, path in secrets.items() if path is not None}
 

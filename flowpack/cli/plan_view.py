@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flowpack.assembly.files import CopiedFile
-from flowpack.builds import Planned
 from flowpack.cli.left_out_view import files_and_bytes, left_out_document, left_out_lines
 from flowpack.errors import shown_path
+from flowpack.pipeline.builds import Planned
 
 
 def plan_text(planned: Planned) -> str:

@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from flowpack.azureml.built_flow import is_build
 from flowpack.azureml.models.request import DEFAULT_MAXIMUM_MEGABYTES, ModelRequest
 from flowpack.cli.options import answer_options, assignments, build_request, flow_options, source_argument
 from flowpack.cli.output import answer
 from flowpack.cli.registry_options import registry_of, registry_options
 from flowpack.cli.reporters import reporter_for
 from flowpack.errors import UsageError
-from flowpack.pipeline import plan_registration, register
+from flowpack.images.build_record import is_build
+from flowpack.images.reference import ImageReference
+from flowpack.pipeline.register import plan_registration, register
 
 
 @click.command("register")
@@ -99,7 +100,6 @@ def image_with_digest(text: str | None) -> str | None:
     """Without the tag, which may come to mean another image."""
     if text is None:
         return None
-    from flowpack.images.reference import ImageReference  # noqa: PLC0415
 
     reference = ImageReference.parse(text)
     if reference.digest is None:

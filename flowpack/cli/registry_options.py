@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.azureml.models.local_registry import LocalRegistry
+from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
+from flowpack.azureml.workspace import find_workspace
 from flowpack.cli.options import together
 from flowpack.errors import UsageError
 from flowpack.reporting import Reporter
@@ -85,18 +88,12 @@ def default_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _workspace(named: Mapping[str, str | None]) -> Workspace | None:
-    from flowpack.azureml.workspace import find_workspace  # noqa: PLC0415  (help does without)
-
     return find_workspace(named)
 
 
 def _in_azure(workspace: Workspace) -> ModelRegistry:
-    from flowpack.azureml.models.workspace_registry import WorkspaceRegistry  # noqa: PLC0415
-
     return WorkspaceRegistry(workspace)
 
 
 def _local(root: Path) -> ModelRegistry:
-    from flowpack.azureml.models.local_registry import LocalRegistry  # noqa: PLC0415
-
     return LocalRegistry(root)

@@ -17,6 +17,7 @@ from flowpack.cli.output import answer, show
 from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
 from flowpack.errors import ServingError
+from flowpack.pipeline.serve import resolve_subject, serve
 
 
 @click.command("run")
@@ -34,8 +35,6 @@ def command(subject: str, *, as_json: bool, quiet: bool, **options: Any) -> None
     names itself, except credentials of the machine (AWS_..., GITHUB_..., AZURE_... and such). Prints the URL on stdout
     once it is healthy, and the server's log on stderr.
     """
-    from flowpack.running.serve import serve  # noqa: PLC0415
-    from flowpack.running.subject import resolve_subject  # noqa: PLC0415
 
     reporter = reporter_for(quiet)
     resolved = resolve_subject(subject, build_of(options), reporter)

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from flowpack.builds import BuildRequest
 from flowpack.cli.options import build_request, build_secrets, together
 from flowpack.errors import InputError, Location, UsageError
-from flowpack.running.serve import ServeRequest
+from flowpack.pipeline.builds import BuildRequest
+from flowpack.pipeline.serve import ServeRequest
 
 variable_options = together(
     click.option(

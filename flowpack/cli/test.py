@@ -18,7 +18,9 @@ from flowpack.cli.options import (
 from flowpack.cli.output import answer
 from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import build_of, serve_request, serving_options
+from flowpack.pipeline.serve import resolve_subject, serve, served_flow
 from flowpack.quoting import json_text
+from flowpack.running.scoring import sample_input, score
 
 
 @click.command("test")
@@ -38,9 +40,6 @@ def command(
     The sample is the flow's samples.json, else the sample in its file, else the defaults of its inputs. The flow gets
     the variables that `flowpack run` gives it. Prints the answer on stdout.
     """
-    from flowpack.running.scoring import sample_input, score  # noqa: PLC0415
-    from flowpack.running.serve import serve, served_flow  # noqa: PLC0415
-    from flowpack.running.subject import resolve_subject  # noqa: PLC0415
 
     reporter = reporter_for(quiet)
     given = given_inputs(file, inputs)

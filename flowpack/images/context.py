@@ -7,15 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from flowpack import __version__
 from flowpack.assembly.files import FileSource, WrittenFile, digest_of
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.names import below
 from flowpack.assembly.staging import MARKER
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
+from flowpack.images.build_record import BuildRecord
 from flowpack.images.plan import BUILD_STAGE, SBOM_NAME, SERVING_PACKAGE, WHEELS, ImagePlan
 from flowpack.images.sbom import render_sbom
 from flowpack.yaml_documents import dump
@@ -55,6 +54,7 @@ def build_context(
     plan: ImagePlan,
     dockerfile: str,
     lock: str,
+    buildkit: bool = True,
     wheels: Sequence[Path] = (),
 ) -> BuildContext:
     _check_file_names(connections)
@@ -63,7 +63,7 @@ def build_context(
         "Dockerfile": dockerfile,
         plan.lock: lock,
         SBOM_NAME: _sbom(folder, plan, lock),
-        "settings.json": _json(dict.fromkeys(plan.variables, "")),
+        "settings.json": json.dumps(dict.fromkeys(plan.variables, ""), indent=2, ensure_ascii=False) + "\n",
         **{f"connections/{each.file_name}": dump(each.document()) for each in connections},
         **{f"{SERVING_PACKAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _serving_sources()},
         **{f"{BUILD_STAGE}/{path.name}": path.read_text(encoding="utf-8") for path in _build_stage_files()},
@@ -74,8 +74,8 @@ def build_context(
     files |= {f"{WHEELS}/{path.name}": WrittenFile(path, path.read_bytes()) for path in sorted(wheels)}
     listing = "".join(f"{digest_of(source)} {name}\n" for name, source in files.items())
     digest = "sha256:" + hashlib.sha256(f"{folder.digest}\n{listing}".encode()).hexdigest()
-    record = _record(folder, plan, digest, connections)
-    return BuildContext(folder, {**files, MARKER: WrittenFile(Path(MARKER), _json(record).encode())}, digest)
+    record = _record(folder, plan, digest, connections, buildkit=buildkit)
+    return BuildContext(folder, {**files, MARKER: WrittenFile(Path(MARKER), record.text().encode())}, digest)
 
 
 def _check_file_names(connections: Sequence[Connection]) -> None:
@@ -104,25 +104,23 @@ def required_variables(connections: Sequence[Connection]) -> tuple[str, ...]:
     return tuple(owners)
 
 
-def _record(folder: FlowFolder, plan: ImagePlan, digest: str, connections: Sequence[Connection]) -> dict[str, Any]:
-    """What other commands ask of a build: no times and no paths of this machine, so that equal builds are equal."""
+def _record(
+    folder: FlowFolder, plan: ImagePlan, digest: str, connections: Sequence[Connection], *, buildkit: bool
+) -> BuildRecord:
     flow = folder.flow
-    return {
-        "flowpack": __version__,
-        "context_digest": digest,
-        "flow": {
-            "name": flow.name,
-            "kind": flow.kind.value,
-            "file": flow.standalone_name,
-            "digest": folder.digest,
-            "files": len(folder.files),
-            "properties": _promptflow_properties(plan),
-        },
-        "lock_digest": plan.labels["flowpack.lock.digest"],
-        "python": plan.target.python,
-        "platform": str(plan.target.platform),
-        "connections": {each.name: list(each.variables) for each in connections},
-    }
+    return BuildRecord(
+        flow_name=flow.name,
+        flow_kind=flow.kind.value,
+        flow_file=flow.standalone_name,
+        flow_digest=folder.digest,
+        files=len(folder.files),
+        properties=_promptflow_properties(plan),
+        lock_digest=plan.labels["flowpack.lock.digest"],
+        context_digest=digest,
+        target=plan.target,
+        connections={each.name: each.variables for each in connections},
+        buildkit=buildkit,
+    )
 
 
 def _sbom(folder: FlowFolder, plan: ImagePlan, lock: str) -> str:
@@ -147,7 +145,3 @@ def _serving_sources() -> list[Path]:
 def _build_stage_files() -> list[Path]:
     folder = Path(__file__).with_name(BUILD_STAGE)
     return [folder / name for name in ("download_packages.py", "install_packages.py", "uv.lock")]
-
-
-def _json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

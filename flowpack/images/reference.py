@@ -129,3 +129,8 @@ def _check_repository(text: str, registry: str, repository: str) -> None:
 
 def _bad(text: str, hint: str) -> UsageError:
     return UsageError(f"'{text}' is not an image reference", hint=hint)
+
+
+def image_name(flow: str) -> str:
+    """A flow's name as a part of an image's name: lower case, with a hyphen for what an image's may not have."""
+    return re.sub(r"[^a-z0-9]+", "-", flow.lower()).strip("-") or "flow"

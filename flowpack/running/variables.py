@@ -50,16 +50,6 @@ class ServerVariables:
     asked: tuple[str, ...] = ()
     kept_back: tuple[str, ...] = ()
 
-    def told(self) -> Iterator[str]:
-        """For whoever starts the flow, names alone."""
-        if self.asked:
-            yield f"passing the variables that the flow names: {', '.join(self.asked)}"
-        if self.kept_back:
-            options = " ".join(f"--env {name}" for name in self.kept_back)
-            names = ", ".join(self.kept_back)
-            yield f"warning: the flow names credentials of this machine, and does not get them: {names}"
-            yield f"hint: pass what is meant for it with {options}"
-
 
 def server_variables(
     build: Path | None = None, *, explicit: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ

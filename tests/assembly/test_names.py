@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from flowpack.assembly.names import below
-from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Target
 from flowpack.errors import InputError
 from flowpack.images.context import build_context
-from flowpack.pipeline import assemble_flow, plan_flow
+from flowpack.pipeline.assemble import assemble_flow
+from flowpack.pipeline.build import plan_flow
+from flowpack.pipeline.builds import BuildRequest
 from tests.paths import write_tree
 
 

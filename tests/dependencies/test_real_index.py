@@ -17,8 +17,8 @@ from flowpack.dependencies.source_distributions import SourceDistribution, fetch
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import EngineError
 from flowpack.images.base import Base
+from flowpack.pipeline.source_builds import SourceBuilds
 from flowpack.process import run
-from flowpack.source_builds import SourceBuilds
 from tests.paths import FLOWS
 
 pytestmark = pytest.mark.network

@@ -15,8 +15,8 @@ from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.source_distributions import SourceDistribution, fetched_source
 from flowpack.errors import EngineError, RequirementsError, UsageError
 from flowpack.images.base import Base
+from flowpack.pipeline.source_builds import SourceBuilds, allowed_names
 from flowpack.process import run
-from flowpack.source_builds import SourceBuilds, allowed_names
 from tests.dependencies.conftest import Read
 from tests.dependencies.packages import sha256, write_sdist, write_wheel
 from tests.dependencies.test_resolvers import TARGET

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flowpack.assembly.flow_folder import write_flow_folder
-from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import FlowpackError
 from flowpack.flows.variants import VariantChoice
-from flowpack.pipeline import assemble_flow
+from flowpack.pipeline.assemble import assemble_flow
+from flowpack.pipeline.builds import BuildRequest
 from tests.differential.oracle import Oracle, PromptFlowError
 
 _TARGET = Target("3.11", Platform("linux", "amd64"))

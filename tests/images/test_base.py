@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from flowpack.azureml.built_flow import read_build
-from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Target
 from flowpack.errors import FlowpackError, InputError, Location, UsageError
 from flowpack.images.base import Base, check_trusted_build, find_base
+from flowpack.images.build_record import read_build_record
 from flowpack.images.dockerfile import render_dockerfile
-from flowpack.pipeline import assemble_flow, plan_flow
-from flowpack.running.subject import BuildFolder
+from flowpack.pipeline.assemble import assemble_flow
+from flowpack.pipeline.build import plan_flow
+from flowpack.pipeline.builds import BuildRequest
 from tests.commands import flowpack
+from tests.images.records import build_record
 from tests.paths import write_tree
 
 FLOW = "inputs: {}\noutputs: {}\nnodes: []\n"
@@ -206,21 +207,30 @@ def test_a_build_that_was_written_earlier_is_asked_the_same(tmp_path: Path) -> N
 @pytest.mark.attack("H1")
 @pytest.mark.parametrize(
     "changes",
-    [{"name": "x\nRUN y"}, {"file": "../../../etc/flow.dag.yaml"}, {"file": "/etc/flow.dag.yaml"}, {"name": "a\x1b"}],
+    [
+        {"flow_name": "x\nRUN y"},
+        {"flow_file": "../../../etc/flow.dag.yaml"},
+        {"flow_file": "/etc/flow.dag.yaml"},
+        {"flow_name": "a\x1b"},
+    ],
 )
 def test_the_record_of_a_build_is_a_strangers_too(changes: dict[str, str], tmp_path: Path) -> None:
-    flow = {"name": "flow", "file": "flow.dag.yaml", "digest": "sha256:1"} | changes
-    record = {
-        "flow": flow,
-        "context_digest": "sha256:1",
-        "python": "3.11",
-        "platform": "linux/amd64",
-        "lock_digest": "",
-    }
-    build = write_tree(tmp_path / "build", {"flowpack.json": json.dumps(record), "flow/flow.dag.yaml": FLOW})
-    for read in (BuildFolder.read, read_build):
+    record = build_record(**changes).text()
+    build = write_tree(tmp_path / "build", {"flowpack.json": record, "flow/flow.dag.yaml": FLOW})
+    for read in (read_build_record, read_build):
         with pytest.raises(InputError, match=r"not a valid name of a flow|is not a path inside"):
             read(build)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = build_record(connections={"a": ("A_KEY",)}, properties={"azureml.promptflow.mode": "chat"}, buildkit=False)
+    assert read_build_record(write_tree(tmp_path, {"flowpack.json": record.text()})) == record
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"flow": []}', '{"flow": {"name": 1}}'])
+def test_a_record_that_cannot_be_read_says_so(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the build's record cannot be read"):
+        read_build_record(write_tree(tmp_path, {"flowpack.json": text}))
 
 
 @pytest.mark.attack("H1")

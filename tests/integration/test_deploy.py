@@ -19,10 +19,10 @@ from flowpack.azureml.endpoints.request import DeployRequest
 from flowpack.azureml.endpoints.rollout import RolledOut
 from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.workspace import Workspace, find_workspace
-from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Target
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
-from flowpack.pipeline import deploy, plan_deployment
+from flowpack.pipeline.builds import BuildRequest
+from flowpack.pipeline.deploy import deploy, plan_deployment
 from tests.azure_emulator import AzureEmulator
 from tests.azure_emulator.setup import BLOB_READER, Setup
 from tests.azureml.models.examples import build_folder, flow_folder

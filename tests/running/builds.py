@@ -25,8 +25,8 @@ from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import EngineError
 from flowpack.images.base import Base
+from flowpack.pipeline.source_builds import SourceBuilds
 from flowpack.reporting import SILENT
-from flowpack.source_builds import SourceBuilds
 from flowpack.uv_program import find_uv_program
 from tests.paths import FLOWS
 

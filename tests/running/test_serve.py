@@ -10,17 +10,16 @@ from typing import Any, cast
 
 import pytest
 
-from flowpack.builds import Built
 from flowpack.ci.results import FlowResult
 from flowpack.ci.run_flows import CiRequest, _FlowRun
-from flowpack.dependencies.target import Target
 from flowpack.flows.reader import read_flow
 from flowpack.images.reference import ImageReference
+from flowpack.pipeline import serve as serving
+from flowpack.pipeline.builds import Built
+from flowpack.pipeline.serve import BuildFolder, ServeRequest, serve
 from flowpack.reporting import SILENT
-from flowpack.running import serve as serving
-from flowpack.running.serve import ServeRequest, serve
 from flowpack.running.served import Served
-from flowpack.running.subject import BuildFolder
+from tests.images.records import build_record
 from tests.paths import write_tree
 from tests.recording import Recording
 
@@ -51,7 +50,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
 
 @pytest.mark.attack("run: variables")
 def test_a_person_s_run_passes_what_the_flow_names_and_says_so(given: list[Mapping[str, str]], tmp_path: Path) -> None:
-    build = BuildFolder(write_tree(tmp_path, BUILD), "f", "flow.dag.yaml", "", Target.parse("3.11", "linux/amd64"))
+    build = BuildFolder(write_tree(tmp_path, BUILD), build_record())
     said = Recording()
     with serve(build, ServeRequest(environment={"EXTRA": "1"}), said):
         pass

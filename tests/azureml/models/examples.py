@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from flowpack import __version__
 from flowpack.assembly.flow_folder import assemble, write_flow_folder
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.azureml.models.document import FLOW_DIGEST, SOURCE_FLOW_ID, ModelDocument
 from flowpack.flows.reader import read_flow
+from tests.images.records import build_record
 from tests.paths import FLOWS, write_tree
 
 LOCK_DIGEST = "sha256:" + "7" * 64
@@ -35,9 +34,10 @@ def build_folder(place: Path, flow: Path) -> Path:
     folder = assemble(read, IncludeRoots.of(read.folder, (FLOWS.parent,)))
     (place / "flow").mkdir(parents=True)
     write_flow_folder(folder, place / "flow")
-    stated = {"name": read.name, "file": read.standalone_name, "digest": folder.digest}
-    record = {"flowpack": __version__, "flow": stated, "lock_digest": LOCK_DIGEST}
-    return write_tree(place, {"flowpack.json": json.dumps(record)})
+    record = build_record(
+        flow_name=read.name, flow_file=read.standalone_name, flow_digest=folder.digest, lock_digest=LOCK_DIGEST
+    )
+    return write_tree(place, {"flowpack.json": record.text()})
 
 
 def document(content: str = "a", name: str = "chat", **fields: object) -> ModelDocument:

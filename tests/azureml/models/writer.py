@@ -15,10 +15,10 @@ from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import find_workspace
-from flowpack.builds import BuildRequest
 from flowpack.dependencies.target import Target
 from flowpack.errors import AzureError
-from flowpack.pipeline import register
+from flowpack.pipeline.builds import BuildRequest
+from flowpack.pipeline.register import register
 
 _RUNS = 5
 

@@ -1,18 +1,29 @@
-"""Which lock counts for a flow, and what goes into one: the flow's requirements and what serving it needs."""
+"""``flowpack lock``: which lock counts for a flow, and what goes into one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from flowpack.assembly.flow_folder import FlowFolder
-from flowpack.builds import Assembled, BuildRequest
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
-from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.serving_needs import ServingNeeds
-from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
+from flowpack.dependencies.target import DEFAULT_PYTHON, Platform
 from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
+from flowpack.pipeline.assemble import assemble_flow, requirements_of
+from flowpack.pipeline.builds import Assembled, BuildRequest
+from flowpack.pipeline.source_builds import SourceBuilds, allowed_names
+from flowpack.reading import LOCK_BYTES, read_bytes
 from flowpack.reporting import SILENT, Reporter
-from flowpack.source_builds import SourceBuilds, allowed_names
+from flowpack.writing import replace_file
+
+
+def lock(request: BuildRequest, *, upgrade: bool = False, reporter: Reporter = SILENT) -> tuple[Path, Lockfile]:
+    """Writes the lockfile beside the flow where it is stale or missing; ``request.locked`` refuses instead."""
+    assembled = assemble_flow(request, reporter)
+    lockfile = lock_flow(assembled, request, renew=not request.locked, upgrade=upgrade, reporter=reporter)
+    path = assembled.flow.folder / LOCK_NAME
+    if not path.is_file() or read_bytes(path, limit=LOCK_BYTES, within=assembled.flow.roots) != lockfile.text.encode():
+        replace_file(path, lockfile.text)
+    return path, lockfile
 
 
 def lock_flow(
@@ -94,15 +105,6 @@ def _as_asked(request: BuildRequest) -> str:
     options += ["--slim"] * request.slim + ["--azureml"] * request.azureml
     options += [f"--allow-source {name}" for name in request.allow_source]
     return " ".join([str(request.source), *options])
-
-
-def requirements_of(folder: FlowFolder, target: Target) -> Requirements:
-    requirements = read_requirements(folder.requirements, folder.paths, folder.flow.roots)
-    if folder.conda_file is None:
-        return requirements
-    from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
-
-    return with_conda_file(requirements, folder.conda_file, folder.paths, target, folder.flow.roots)
 
 
 def _needs(assembled: Assembled, request: BuildRequest, reporter: Reporter) -> ServingNeeds:
