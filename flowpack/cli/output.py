@@ -44,7 +44,7 @@ def readable(size: float) -> str:
 
 def duration(seconds: float) -> str:
     if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
 
 
