@@ -109,6 +109,6 @@ def _is_environment(folder: str) -> bool:
 
 
 def _read(path: Path) -> Patterns:
-    from flowpack.assembly.patterns import Patterns  # noqa: PLC0415  (a flow without an ignore file does without)
+    from flowpack.assembly.patterns import Patterns  # noqa: PLC0415  (pathspec and RE2: not every flow has such a file)
 
     return Patterns(read_bytes(path, limit=IGNORE_BYTES, within=[project_root(path.parent)]), path)

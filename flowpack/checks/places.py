@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flowpack.checks.findings import Finding
 from flowpack.errors import InputError, Location
 from flowpack.reading import LOCK_BYTES, project_root, read_bytes
+
+if TYPE_CHECKING:
+    from flowpack.checks.findings import Finding
 
 
 def relative_path(path: Path, root: Path) -> str:

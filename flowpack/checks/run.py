@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flowpack.checks.discovery import Place, find_places
 from flowpack.checks.findings import Finding
 from flowpack.checks.registry import all_checks
+from flowpack.checks.remembered import Records
 from flowpack.checks.subject import Subject
 from flowpack.errors import few_suggestions
 
@@ -64,8 +65,6 @@ def look(place: Place, roots: tuple[Path, ...], records: Records | None = None) 
 
 
 def _records(roots: tuple[Path, ...]) -> Records:
-    from flowpack.checks.remembered import Records  # noqa: PLC0415  (not where nothing is to be recalled)
-
     return Records(roots)
 
 

@@ -10,18 +10,20 @@ from collections.abc import Iterator
 
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.checks.secrets import Secret, names_indexes, secrets_in_file
+from flowpack.checks.suppressions import is_suppressed
 from flowpack.errors import InputError
 
 _ENDINGS = (".txt", ".in", ".lock", ".conf", ".ini", ".toml", ".yaml", ".yml", ".pypirc", ".condarc", ".netrc")
 _KEYS = (".pem", ".key", ".p8", ".pk8", ".ppk", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")
 _OF_TOOLS = ("netrc", ".git-credentials", ".npmrc", ".docker/config.json", ".dockerconfigjson")
 _ALWAYS = (*_KEYS, *_OF_TOOLS)
+_RULE = "FP209"
 _HINT = "take it out and revoke it; an index's credentials are pip's: pip.conf, netrc, and --pip-config for the image"
 
 
 def refuse_shipped_secrets(folder: FlowFolder) -> None:
     for target, secret in _found(folder):
-        if not _is_suppressed(secret):
+        if not is_suppressed(_RULE, secret.location):  # by someone who knows
             raise InputError(
                 f"'{target}' ships with the flow, and holds {secret.kind}", location=secret.location, hint=_HINT
             )
@@ -31,13 +33,3 @@ def _found(folder: FlowFolder) -> Iterator[tuple[str, Secret]]:
     for target in folder.files:
         if target.endswith(_ALWAYS) or (target.endswith(_ENDINGS) and names_indexes(target.rpartition("/")[2])):
             yield from ((target, secret) for secret in secrets_in_file(folder.paths[target], folder.flow.roots))
-
-
-def _is_suppressed(secret: Secret) -> bool:
-    """As in a check: ``# flowpack: ignore[FP209]`` there, by someone who knows."""
-    from flowpack.checks.findings import Finding  # noqa: PLC0415  (most flows hold no secret)
-    from flowpack.checks.registry import all_rules  # noqa: PLC0415
-    from flowpack.checks.suppressions import unsuppressed  # noqa: PLC0415
-
-    rule = next(rule for rule in all_rules() if rule.code == "FP209")
-    return not list(unsuppressed([Finding(rule=rule, message="", location=secret.location)]))

@@ -18,11 +18,13 @@ from flowpack.checks.azure_documents import AzureDocument, Kind
 from flowpack.checks.discovery import Place
 from flowpack.checks.nodes import NodeView, nodes_of
 from flowpack.checks.values import fields_of
+from flowpack.dependencies.conda_file import with_conda_file
 from flowpack.dependencies.lock_format import LOCK_NAME, ParsedLock, parse_lock
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
 from flowpack.errors import FlowpackError, Location, LockError
 from flowpack.flows.connections import Connection, find_connections
+from flowpack.flows.front_matter import read_front_matter
 from flowpack.flows.model import Flow, Include
 from flowpack.flows.reader import read_flow
 from flowpack.flows.tool_sources import ToolSource
@@ -93,8 +95,6 @@ class Subject:
             return None
         try:
             if self.file.suffix == ".prompty":
-                from flowpack.flows.prompty import read_front_matter  # noqa: PLC0415  (few flows are one)
-
                 return read_front_matter(self.file, self.roots.folders)
             return read_document(self.file, within=self.roots.folders)
         except FlowpackError:
@@ -193,7 +193,6 @@ class Subject:
         requirements = read_requirements(named, folder.paths, self.roots.folders)
         if folder.conda_file is None or folder.conda_file not in folder.files:
             return requirements
-        from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
 
         return with_conda_file(requirements, folder.conda_file, folder.paths, self.target, self.roots.folders)
 

@@ -15,9 +15,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flowpack.checks.findings import Finding
 from flowpack.checks.places import file_lines
+from flowpack.errors import Location
+
+if TYPE_CHECKING:
+    from flowpack.checks.findings import Finding
 
 _COMMENT = re.compile(
     r"(?:^|(?<=\s))(?:#|\{#-?)\s*flowpack:\s*ignore(?P<file>-file)?\[(?P<codes>[A-Za-z0-9,\s]+)\](?:\s*-?#\})?"
@@ -27,11 +31,19 @@ _COMMENT = re.compile(
 def unsuppressed(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     known = tuple(findings)
     codes = {finding.rule.code for finding in known}
-    beginnings = frozenset(code[:end] for code in codes for end in range(1, len(code) + 1))
+    beginnings = frozenset[str]().union(*map(_beginnings, codes))
     files: dict[Path, _Suppressed] = {}
     for path in dict.fromkeys(finding.location.path for finding in known):
         files[path] = _suppressed(file_lines(path), beginnings)
-    return tuple(finding for finding in known if not files[finding.location.path].has(finding))
+    return tuple(each for each in known if not files[each.location.path].has(each.rule.code, each.location))
+
+
+def is_suppressed(code: str, location: Location) -> bool:
+    return _suppressed(file_lines(location.path), _beginnings(code)).has(code, location)
+
+
+def _beginnings(code: str) -> frozenset[str]:
+    return frozenset(code[:end] for end in range(1, len(code) + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +53,9 @@ class _Suppressed:
     everywhere: frozenset[str]
     lines: Mapping[int, frozenset[str]]
 
-    def has(self, finding: Finding) -> bool:
-        codes = self.everywhere | self.lines.get(finding.location.line or 0, frozenset())
-        return any(finding.rule.code.startswith(code) for code in codes)
+    def has(self, code: str, location: Location) -> bool:
+        named = self.everywhere | self.lines.get(location.line or 0, frozenset())
+        return any(code.startswith(each) for each in named)
 
 
 def _suppressed(lines: Sequence[str], beginnings: frozenset[str]) -> _Suppressed:

@@ -8,16 +8,11 @@ that.
 from __future__ import annotations
 
 import hashlib
-import os
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
-from flowpack.dependencies.index_options import public_url
 from flowpack.dependencies.known_good import known_good
 from flowpack.dependencies.lock_format import (
     FORMAT,
@@ -31,18 +26,18 @@ from flowpack.dependencies.lock_format import (
     render_lock,
 )
 from flowpack.dependencies.lock_review import UnexplainedLockError, unexplained, unlike
-from flowpack.dependencies.passed_variables import PassedVariable, hide_values
+from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.requirements import RequirementLine, Requirements
 from flowpack.dependencies.serving_needs import ServingNeeds, ServingRequirement, serving_requirements
-from flowpack.dependencies.slim import MARK, what_needs_the_sdk, without_full_sdk
+from flowpack.dependencies.slim import MARK
 from flowpack.dependencies.target import Target
-from flowpack.errors import FlowpackError, Location, LockError, RequirementsError, UsageError
+from flowpack.errors import Location, LockError, UsageError
 from flowpack.process import Run, run
 from flowpack.reading import LOCK_BYTES, Roots, read_text
 from flowpack.reporting import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from flowpack.dependencies.resolvers import Question, Resolver
+    from flowpack.dependencies.resolution import Sources
 
 __all__ = ["LOCK_NAME", "Lockfile", "ParsedLock", "Pin", "lock_dependencies", "parse_lock"]
 
@@ -65,13 +60,6 @@ class Lockfile:
     """The pins whose wheels were built from source distributions."""
 
 
-class Sources(Protocol):
-    """Builds wheels of the packages that are allowed to be built."""
-
-    def built(self, question: Question, resolver: Resolver, reporter: Reporter) -> AbstractContextManager[Question]:
-        """The question with the wheels that it needs; they are there inside the block."""
-
-
 def lock_dependencies(
     requirements: Requirements,
     *,
@@ -85,7 +73,7 @@ def lock_dependencies(
     renew: bool = False,
     passed: Sequence[PassedVariable] = (),
     source: str = "SOURCE",
-    sources: Sources | None = None,
+    sources: Callable[[], Sources] | None = None,
     run: Run = run,
     reporter: Reporter = SILENT,
 ) -> Lockfile:
@@ -112,31 +100,23 @@ def lock_dependencies(
         raise _refusal(existing, old[1] if old else None, inputs, command)
     if old is not None:
         reporter.info(f"{LOCK_NAME} is stale: {'; '.join(changes(old[1], inputs))}")
-    # A fresh lock never gets here, and pays for none of this.
-    from flowpack.dependencies.resolver_choice import choose_resolver  # noqa: PLC0415
-    from flowpack.dependencies.resolvers import Question  # noqa: PLC0415
 
-    question = Question(
-        requirements=requirements.expanded(passed),
+    # A fresh lock does without everything that resolves.
+    from flowpack.dependencies.resolution import resolved_pins  # noqa: PLC0415
+
+    pins, origin = resolved_pins(
+        requirements,
         serving=serving,
-        known_good=inputs.known_good,
-        target=target,
+        inputs=inputs,
+        resolver=resolver,
         preferred=old[1].pins if old else (),
         upgrade=upgrade,
+        passed=passed,
+        sources=sources,
+        slim=needs.slim,
+        run=run,
+        reporter=reporter,
     )
-    chosen = choose_resolver(resolver, target, run, reporter)
-    started = time.monotonic()
-    with reporter.task(f"resolving the requirements for {target} with {chosen.name}") as task:
-        try:
-            with sources.built(question, chosen, reporter) if sources else nullcontext(question) as asked:
-                pins = tuple(_finished(pin, asked) for pin in _answer(chosen, asked, reporter))
-        except FlowpackError as error:
-            hide_values(error, requirements.variables, os.environ)
-            raise
-        task.finish(f"resolved {len(pins)} packages for {target} with {chosen.name}")
-    if needs.slim:
-        pins = _slimmed(pins, requirements, reporter)
-    origin = f"resolved by {chosen.name} in {time.monotonic() - started:.1f} s"
     return _lockfile(render_lock(inputs, pins), inputs, pins, origin)
 
 
@@ -159,19 +139,6 @@ def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
     if len(told) > _MOST_CHANGES:
         told = [*told[:_MOST_CHANGES], f"{len(told) - _MOST_CHANGES} more changes"]
     return told or ["flowpack's known good versions changed"]
-
-
-def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, reporter: Reporter) -> tuple[Pin, ...]:
-    reason = what_needs_the_sdk(requirements, pins)
-    if reason is not None:
-        reporter.warning(f"--slim leaves the full SDK in, since {reason}")
-        return pins
-    fewer = without_full_sdk(pins)
-    if len(fewer) == len(pins):
-        reporter.info("slim: the full SDK is not among the packages")
-        return pins
-    reporter.info(f"slim: {len(fewer)} packages instead of {len(pins)}")
-    return fewer
 
 
 def _inputs(
@@ -224,51 +191,6 @@ def _refusal(existing: Path | None, old: ParsedLock | None, inputs: LockInputs, 
         location=Location(existing) if existing else None,
         hint=f"`{command}` renews it",
     )
-
-
-def _answer(resolver: Resolver, question: Question, reporter: Reporter) -> tuple[Pin, ...]:
-    from flowpack.dependencies.conflicts import blames_known_good, explain  # noqa: PLC0415
-    from flowpack.dependencies.resolvers import UnresolvedError  # noqa: PLC0415
-
-    try:
-        return resolver.resolve(question)
-    except UnresolvedError as error:
-        first = error
-    if not blames_known_good(first, question):
-        raise explain(first, question, resolver.name) from None
-    reporter.info("that does not fit flowpack's known good versions: resolving without them")
-    freed = replace(question, known_good=())
-    try:
-        return resolver.resolve(freed)
-    except UnresolvedError as error:
-        raise explain(error, freed, resolver.name) from None
-
-
-def _finished(pin: Pin, question: Question) -> Pin:
-    """The pin with what the resolver does not know: whose requirement it is, the URL as written, the user's hashes."""
-    requirements = question.requirements
-    named = [line for line in requirements.lines if line.name == pin.name]
-    via = {each for each in pin.via if not each.startswith("-")} | {f"-r {line.source}" for line in named}
-    via |= {_SERVING for each in question.serving if each.name == pin.name}
-    built = next((each for each in question.built if each.name == pin.name and each.version == pin.version), None)
-    if built:
-        return replace(pin, via=tuple(sorted(via)), hashes=(built.hash,), url=None, built_from=built.origin)
-    if pin.url and not unquote(urlsplit(pin.url).path).endswith(".whl"):
-        from flowpack.dependencies.conflicts import no_wheel_error  # noqa: PLC0415
-
-        raise no_wheel_error(pin.name, question)
-    stated = {each for line in requirements.named(pin.name) for each in line.hashes}
-    hashes = tuple(each for each in pin.hashes if each in stated) if stated else pin.hashes
-    if not hashes:
-        line = next(line for line in requirements.named(pin.name) if line.hashes)
-        raise RequirementsError(
-            f"none of the hashes given for '{line.text}' is one of {pin.requirement}",
-            location=line.location,
-            hint="pip's hash command prints an archive's sha256",
-        )
-    written = next((line.public_url for line in named if line.public_url), None)
-    url = written or (public_url(pin.url) if pin.url else None)
-    return replace(pin, via=tuple(sorted(via)), hashes=hashes, url=url)
 
 
 def _lockfile(text: str, inputs: LockInputs, pins: tuple[Pin, ...], origin: str) -> Lockfile:

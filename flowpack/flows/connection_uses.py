@@ -17,6 +17,7 @@ from flowpack.flows.connection_types import (
     ConnectionType,
 )
 from flowpack.flows.model import Node
+from flowpack.flows.tool_packages import read_package_tool
 from flowpack.flows.tool_sources import ConnectionKeys, ToolSource
 from flowpack.reading import Roots
 
@@ -59,7 +60,6 @@ def _in_package_tool(node: Node, tool: str, user: str) -> Iterator[Use]:
         for parameter, class_names in PACKAGE_TOOL_CONNECTIONS[tool].items():
             yield from _literal(node, parameter, class_names, user, ConnectionKeys())
         return
-    from flowpack.flows.tool_packages import read_package_tool  # noqa: PLC0415  (few flows have such a tool)
 
     known = read_package_tool(tool) if "." in tool else None
     for each in known.connection_parameters.values() if known else ():

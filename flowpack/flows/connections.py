@@ -12,6 +12,7 @@ from flowpack.flows.connection_types import CUSTOM, ConnectionType
 from flowpack.flows.connection_uses import Use, in_environment, in_nodes
 from flowpack.flows.model import Flow
 from flowpack.flows.model_connections import in_init, in_models
+from flowpack.flows.name_places import place_of
 from flowpack.flows.tool_sources import ConnectionKeys
 from flowpack.valid_names import Kind, check_name
 
@@ -82,8 +83,6 @@ def find_connections(flow: Flow, files: Mapping[str, Path]) -> tuple[Connection,
 
 def _check(kind: Kind, name: str, otherwise: Location, flow: Flow, files: Mapping[str, Path]) -> None:
     def where() -> Location:
-        from flowpack.flows.name_places import place_of  # noqa: PLC0415  (only a wrong name needs it)
-
         return place_of(name, flow, files) or otherwise
 
     check_name(kind, name, where)

@@ -11,7 +11,7 @@ from flowpack.errors import InputError, RequirementsError, nearest
 from flowpack.flows.fields import SERVED_TYPES
 from flowpack.flows.model import Include
 from flowpack.flows.python_source import Function, PythonSource
-from flowpack.flows.resolve import standalone_source
+from flowpack.flows.resolve import module_files, standalone_source
 from flowpack.flows.signatures import EntrySignature, Parameter, read_entry
 from flowpack.reading import DOCUMENT_BYTES, is_file, is_folder, read_bytes
 from flowpack.yaml_documents import Value
@@ -55,12 +55,6 @@ def find_entry(
     if entry.is_certain:
         _check_served(entry)
     return entry
-
-
-def module_files(module: str) -> tuple[str, str]:
-    """The files that may hold a module, as the standalone folder's listing has them."""
-    path = module.replace(".", "/")
-    return f"{path}.py", f"{path}/__init__.py"
 
 
 def _module_source(folder: Path, includes: tuple[Include, ...], base: str, module: str) -> Path | None:

@@ -17,8 +17,10 @@ from flowpack.flows.connection_types import (
     ConnectionType,
 )
 from flowpack.flows.connection_uses import Use
+from flowpack.flows.front_matter import model_configuration, read_front_matter
 from flowpack.flows.model import Flow, FlowInput, FlowKind
 from flowpack.flows.python_source import PythonSource, last_name, read_source
+from flowpack.flows.resolve import module_files
 from flowpack.flows.tool_sources import ConnectionKeys, keys_used
 from flowpack.reading import Roots
 
@@ -56,7 +58,6 @@ def prompty_configurations(flow: Flow, files: Mapping[str, Path]) -> dict[str, M
         targets = [flow.standalone_name]
     if not targets or not (flow.kind is FlowKind.PROMPTY or _in_some_source(b"prompty", flow, files)):
         return {}
-    from flowpack.flows.prompty import model_configuration, read_front_matter  # noqa: PLC0415  (few flows have one)
 
     found = {}
     for target in targets:
@@ -93,7 +94,6 @@ def _in_source(target: str, path: Path, within: Roots) -> Iterator[Use]:
 
 def _keys_of(flow: Flow, parameter: FlowInput, files: Mapping[str, Path]) -> ConnectionKeys:
     """What the class uses of a custom connection, also where it keeps it: ``self.service = service``."""
-    from flowpack.flows.entry import module_files  # noqa: PLC0415  (only flex flows have an entry)
 
     module, _, name = (flow.entry or "").partition(":")
     path = next((files[file] for file in module_files(module) if file in files), None)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flowpack.errors import FlowpackError, Location
+from flowpack.flows.front_matter import read_front_matter
 from flowpack.flows.model import Flow, FlowKind
 from flowpack.flows.python_source import PythonSource
 from flowpack.yaml_documents import Document, Value, read_document
@@ -33,8 +34,6 @@ def _names(text: str, name: str) -> bool:
 
 
 def _documents(flow: Flow, files: Mapping[str, Path]) -> Iterator[Document]:
-    from flowpack.flows.prompty import read_front_matter  # noqa: PLC0415  (it knows the connections, which know this)
-
     if flow.kind is not FlowKind.PROMPTY:
         yield read_document(flow.file, within=flow.roots)
     for target in files:

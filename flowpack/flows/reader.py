@@ -9,6 +9,7 @@ from pathlib import Path
 from flowpack.errors import Location
 from flowpack.flows.dag import read_dag_flow
 from flowpack.flows.model import Flow
+from flowpack.flows.prompty import read_prompty_flow
 from flowpack.flows.resolve import find_flow_file
 from flowpack.flows.variants import VariantChoice
 from flowpack.reading import project_root
@@ -28,17 +29,14 @@ def read_flow(
     check_name("flow", file.parent.name or "/", Location(file))  # its folder's
     # Known before the first byte is read: no link in the flow's folder has a say.
     roots = within or (project_root(file.parent), *(path.resolve() for path in include_roots))
-    # Most flows are DAG flows, which need neither the reader of signatures nor that of prompties.
     if file.suffix.lower() == ".prompty":
-        from flowpack.flows.prompty import read_prompty_flow  # noqa: PLC0415
-
         return replace(read_prompty_flow(file, variant, roots), roots=roots)
     document = read_document(file, within=roots)
     fields = document.root.mapping("a flow: a mapping with inputs, outputs and nodes")
     if "nodes" not in fields and "entry" not in fields and file.name.startswith("flow.flex."):
         raise document.root.error("the flow has no entry", "say entry: module:function, or entry: module:Class")
     if "entry" in fields:
-        from flowpack.flows.flex import read_flex_flow  # noqa: PLC0415
+        from flowpack.flows.flex import read_flex_flow  # noqa: PLC0415  (the reader of signatures)
 
         return replace(read_flex_flow(document, variant), roots=roots)
     return replace(read_dag_flow(document, variant), roots=roots)

@@ -90,3 +90,9 @@ def _what_is_there(folder: Path) -> str:
     if named:
         return f"promptflow looks for flow.dag.yaml; if '{named[0]}' is the flow, give that path"
     return "promptflow looks for flow.dag.yaml"
+
+
+def module_files(module: str) -> tuple[str, str]:
+    """The files that may hold a module, as the standalone folder's listing has them."""
+    path = module.replace(".", "/")
+    return f"{path}.py", f"{path}/__init__.py"

@@ -11,6 +11,7 @@ from flowpack.errors import Location
 from flowpack.flows.connection_types import AZURE_OPEN_AI, PROMPTY_TYPES
 from flowpack.flows.model import REQUIRED, Flow, FlowKind
 from flowpack.flows.model_connections import prompty_configurations
+from flowpack.flows.name_places import place_of
 from flowpack.flows.references import environment_names
 from flowpack.valid_names import check_name
 
@@ -35,8 +36,6 @@ def flow_variables(flow: Flow, files: Mapping[str, Path]) -> tuple[str, ...]:
 
 
 def _place(name: str, flow: Flow, files: Mapping[str, Path]) -> Location:
-    from flowpack.flows.name_places import place_of  # noqa: PLC0415  (only a wrong name needs it)
-
     return place_of(name, flow, files) or Location(flow.file)
 
 

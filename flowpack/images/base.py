@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowpack.errors import InputError, Location, UsageError, scrub
+from flowpack.images.reference import ImageReference
 from flowpack.quoting import dockerfile_comment
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 
@@ -44,8 +45,6 @@ class Base:
 
     @classmethod
     def of_image(cls, image: str, origin: str) -> Base:
-        from flowpack.images.reference import ImageReference  # noqa: PLC0415  (most flows name none)
-
         ImageReference.parse(image)
         if image == "scratch":
             raise UsageError("'scratch' is an empty image", hint="start from an image with a Python")

@@ -9,6 +9,7 @@ from pathlib import Path
 from flowpack.assembly.flow_folder import FlowFolder, assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import check_apart, check_replaceable
+from flowpack.dependencies.conda_file import with_conda_file
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.target import Target
 from flowpack.flows.connections import find_connections
@@ -49,7 +50,6 @@ def requirements_of(folder: FlowFolder, target: Target) -> Requirements:
     requirements = read_requirements(folder.requirements, folder.paths, folder.flow.roots)
     if folder.conda_file is None:
         return requirements
-    from flowpack.dependencies.conda_file import with_conda_file  # noqa: PLC0415  (few flows have one)
 
     return with_conda_file(requirements, folder.conda_file, folder.paths, target, folder.flow.roots)
 

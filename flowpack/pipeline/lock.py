@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
+from packaging.utils import canonicalize_name
+
+from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, Pin, lock_dependencies
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform
+from flowpack.errors import UsageError, nearest
 from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
 from flowpack.pipeline.assemble import assemble_flow, requirements_of
 from flowpack.pipeline.builds import Assembled, BuildRequest
-from flowpack.pipeline.source_builds import SourceBuilds, allowed_names
 from flowpack.reading import LOCK_BYTES, read_bytes
 from flowpack.reporting import SILENT, Reporter
 from flowpack.writing import replace_file
+
+if TYPE_CHECKING:
+    from flowpack.pipeline.source_builds import SourceBuilds
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 def lock(request: BuildRequest, *, upgrade: bool = False, reporter: Reporter = SILENT) -> tuple[Path, Lockfile]:
@@ -46,7 +56,7 @@ def lock_flow(
     of_the_output = request.output / LOCK_NAME if request.output and not request.locked else None
     taken = of_the_output if of_the_output and not beside.is_file() else beside
     locked = request.locked or only_fresh
-    sources = _sources(assembled, request, network)
+    options = allowed_names(request.allow_source)
     lock = lock_dependencies(
         requirements_of(folder, request.target),
         needs=_needs(assembled, request, reporter),
@@ -59,10 +69,10 @@ def lock_flow(
         upgrade=upgrade,
         passed=request.passed_variables,
         source=_as_asked(request),
-        sources=sources,
+        sources=lambda: _sources(assembled, request, network),
         reporter=reporter,
     )
-    sources.warn_of_unused(lock.pins, lock.built, reporter)
+    warn_of_unused(options, lock.pins, lock.built, reporter)
     return lock
 
 
@@ -77,18 +87,34 @@ def built_wheels(
     """The wheels of the lock that no index has."""
     if not lock.built:
         return ()
-    from flowpack.dependencies.resolver_choice import choose_resolver  # noqa: PLC0415
-    from flowpack.dependencies.resolvers import Question  # noqa: PLC0415
-
     requirements = requirements_of(assembled.folder, request.target).expanded(request.passed_variables)
-    question = Question(requirements=requirements, serving=(), known_good=(), target=request.target)
     sources = _sources(assembled, request, network)
-    return sources.wheels_of(
-        lock.built, question, lambda: choose_resolver(request.resolver, request.target, sources.run, reporter), reporter
-    )
+    return sources.wheels_of(lock.built, requirements, request.target, request.resolver, reporter)
+
+
+def warn_of_unused(options: Collection[str], pins: Mapping[str, str], built: Sequence[Pin], reporter: Reporter) -> None:
+    """An option of a CI job is for all its flows, so one that does nothing for this flow stops nothing."""
+    for each in sorted({*options} - {pin.name for pin in built}):
+        if each in pins:
+            reporter.warning(f"--allow-source {each} has no effect: {each} {pins[each]} has a wheel")
+            continue
+        near = nearest(each, pins)
+        meant = f"; did you mean {near}?" if near else ""
+        reporter.warning(f"--allow-source {each} has no effect: the lock has no package of that name{meant}")
+
+
+def allowed_names(names: Sequence[str]) -> frozenset[str]:
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise UsageError(
+                f"--allow-source '{name}' is not the name of a package", hint="name each package by itself"
+            )
+    return frozenset(canonicalize_name(name) for name in names)
 
 
 def _sources(assembled: Assembled, request: BuildRequest, network: str | None) -> SourceBuilds:
+    from flowpack.pipeline.source_builds import SourceBuilds  # noqa: PLC0415  (only where a wheel may have to be built)
+
     return SourceBuilds(
         options=allowed_names(request.allow_source),
         base=assembled.base,

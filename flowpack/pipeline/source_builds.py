@@ -5,34 +5,31 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
+from flowpack.dependencies.plain_wheels import PLAIN_WHEELS, PlainWheel, plain_wheel
 from flowpack.dependencies.requirements import Requirements
-from flowpack.errors import LockError, RequirementsError, UsageError, nearest
+from flowpack.dependencies.resolver_choice import choose_resolver
+from flowpack.dependencies.resolvers import BuiltWheel, Question, Resolver
+from flowpack.dependencies.source_distributions import SourceDistribution, fetch_build_wheels, fetched_source, no_binary
+from flowpack.dependencies.target import Target
+from flowpack.errors import LockError, RequirementsError
 from flowpack.images.base import Base
+from flowpack.images.engine import DockerEngine, find_engine
+from flowpack.images.wheel_builds import build_wheel
 from flowpack.process import Run, run
 from flowpack.reporting import Reporter
 from flowpack.temporary import temporary_folder
 
-if TYPE_CHECKING:
-    from flowpack.dependencies.plain_wheels import PlainWheel
-    from flowpack.dependencies.resolvers import BuiltWheel, Question, Resolver
-    from flowpack.dependencies.source_distributions import SourceDistribution
-    from flowpack.images.engine import DockerEngine
-
 WHEELS = "wheels"
 """The folder beside a flow's lock in which a repository may keep the wheels that its lock names."""
-
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ class SourceBuilds:
     flow_folder: Path
     network: str | None = None
     run: Run = run
-    engine: Callable[[], DockerEngine] = field(default_factory=lambda: _find_engine)
+    engine: Callable[[], DockerEngine] = find_engine
 
     def allowed(self, requirements: Requirements) -> frozenset[str]:
         return self.options | requirements.allowed_sources
@@ -52,7 +49,6 @@ class SourceBuilds:
     @contextlib.contextmanager
     def built(self, question: Question, resolver: Resolver, reporter: Reporter) -> Iterator[Question]:
         """The question with the wheels of every allowed package that has none; they lie in a passing folder."""
-        from flowpack.dependencies.source_distributions import no_binary  # noqa: PLC0415
 
         allowed = self.allowed(question.requirements)
         _check_no_binary(no_binary(question.requirements), allowed, question.requirements)
@@ -69,30 +65,22 @@ class SourceBuilds:
                 shutil.copyfile(wheel.path, folder / wheel.path.name)
             yield replace(question, wheels=folder, built=made)
 
-    def warn_of_unused(self, pins: Mapping[str, str], built: Sequence[Pin], reporter: Reporter) -> None:
-        """An option of a CI job is for all its flows, so one that does nothing for this flow stops nothing."""
-        for each in sorted(self.options - {pin.name for pin in built}):
-            if each in pins:
-                reporter.warning(f"--allow-source {each} has no effect: {each} {pins[each]} has a wheel")
-                continue
-            near = nearest(each, pins)
-            meant = f"; did you mean {near}?" if near else ""
-            reporter.warning(f"--allow-source {each} has no effect: the lock has no package of that name{meant}")
-
     def wheels_of(
-        self, pins: Sequence[Pin], question: Question, resolver: Callable[[], Resolver], reporter: Reporter
+        self, pins: Sequence[Pin], requirements: Requirements, target: Target, resolver: str, reporter: Reporter
     ) -> tuple[Path, ...]:
         """The wheel of each pin that was built: kept, committed beside the lock, or built again and compared."""
+        question = Question(requirements=requirements, serving=(), known_good=(), target=target)
+
+        def chosen() -> Resolver:
+            return choose_resolver(resolver, target, self.run, reporter)
+
         return tuple(
-            self._kept(pin.name, pin.hashes) or self._built_again(pin, question, resolver, reporter)
+            self._kept(pin.name, pin.hashes) or self._built_again(pin, question, chosen, reporter)
             for pin in pins
             if pin.built_from
         )
 
     def _wheel(self, name: str, question: Question, resolver: Resolver, reporter: Reporter) -> BuiltWheel | None:
-        from flowpack.dependencies.resolvers import BuiltWheel  # noqa: PLC0415
-        from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
-
         old = next((pin for pin in question.preferred if pin.name == name and not question.upgrade), None)
         preferred = old.version if old else None
         with fetched_source(name, question.requirements, question.target, self.run, preferred=preferred) as source:
@@ -112,8 +100,6 @@ class SourceBuilds:
 
     def _plain(self, plain: PlainWheel, question: Question, reporter: Reporter) -> BuiltWheel | None:
         """None where the indexes do not have its source: an index of one's own may have other tools."""
-        from flowpack.dependencies.resolvers import BuiltWheel  # noqa: PLC0415
-        from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
 
         path = self._kept(plain.name, (plain.wheel_hash,))
         if path is None:
@@ -162,10 +148,6 @@ class SourceBuilds:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
     def _build(self, source: SourceDistribution, question: Question, resolver: Resolver, reporter: Reporter) -> Path:
-        from flowpack.dependencies.plain_wheels import plain_wheel  # noqa: PLC0415
-        from flowpack.dependencies.source_distributions import fetch_build_wheels  # noqa: PLC0415
-        from flowpack.images.wheel_builds import build_wheel  # noqa: PLC0415
-
         plain = plain_wheel(source.hash)
         if plain is not None:
             return _copied(plain, source.path, reporter)
@@ -194,8 +176,6 @@ class SourceBuilds:
         return kept
 
     def _built_again(self, pin: Pin, question: Question, resolver: Callable[[], Resolver], reporter: Reporter) -> Path:
-        from flowpack.dependencies.source_distributions import fetched_source  # noqa: PLC0415
-
         file, _, digest = (pin.built_from or "").partition(" ")
         reporter.info(f"the wheel of {pin.requirement} is not here: it is built again from {file}")
         with fetched_source(
@@ -212,22 +192,11 @@ class SourceBuilds:
         return path
 
 
-def allowed_names(names: Sequence[str]) -> frozenset[str]:
-    for name in names:
-        if _NAME.fullmatch(name) is None:
-            raise UsageError(
-                f"--allow-source '{name}' is not the name of a package", hint="name each package by itself"
-            )
-    return frozenset(canonicalize_name(name) for name in names)
-
-
 def _plain_wheels_for(question: Question) -> tuple[PlainWheel, ...]:
     """flowpack itself adds promptflow-tools, which requires them."""
     asked = {line.name for line in question.requirements.lines} | {each.name for each in question.serving}
     if "promptflow-tools" not in asked:
         return ()
-    from flowpack.dependencies.plain_wheels import PLAIN_WHEELS  # noqa: PLC0415  (a flow without tools does without)
-
     return PLAIN_WHEELS
 
 
@@ -280,9 +249,3 @@ def _sha256(path: Path) -> str:
         while part := file.read(1024 * 1024):
             summed.update(part)
     return f"sha256:{summed.hexdigest()}"
-
-
-def _find_engine() -> DockerEngine:
-    from flowpack.images.engine import find_engine  # noqa: PLC0415
-
-    return find_engine()

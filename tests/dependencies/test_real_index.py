@@ -35,7 +35,7 @@ def lock(flow: str, resolver: str, target: Target = HERE) -> Lockfile:
         needs=ServingNeeds(tools=flow.startswith("llm")),
         target=target,
         resolver=resolver,
-        sources=SourceBuilds(
+        sources=lambda: SourceBuilds(
             options=frozenset(), base=Base.of_image("base", "--base-image"), flow_folder=folder, engine=no_engine
         ),
     )

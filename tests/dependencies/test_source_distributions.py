@@ -15,7 +15,8 @@ from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.source_distributions import SourceDistribution, fetched_source
 from flowpack.errors import EngineError, RequirementsError, UsageError
 from flowpack.images.base import Base
-from flowpack.pipeline.source_builds import SourceBuilds, allowed_names
+from flowpack.pipeline.lock import allowed_names, warn_of_unused
+from flowpack.pipeline.source_builds import SourceBuilds
 from flowpack.process import run
 from tests.dependencies.conftest import Read
 from tests.dependencies.packages import sha256, write_sdist, write_wheel
@@ -78,7 +79,9 @@ def test_requirements_that_ask_for_source_distributions_are_refused(
 ) -> None:
     write_wheel(wheels, "alpha", "1.0")
     with pytest.raises(RequirementsError, match=f"{option} asks for source distributions") as raised:
-        lock_dependencies(read(f"{option}\nalpha"), needs=ServingNeeds(), target=TARGET, sources=sources("beta"))
+        lock_dependencies(
+            read(f"{option}\nalpha"), needs=ServingNeeds(), target=TARGET, sources=lambda: sources("beta")
+        )
     assert "--allow-source" in str(raised.value.hint)
 
 
@@ -125,14 +128,14 @@ def test_without_an_engine_an_allowed_package_is_not_built_and_that_is_said_firs
 ) -> None:
     write_sdist(wheels, "alpha", "1.0")
     with pytest.raises(EngineError, match="no container engine answers"):
-        lock_dependencies(read("alpha"), needs=ServingNeeds(), target=TARGET, sources=sources("alpha"))
+        lock_dependencies(read("alpha"), needs=ServingNeeds(), target=TARGET, sources=lambda: sources("alpha"))
 
 
-def test_an_option_without_effect_is_told(sources: Sources) -> None:
+def test_an_option_without_effect_is_told() -> None:
     told = Recording()
     built = Pin("alpha", "1.0", ("sha256:0",), built_from="alpha-1.0.tar.gz sha256:1")
     pins = {"alpha": "1.0", "beta": "2.0"}
-    sources("alpha", "beta", "bita").warn_of_unused(pins, [built], told)
+    warn_of_unused({"alpha", "beta", "bita"}, pins, [built], told)
     assert told == [
         "warning: --allow-source beta has no effect: beta 2.0 has a wheel",
         "warning: --allow-source bita has no effect: the lock has no package of that name; did you mean beta?",

@@ -20,7 +20,6 @@ import pytest
 import flowpack.serving
 from flowpack.dependencies.lockfile import lock_dependencies
 from flowpack.dependencies.requirements import read_requirements
-from flowpack.dependencies.resolvers import Question
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import Platform, Target
 from flowpack.errors import EngineError
@@ -74,9 +73,8 @@ def lock_of_a_build(requirements: tuple[str, ...]) -> tuple[str, Mapping[str, by
         target = Target(PYTHON, Platform.of_this_machine())
         base = Base.of_image("base", "--base-image")
         sources = SourceBuilds(options=frozenset(), base=base, flow_folder=folder, engine=_no_engine)
-        made = lock_dependencies(asked, needs=ServingNeeds(), target=target, sources=sources)
-        question = Question(requirements=asked, serving=(), known_good=(), target=target)
-        wheels = sources.wheels_of(made.built, question, _no_engine, SILENT)
+        made = lock_dependencies(asked, needs=ServingNeeds(), target=target, sources=lambda: sources)
+        wheels = sources.wheels_of(made.built, asked, target, "auto", SILENT)
         return made.text, {path.name: path.read_bytes() for path in wheels}
 
 

@@ -21,7 +21,7 @@ from flowpack.checks.places import file_lines
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
-from flowpack.dependencies.lock_format import LOCK_NAME
+from flowpack.dependencies.lock_format import LOCK_NAME, parse_lock
 from flowpack.dependencies.lock_review import UnexplainedLockError, unexplained
 from flowpack.dependencies.lockfile import lock_dependencies
 from flowpack.dependencies.requirement_lines import RequirementLine
@@ -104,8 +104,6 @@ def _check_fresh(subject: Subject) -> None:
 @rule("FP304", "broken-lock", Severity.ERROR, "The lock was changed by hand, or by a merge.")
 def broken_lock(subject: Subject) -> Iterator[Problem]:
     if subject.lock_file and subject.lock is None:
-        from flowpack.dependencies.lock_format import parse_lock  # noqa: PLC0415  (a lock is seldom broken)
-
         hint = f"`flowpack lock {_source(subject)}` makes it again"
         try:
             parse_lock(subject.read_lock(subject.lock_file), subject.lock_file)

@@ -17,6 +17,7 @@ from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
 from flowpack.errors import InputError, Location, listed, nearest
+from flowpack.flows.front_matter import find_parts
 from flowpack.flows.model import FlowKind
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 
@@ -61,7 +62,7 @@ class _File:
 
     @cached_property
     def content(self) -> ReadTemplate:
-        from flowpack.flows.templates import read_template  # noqa: PLC0415  (not every flow has a template)
+        from flowpack.flows.templates import read_template  # noqa: PLC0415  (Jinja)
 
         return read_template(self.text)
 
@@ -99,8 +100,6 @@ def _read_all(subject: Subject) -> Iterator[_Template]:
             yield _Template(file, f"node '{node.name}'", node.inputs.keys(), is_whole, taken)
     flow = subject.flow
     if flow and flow.kind is FlowKind.PROMPTY:
-        from flowpack.flows.prompty import find_parts  # noqa: PLC0415  (few flows are one)
-
         parts = find_parts(flow.text)
         if parts:
             blank = "\n" * flow.text.count("\n", 0, parts.template)

@@ -1,0 +1,125 @@
+"""From requirements to the pins of a lock, by a resolver. A fresh lock loads none of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from flowpack.dependencies.conflicts import blames_known_good, explain, no_wheel_error
+from flowpack.dependencies.index_options import public_url
+from flowpack.dependencies.lock_format import LockInputs, Pin
+from flowpack.dependencies.passed_variables import PassedVariable, hide_values
+from flowpack.dependencies.requirements import Requirements
+from flowpack.dependencies.resolver_choice import choose_resolver
+from flowpack.dependencies.resolvers import Question, Resolver, UnresolvedError
+from flowpack.dependencies.serving_needs import ServingRequirement
+from flowpack.dependencies.slim import what_needs_the_sdk, without_full_sdk
+from flowpack.errors import FlowpackError, RequirementsError
+from flowpack.process import Run
+from flowpack.reporting import Reporter
+
+_SERVING = "flowpack, for serving"
+
+
+class Sources(Protocol):
+    """Builds wheels of the packages that are allowed to be built."""
+
+    def built(self, question: Question, resolver: Resolver, reporter: Reporter) -> AbstractContextManager[Question]:
+        """The question with the wheels that it needs; they are there inside the block."""
+
+
+def resolved_pins(
+    requirements: Requirements,
+    *,
+    serving: tuple[ServingRequirement, ...],
+    inputs: LockInputs,
+    resolver: str,
+    preferred: tuple[Pin, ...],
+    upgrade: bool,
+    passed: Sequence[PassedVariable],
+    sources: Callable[[], Sources] | None,
+    slim: bool,
+    run: Run,
+    reporter: Reporter,
+) -> tuple[tuple[Pin, ...], str]:
+    """The pins, and which resolver gave them in how many seconds. ``preferred`` pins are kept where they still fit."""
+    target = inputs.target
+    question = Question(
+        requirements=requirements.expanded(passed),
+        serving=serving,
+        known_good=inputs.known_good,
+        target=target,
+        preferred=preferred,
+        upgrade=upgrade,
+    )
+    chosen = choose_resolver(resolver, target, run, reporter)
+    started = time.monotonic()
+    with reporter.task(f"resolving the requirements for {target} with {chosen.name}") as task:
+        try:
+            with sources().built(question, chosen, reporter) if sources else nullcontext(question) as asked:
+                pins = tuple(_finished(pin, asked) for pin in _answer(chosen, asked, reporter))
+        except FlowpackError as error:
+            hide_values(error, requirements.variables, os.environ)
+            raise
+        task.finish(f"resolved {len(pins)} packages for {target} with {chosen.name}")
+    if slim:
+        pins = _slimmed(pins, requirements, reporter)
+    return pins, f"resolved by {chosen.name} in {time.monotonic() - started:.1f} s"
+
+
+def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, reporter: Reporter) -> tuple[Pin, ...]:
+    reason = what_needs_the_sdk(requirements, pins)
+    if reason is not None:
+        reporter.warning(f"--slim leaves the full SDK in, since {reason}")
+        return pins
+    fewer = without_full_sdk(pins)
+    if len(fewer) == len(pins):
+        reporter.info("slim: the full SDK is not among the packages")
+        return pins
+    reporter.info(f"slim: {len(fewer)} packages instead of {len(pins)}")
+    return fewer
+
+
+def _answer(resolver: Resolver, question: Question, reporter: Reporter) -> tuple[Pin, ...]:
+    try:
+        return resolver.resolve(question)
+    except UnresolvedError as error:
+        first = error
+    if not blames_known_good(first, question):
+        raise explain(first, question, resolver.name) from None
+    reporter.info("that does not fit flowpack's known good versions: resolving without them")
+    freed = replace(question, known_good=())
+    try:
+        return resolver.resolve(freed)
+    except UnresolvedError as error:
+        raise explain(error, freed, resolver.name) from None
+
+
+def _finished(pin: Pin, question: Question) -> Pin:
+    """The pin with what the resolver does not know: whose requirement it is, the URL as written, the user's hashes."""
+    requirements = question.requirements
+    named = [line for line in requirements.lines if line.name == pin.name]
+    via = {each for each in pin.via if not each.startswith("-")} | {f"-r {line.source}" for line in named}
+    via |= {_SERVING for each in question.serving if each.name == pin.name}
+    built = next((each for each in question.built if each.name == pin.name and each.version == pin.version), None)
+    if built:
+        return replace(pin, via=tuple(sorted(via)), hashes=(built.hash,), url=None, built_from=built.origin)
+    if pin.url and not unquote(urlsplit(pin.url).path).endswith(".whl"):
+        raise no_wheel_error(pin.name, question)
+    stated = {each for line in requirements.named(pin.name) for each in line.hashes}
+    hashes = tuple(each for each in pin.hashes if each in stated) if stated else pin.hashes
+    if not hashes:
+        line = next(line for line in requirements.named(pin.name) if line.hashes)
+        raise RequirementsError(
+            f"none of the hashes given for '{line.text}' is one of {pin.requirement}",
+            location=line.location,
+            hint="pip's hash command prints an archive's sha256",
+        )
+    written = next((line.public_url for line in named if line.public_url), None)
+    url = written or (public_url(pin.url) if pin.url else None)
+    return replace(pin, via=tuple(sorted(via)), hashes=hashes, url=url)
