@@ -26,6 +26,9 @@ from flowpack.reporting import SILENT, Reporter
 from flowpack.temporary import new_held_folder, remove_abandoned, removed_at_the_end
 from flowpack.writing import reason_of
 
+if sys.platform != "win32":
+    import fcntl
+
 Make = Callable[[Path], None]
 
 _MANIFESTS = "manifests"
@@ -200,8 +203,6 @@ def _alone(name: str, tell: Callable[[], None]) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    import fcntl  # noqa: PLC0415  (POSIX alone has it)
-
     descriptor = os.open(cache_folder(_LOCKS) / name, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

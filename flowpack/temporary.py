@@ -11,11 +11,15 @@ import errno
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowpack.errors import OutsideError
+
+if sys.platform != "win32":
+    import fcntl
 
 _PREFIX = "flowpack-temporary-"
 _HELD_BY_ANOTHER = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
@@ -110,8 +114,6 @@ def _held(path: Path, *, without_a_lock: bool = True) -> HeldFolder | None:
     except OSError:
         return None
     try:
-        import fcntl  # noqa: PLC0415  (POSIX alone has it)
-
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD_BY_ANOTHER or not without_a_lock:

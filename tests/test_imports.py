@@ -76,7 +76,7 @@ def test_what_writes_to_azure_alone_imports_azure_ai_ml() -> None:
         for path in (ROOT / "flowpack").rglob("*.py")
         if re.search(r"^\s*(from|import) azure\.ai\.ml", path.read_text("utf-8"), re.M)
     }
-    assert importing == {"ml_client.py", "workspace_registry.py", "workspace_endpoints.py"}
+    assert importing == {"ml_client.py"}
 
 
 def rooms_imported_by(path: Path) -> set[str]:

@@ -11,6 +11,9 @@ import os
 import sys
 from collections.abc import Callable
 
+if sys.platform != "win32":
+    import fcntl
+
 Advance = Callable[[int], None]
 """Is told how many bytes were read or written since it was called last."""
 
@@ -47,8 +50,6 @@ def _share(source: int, target: int) -> bool:
     """A reflink: both files have one content on disk until one of the two is written to."""
     if sys.platform != "linux":
         return False
-    import fcntl  # noqa: PLC0415  (small files do without)
-
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import TYPE_CHECKING
 
 from flowpack.assembly.copying import Advance, copy_content, write_content
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _CHUNK = 1024 * 1024
 _PIECE = 64 * _CHUNK
@@ -22,11 +26,9 @@ def sum_up(descriptor: int, size: int, advance: Advance) -> str:
         digest = _piece(descriptor, 0, size).hex()
         advance(size)
         return digest
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do without)
-
     summed = hashlib.sha256()
     starts = range(0, size, _PIECE)
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
+    with _threads(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
         for start, piece in zip(
             starts, threads.map(lambda start: _piece(descriptor, start, _PIECE), starts), strict=True
         ):
@@ -50,9 +52,7 @@ def copy_and_sum_up(source: int, target: int, size: int, advance: Advance, *, se
     if not settled:
         copy_content(source, target, size, advance)
         return sum_up(target, size, lambda _: None)
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do without)
-
-    with ThreadPoolExecutor(1) as beside:  # neither hashing nor copying holds the interpreter's lock
+    with _threads(1) as beside:  # neither hashing nor copying holds the interpreter's lock
         summed = beside.submit(sum_up, source, size, lambda _: None)
         copy_content(source, target, size, advance)
         return summed.result()
@@ -65,3 +65,9 @@ def _piece(descriptor: int, start: int, size: int) -> bytes:
         summed.update(chunk)
         position += len(chunk)
     return summed.digest()
+
+
+def _threads(number: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do without)
+
+    return ThreadPoolExecutor(number)

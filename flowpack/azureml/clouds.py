@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from flowpack.errors import AzureError, nearest
-
-RETRIES: dict[str, Any] = {"retry_status": 6, "retry_read": 5, "retry_connect": 4}
-"""azure-core waits as long as Retry-After asks, else longer each time; by itself it tries 3 times again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +47,10 @@ def current_cloud(environ: Mapping[str, str] = os.environ) -> Cloud:
 
 
 def _described(url: str) -> dict[str, str]:
-    from azure.core import PipelineClient  # noqa: PLC0415  (few clouds need it)
-    from azure.core.exceptions import AzureError as SdkError  # noqa: PLC0415
-    from azure.core.pipeline.policies import ProxyPolicy, RetryPolicy  # noqa: PLC0415
-    from azure.core.rest import HttpRequest  # noqa: PLC0415
+    from flowpack.azureml.arm_client import FAULTS, get_json  # noqa: PLC0415  (azure-core; few clouds need it)
 
     try:
-        with PipelineClient[Any, Any](url, policies=[ProxyPolicy(), RetryPolicy(**RETRIES)]) as client:
-            response = client.send_request(HttpRequest("GET", url))
-            response.raise_for_status()
-            clouds = json.loads(response.text())
+        clouds = get_json(url)
         return {each["name"]: each["resourceManager"] for each in ([clouds] if isinstance(clouds, dict) else clouds)}
-    except (SdkError, ValueError, KeyError, TypeError) as error:
+    except (*FAULTS, KeyError, TypeError) as error:
         raise AzureError(f"the clouds' document {url} cannot be read", detail=str(error)) from error

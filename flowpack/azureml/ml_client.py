@@ -1,19 +1,19 @@
-"""azure-ai-ml's client, made as flowpack needs it, and kept from the streams of a command."""
+"""azure-ai-ml, with what flowpack takes from it. It takes seconds to load, and only what writes needs it: ``sdk()``."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterator
 from typing import Any
 
-from flowpack.azureml.clouds import RETRIES
+from azure.ai.ml import MLClient, load_online_deployment, load_online_endpoint
+from azure.ai.ml.entities import Model
+
+from flowpack.azureml.limits import RETRIES
 from flowpack.azureml.workspace import Workspace
 
+__all__ = ["Model", "load_online_deployment", "load_online_endpoint", "ml_client"]
 
-def ml_client(workspace: Workspace, credential: Any) -> Any:
-    from azure.ai.ml import MLClient  # noqa: PLC0415  (takes seconds, and only what writes needs it)
 
+def ml_client(workspace: Workspace, credential: Any) -> MLClient:
     # Without its progress bar azure-ai-ml waits for ever for a file whose upload failed.
     return MLClient(
         credential,
@@ -24,10 +24,3 @@ def ml_client(workspace: Workspace, credential: Any) -> Any:
         enable_telemetry=False,
         **RETRIES,
     )
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """azure-ai-ml draws its progress and its advice on both streams; stdout is for the answer alone."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flowpack import __version__
-from flowpack.azureml.clouds import RETRIES, Cloud, current_cloud
+from flowpack.azureml.clouds import Cloud, current_cloud
 from flowpack.azureml.service_errors import translated
 from flowpack.azureml.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flowpack.azureml.arm_client import ArmClient
 
 _API_VERSION = "2024-04-01"
 
@@ -28,26 +30,12 @@ class ResourceManager:
 
     @cached_property
     def credential(self) -> Any:
-        from azure.identity import DefaultAzureCredential  # noqa: PLC0415  (no local registry needs it)
-
-        # Each credential that is not there would be a warning; the error that follows names them all.
-        logging.getLogger("azure").addHandler(logging.NullHandler())
-        options = {"authority": self._cloud.login} if self._cloud.login else {}
-        return DefaultAzureCredential(**options)
+        return _azure().default_credential(self._cloud.login)
 
     @cached_property
-    def _client(self) -> Any:
-        from azure.core import PipelineClient  # noqa: PLC0415
-        from azure.core.pipeline.policies import ProxyPolicy, RetryPolicy, UserAgentPolicy  # noqa: PLC0415
-        from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy  # noqa: PLC0415
-
-        policies = [
-            UserAgentPolicy(f"flowpack/{__version__}"),
-            ProxyPolicy(),
-            RetryPolicy(**RETRIES),
-            ARMChallengeAuthenticationPolicy(self.credential, self._cloud.scope),
-        ]
-        return PipelineClient[Any, Any](self._cloud.resource_manager, policies=policies)
+    def _client(self) -> ArmClient:
+        client: ArmClient = _azure().ArmClient(self._cloud.resource_manager, self.credential, self._cloud.scope)
+        return client
 
     def get(self, *parts: str) -> Any | None:
         """The resource at these parts of a path under the workspace; None where there is none."""
@@ -86,16 +74,13 @@ class ResourceManager:
         return quote(self.workspace.path) + "".join(f"/{quote(part, safe='')}" for part in parts)
 
     def _answer(self, method: str, url: str, *, may_be_missing: bool = False, body: Any = None) -> Any | None:
-        from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415
-        from azure.core.rest import HttpRequest  # noqa: PLC0415
-        from azure.mgmt.core.exceptions import ARMErrorFormat  # noqa: PLC0415
-
         try:
-            response = self._client.send_request(HttpRequest(method, url, json=body), retry_on_methods=[method])
-            if response.status_code == 404 and may_be_missing:
-                return None
-            if response.status_code != 200:
-                raise HttpResponseError(response=response, error_format=ARMErrorFormat)
-            return response.json()
-        except (AzureError, ValueError) as error:
+            return self._client.answer(method, url, may_be_missing=may_be_missing, body=body)
+        except _azure().FAULTS as error:
             raise translated(error, self.workspace) from error
+
+
+def _azure() -> ModuleType:
+    from flowpack.azureml import arm_client  # noqa: PLC0415  (azure-core and azure-identity)
+
+    return arm_client

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser, Error
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -126,8 +127,6 @@ def _from_az(environ: Mapping[str, str], start: Path) -> _Found:
 
 
 def _defaults(path: Path, within: Roots | None) -> Mapping[str, str]:
-    from configparser import ConfigParser, Error  # noqa: PLC0415  (only where az is used)
-
     parser = ConfigParser(interpolation=None)
     try:
         parser.read_string(read_text(path, limit=DOCUMENT_BYTES, within=within))

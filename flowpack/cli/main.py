@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from flowpack import __version__
+from flowpack.cli.output import error_document, show
 from flowpack.errors import FlowpackError, UsageError
 
 _COMMANDS = {
@@ -138,23 +139,17 @@ def _discard_streams() -> None:
 
 def report(error: FlowpackError) -> None:
     """The error for a person on stderr; with --json for a machine on stdout as well."""
-    from flowpack.cli.output import show  # noqa: PLC0415
-
     show(f"error: {error}")
     _report_to_machines(error)
 
 
 def _report_to_machines(error: FlowpackError) -> None:
-    from flowpack.cli.output import error_document  # noqa: PLC0415
-
     if "--json" in sys.argv[1:]:
         click.echo(error_document(error))
 
 
 def _show(error: click.ClickException) -> None:
     """In click's words. What the command line has may be the name of a stranger's folder, by a glob."""
-    from flowpack.cli.output import show  # noqa: PLC0415
-
     words = io.StringIO()
     error.show(words)
     show(words.getvalue().rstrip("\n"))

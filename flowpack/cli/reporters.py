@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from flowpack.cli.output import duration
-from flowpack.cli.tasks import LiveTasks, PlainTasks, RunningTask, Tasks
+from flowpack.cli.tasks import LiveTasks, PlainTasks, RunningTask, Tasks, View
 from flowpack.reporting import Reporter, Task, Unit
 
 
@@ -17,7 +17,13 @@ def reporter_for(quiet: bool) -> Reporter:
     if quiet:
         return _Quiet()
     live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return LineReporter(LiveTasks() if live else PlainTasks())
+    return LineReporter(LiveTasks(_live_view) if live else PlainTasks())
+
+
+def _live_view(tasks: Callable[[], Iterable[RunningTask]]) -> View:
+    from flowpack.cli.live_view import LiveView  # noqa: PLC0415  (rich)
+
+    return LiveView(tasks)
 
 
 class LineReporter:

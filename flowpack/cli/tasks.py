@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from flowpack.cli.output import duration, readable, show
 from flowpack.reporting import Unit
-
-if TYPE_CHECKING:
-    from flowpack.cli.live_view import LiveView
 
 _PLAIN_PATIENCE = 1.0
 """Seconds after which a task that still runs is shown."""
@@ -93,13 +91,26 @@ class PlainTasks:
             self.line(f"  … {task.doing}: {', '.join(filter(None, parts))}")
 
 
-class LiveTasks:
-    """Draws with rich, which is loaded with the first task that takes long. Other lines are printed above."""
+class View(Protocol):
+    """The lines at the bottom of a terminal that change, and what is printed above them."""
 
-    def __init__(self, patience: float = _LIVE_PATIENCE) -> None:
+    def line(self, text: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+OpenView = Callable[[Callable[[], Iterable[RunningTask]]], View]
+"""Begins to show the tasks that the function gives."""
+
+
+class LiveTasks:
+    """Opens its view with the first task that takes long, and closes it with the last."""
+
+    def __init__(self, view: OpenView, patience: float = _LIVE_PATIENCE) -> None:
+        self._open = view
         self._patience = patience
         self._tasks: dict[RunningTask, threading.Timer] = {}
-        self._view: LiveView | None = None
+        self._view: View | None = None
         self._one_at_a_time = threading.RLock()
 
     def begin(self, task: RunningTask) -> None:
@@ -124,8 +135,6 @@ class LiveTasks:
                 self._view.line(text)
 
     def _show(self) -> None:
-        from flowpack.cli.live_view import LiveView  # noqa: PLC0415  (rich)
-
         with self._one_at_a_time:
             if self._view is None and self._tasks:
-                self._view = LiveView(lambda: tuple(self._tasks))
+                self._view = self._open(lambda: tuple(self._tasks))

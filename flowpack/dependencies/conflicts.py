@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 from packaging.utils import canonicalize_name
 
 from flowpack.dependencies.known_good import constrained_name
-from flowpack.dependencies.pip_compile import NO_WHEEL, REFUSED
 from flowpack.dependencies.requirements import RequirementLine
-from flowpack.dependencies.resolvers import REQUIREMENTS, Question, UnresolvedError
+from flowpack.dependencies.resolvers import NO_WHEEL, REFUSED, REQUIREMENTS, Question, UnresolvedError
 from flowpack.errors import FlowpackError, Location, RequirementsError, ToolError
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"

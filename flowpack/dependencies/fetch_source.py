@@ -18,6 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pip._internal.commands import create_command
+from pip._internal.exceptions import PipError
+from pip._internal.models.link import Link
+from pip._internal.models.target_python import TargetPython
+from pip._internal.req.req_file import parse_requirements
+from pip._vendor.packaging.specifiers import SpecifierSet
+from pip._vendor.packaging.utils import canonicalize_name, parse_sdist_filename
+from pip._vendor.packaging.version import Version
+from pip._vendor.requests.exceptions import RequestException
+
 LARGEST = 1024 * 1024 * 1024
 _LARGEST_PROJECT = 1024 * 1024
 _MOST_FILES = 100_000
@@ -32,8 +42,6 @@ class NothingError(Exception):
 
 def main(wanted_file: str, folder: str) -> int:
     wanted = json.loads(Path(wanted_file).read_text("utf-8"))
-    from pip._internal.exceptions import PipError  # noqa: PLC0415
-    from pip._vendor.requests.exceptions import RequestException  # noqa: PLC0415
 
     try:
         answer = fetch(wanted, Path(folder))
@@ -44,11 +52,6 @@ def main(wanted_file: str, folder: str) -> int:
 
 
 def fetch(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from pip._internal.commands import create_command  # noqa: PLC0415
-    from pip._internal.models.link import Link  # noqa: PLC0415
-    from pip._internal.models.target_python import TargetPython  # noqa: PLC0415
-    from pip._internal.req.req_file import parse_requirements  # noqa: PLC0415
-
     command: Any = create_command("download")
     options, _ = command.parse_args(["--no-deps", "--disable-pip-version-check", "--no-input", *wanted["arguments"]])
     version = tuple(int(part) for part in wanted["python"].split("."))
@@ -70,8 +73,6 @@ def fetch(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _chosen(finder: Any, wanted: dict[str, Any]) -> tuple[Any, bool]:
     """The source distribution to build, or what has a wheel: the preferred version if it fits, else the newest."""
-    from pip._vendor.packaging.specifiers import SpecifierSet  # noqa: PLC0415
-    from pip._vendor.packaging.version import Version  # noqa: PLC0415
 
     specifiers = SpecifierSet(wanted["specifiers"])
     found = [each for each in finder.find_all_candidates(wanted["name"]) if not each.link.is_yanked]
@@ -133,8 +134,6 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def _version_of(file: str, name: str) -> str:
-    from pip._vendor.packaging.utils import canonicalize_name, parse_sdist_filename  # noqa: PLC0415
-
     try:
         found, version = parse_sdist_filename(file.replace(".tgz", ".tar.gz"))
     except ValueError:

@@ -16,6 +16,17 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from pip._internal.distributions.sdist import SourceDistribution
+from pip._internal.exceptions import InstallationError, PipError
+from pip._internal.models.format_control import FormatControl
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from pip._vendor.packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
+from pip._vendor.requests.exceptions import RequestException
+from pip._vendor.urllib3.exceptions import HTTPError
+from piptools.exceptions import PipToolsError
+from piptools.repositories import PyPIRepository
+from piptools.scripts.compile import cli
+
 REFUSED = "flowpack: an index did not answer: "
 NO_WHEEL = "flowpack: there is no wheel of "
 
@@ -50,12 +61,6 @@ class SkippedSources(logging.Handler):
 
     def blamed_in(self, words: str) -> Iterator[str]:
         """The packages that pip did not find, and would have found as a source distribution."""
-        from pip._vendor.packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
-        from pip._vendor.packaging.utils import (  # noqa: PLC0415
-            InvalidSdistFilename,
-            canonicalize_name,
-            parse_sdist_filename,
-        )
 
         for text in _NOT_FOUND.findall(words):
             try:
@@ -74,8 +79,6 @@ class SkippedSources(logging.Handler):
 
 def refuse_to_build() -> None:
     """Whatever pip is told, by a requirement with a URL or by a package's metadata, it starts no setup.py."""
-    from pip._internal.distributions.sdist import SourceDistribution  # noqa: PLC0415
-    from pip._internal.exceptions import InstallationError  # noqa: PLC0415
 
     def refuse(self: Any, *_: Any, **__: Any) -> None:
         raise InstallationError(NO_WHEEL + (self.req.name or str(self.req)))
@@ -99,7 +102,6 @@ def take_stated_hashes(repository: Any) -> None:
 
 def hash_every_file(repository: Any) -> None:
     """The source distribution too, as uv has it in its locks, though only wheels are chosen and installed."""
-    from pip._internal.models.format_control import FormatControl  # noqa: PLC0415
 
     matching = repository._get_matching_candidates  # only hashes are taken of these
 
@@ -117,13 +119,6 @@ def hash_every_file(repository: Any) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    from pip._internal.exceptions import PipError  # noqa: PLC0415
-    from pip._vendor.requests.exceptions import RequestException  # noqa: PLC0415
-    from pip._vendor.urllib3.exceptions import HTTPError  # noqa: PLC0415
-    from piptools.exceptions import PipToolsError  # noqa: PLC0415
-    from piptools.repositories import PyPIRepository  # noqa: PLC0415
-    from piptools.scripts.compile import cli  # noqa: PLC0415
-
     if hasattr(PyPIRepository, "_get_hashes_from_pypi") and hasattr(PyPIRepository, "_get_matching_candidates"):
         hash_every_file(PyPIRepository)
         take_stated_hashes(PyPIRepository)

@@ -14,10 +14,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from flowpack.dependencies.lock_format import Pin
-from flowpack.dependencies.pip_compile import NO_WHEEL, REFUSED
 from flowpack.dependencies.resolvers import (
     ANSWER,
     FASTER,
+    NO_WHEEL,
+    REFUSED,
     REQUIREMENTS,
     Question,
     UnresolvedError,

@@ -16,6 +16,10 @@ from flowpack.process import Completed
 from flowpack.temporary import temporary_folder
 from flowpack.writing import unwritable
 
+# What pip_compile.py, a program of its own, begins its lines with.
+REFUSED = "flowpack: an index did not answer: "
+NO_WHEEL = "flowpack: there is no wheel of "
+
 FASTER = "flowpack[fast] brings uv, which resolves for any Python and platform: pip install 'flowpack[fast]'"
 
 REQUIREMENTS, CONSTRAINTS, KNOWN_GOOD, ANSWER = "requirements.in", "constraints.txt", "known-good.txt", "answer.txt"

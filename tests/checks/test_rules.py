@@ -13,7 +13,7 @@ from flowpack.checks.findings import Finding, Rule, Severity
 from flowpack.checks.registry import all_rules
 from flowpack.checks.reports import render
 from flowpack.checks.run import check
-from flowpack.dependencies import resolver_choice
+from flowpack.dependencies import resolution
 from flowpack.dependencies.lockfile import lock_dependencies
 from flowpack.dependencies.requirements import read_requirements
 from flowpack.dependencies.resolvers import Pin, Question
@@ -124,7 +124,7 @@ def test_a_fresh_lock_is_not_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             hashes = (f"sha256:{'0' * 64}",)
             return tuple(Pin(name, version or "9", hashes, ("-r x.txt",)) for name, version in wanted.items())
 
-    monkeypatch.setattr(resolver_choice, "choose_resolver", lambda *_: Ones())
+    monkeypatch.setattr(resolution, "choose_resolver", lambda *_: Ones())
     folder = project("unpinned", "fails", tmp_path)
     requirements = read_requirements("requirements.txt", {"requirements.txt": folder / "requirements.txt"})
     target = Target("3.12", Platform("linux", "arm64"))

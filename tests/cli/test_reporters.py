@@ -16,9 +16,12 @@ import sys, time
 from flowpack.cli import reporters, tasks
 reporter = reporters.reporter_for(quiet="--quiet" in sys.argv)
 if not reporter.__class__.__name__.startswith("_"):
-    quick = {tasks.LiveTasks: dict(patience=0.05), tasks.PlainTasks: dict(patience=0.05, heartbeat=0.2)}
-    kind = type(reporter._tasks)
-    reporter = reporters.LineReporter(kind(**quick[kind]))
+    live = isinstance(reporter._tasks, tasks.LiveTasks)
+    reporter = reporters.LineReporter(
+        tasks.LiveTasks(reporters._live_view, patience=0.05)
+        if live
+        else tasks.PlainTasks(patience=0.05, heartbeat=0.2)
+    )
 with reporter.task("copying the flow", "bytes") as task:
     for done in range(0, 101, 20):
         task.advance(done * 1_000_000, 100_000_000)

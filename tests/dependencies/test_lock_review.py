@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowpack.dependencies import resolver_choice
+from flowpack.dependencies import resolution
 from flowpack.dependencies.lock_format import LockInputs, Pin, parse_lock, render_lock
 from flowpack.dependencies.lock_review import UnexplainedLockError, check_installable, unexplained
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
@@ -53,7 +53,7 @@ def requirements(read: Read) -> Requirements:
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     brings = Pin("blinker", "1", (ZERO, ONE), ("flask",))
     resolver = Scripted(brings=brings)
-    monkeypatch.setattr(resolver_choice, "choose_resolver", lambda *_: resolver)
+    monkeypatch.setattr(resolution, "choose_resolver", lambda *_: resolver)
     return resolver
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowpack.dependencies import resolver_choice
+from flowpack.dependencies import resolution
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, Pin, lock_dependencies, parse_lock
 from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.requirements import Requirements
@@ -48,7 +48,7 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     resolver = Scripted()
-    monkeypatch.setattr(resolver_choice, "choose_resolver", lambda *_: resolver)
+    monkeypatch.setattr(resolution, "choose_resolver", lambda *_: resolver)
     return resolver
 
 

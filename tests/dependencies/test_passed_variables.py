@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flowpack.checks.run import check
-from flowpack.dependencies import resolver_choice
+from flowpack.dependencies import resolution
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, lock_dependencies
 from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.requirements import Requirements
@@ -31,7 +31,7 @@ FLOW = {
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     resolver = Scripted()
-    monkeypatch.setattr(resolver_choice, "choose_resolver", lambda *_: resolver)
+    monkeypatch.setattr(resolution, "choose_resolver", lambda *_: resolver)
     return resolver
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from flowpack.dependencies import pip_compile
 from flowpack.dependencies.pip_tools_resolver import find_pip_tools, pip_words
+from flowpack.dependencies.resolvers import NO_WHEEL, REFUSED
 from flowpack.dependencies.target import SUPPORTED_PYTHONS, Platform, Target
 from flowpack.errors import ToolError
 from flowpack.process import Completed
@@ -101,3 +103,7 @@ def test_pips_words_are_the_error_and_its_cause() -> None:
         "    b 1 depends on a>=2",
         "ERROR: ResolutionImpossible",
     ]
+
+
+def test_the_program_and_its_reader_use_the_same_words() -> None:
+    assert (pip_compile.NO_WHEEL, pip_compile.REFUSED) == (NO_WHEEL, REFUSED)

@@ -58,7 +58,9 @@ def test_a_person_s_run_passes_what_the_flow_names_and_says_so(given: list[Mappi
     ours = {name: value for name, value in environment.items() if name in {*MACHINE, "EXTRA"}}
     assert ours == {"GREETING": "hi", "ASKED": "k", "PF_LOGGING_LEVEL": "DEBUG", "EXTRA": "1"}
     assert said[0] == "passing the variables that the flow names: ASKED, GREETING"
+    assert said[1].startswith("warning: the flow names credentials of this machine")
     assert said[1].endswith("does not get them: GITHUB_TOKEN")
+    assert said[2].endswith("--env GITHUB_TOKEN")
     assert not any("secret" in line for line in said)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
 from flowpack.azureml.endpoints.states import FAILED, Deployment, Endpoint
 from flowpack.azureml.endpoints.turns import EndpointBusy
-from flowpack.azureml.ml_client import ml_client, quiet
 from flowpack.azureml.resource_manager import ResourceManager
+from flowpack.azureml.sdk import quiet, sdk
 from flowpack.azureml.service_errors import translated, words_of
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import AzureError, FlowpackError, InputError
@@ -147,7 +147,7 @@ class WorkspaceEndpoints:
     @cached_property
     def _client(self) -> Any:
         with quiet():
-            return ml_client(self.workspace, self.resources.credential)
+            return sdk().ml_client(self.workspace, self.resources.credential)
 
     def _carry_out(self, what: str, begin: Callable[[], Any]) -> None:
         """Begins a long-running operation and waits for its end; EndpointBusy where another one runs."""
@@ -210,16 +210,12 @@ def _complete(entity: Any, present: Any) -> None:
 
 def _endpoint_entity(document: EndpointDocument) -> Any:
     with quiet():
-        from azure.ai.ml import load_online_endpoint  # noqa: PLC0415
-
-        return _loaded(load_online_endpoint, document.text())
+        return _loaded(sdk().load_online_endpoint, document.text())
 
 
 def _deployment_entity(document: DeploymentDocument) -> Any:
     with quiet():
-        from azure.ai.ml import load_online_deployment  # noqa: PLC0415
-
-        return _loaded(load_online_deployment, document.text())
+        return _loaded(sdk().load_online_deployment, document.text())
 
 
 def _loaded(load: Callable[..., Any], text: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from flowpack.azureml.models.document import SOURCE_FLOW_ID
 from flowpack.azureml.models.registry import ModelRegistry, ModelVersion
 from flowpack.errors import InputError, nearest
@@ -20,8 +22,6 @@ def flow_versions(registry: ModelRegistry, name: str | None) -> list[ModelVersio
                 hint=f"did you mean '{near}'?" if near else "`flowpack models` lists them",
             )
         return _newest_first(found)
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (a workspace may have hundreds of models)
-
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         by_model = pool.map(registry.versions, registry.names())
     return [each for versions in by_model for each in _newest_first(versions) if SOURCE_FLOW_ID in each.properties]

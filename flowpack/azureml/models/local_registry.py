@@ -21,6 +21,9 @@ from flowpack.errors import AzureError, InputError, Location
 from flowpack.writing import reason_of, replace_file
 from flowpack.yaml_documents import dump, read_document
 
+if sys.platform != "win32":
+    import fcntl
+
 _LOCK = ".lock"
 _UNFINISHED = ".unfinished-"
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
@@ -126,8 +129,6 @@ def _locked(path: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield  # the rename alone decides between two writers
         return
-    import fcntl  # noqa: PLC0415  (POSIX alone has it)
-
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flowpack.azureml.ml_client import ml_client, quiet
 from flowpack.azureml.models.document import ModelDocument
 from flowpack.azureml.models.registry import ModelVersion, VersionTaken
 from flowpack.azureml.resource_manager import ResourceManager
+from flowpack.azureml.sdk import quiet, sdk
 from flowpack.azureml.service_errors import translated
 from flowpack.azureml.workspace import Workspace
 
@@ -77,14 +77,12 @@ class WorkspaceRegistry:
 
     def _create_or_update(self, **fields: Any) -> None:
         with quiet():
-            from azure.ai.ml.entities import Model  # noqa: PLC0415  (takes seconds, and only a new version needs it)
-
             # A new one each time, as an upload that fails leaves it half changed.
-            self._client.models.create_or_update(Model(type="custom_model", **fields))
+            self._client.models.create_or_update(sdk().Model(type="custom_model", **fields))
 
     @cached_property
     def _client(self) -> Any:
-        return ml_client(self.workspace, self._read.credential)
+        return sdk().ml_client(self.workspace, self._read.credential)
 
     def _version(self, name: str, version: str) -> ModelVersion | None:
         found = self._read.get("models", name, "versions", version)
