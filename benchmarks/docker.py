@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from flowpack import process
-from flowpack.images.docker_clients import Builder, find_builder, find_clients
+from flowpack.images.engine.builders import Builder, docker_programs, find_builder
+from flowpack.images.engine.endpoint import find_endpoint
 
 BASE = os.environ.get("FLOWPACK_TEST_BASE", "flowpack-test-base:bookworm")
 HOST, PORT = "127.0.0.1", 8080
@@ -43,8 +44,7 @@ print(memory * 1024, ticks / os.sysconf("SC_CLK_TCK"))
 
 @functools.cache
 def client_and_builder() -> tuple[str, Builder]:
-    asked = find_clients(process.run)
-    return asked[-1].program, find_builder(process.run, asked)
+    return docker_programs()[0], find_builder(process.run, find_endpoint())
 
 
 def docker(*arguments: str, env: Mapping[str, str] | None = None) -> str:

@@ -45,7 +45,8 @@ class Run(Protocol):
 
     Without ``cwd`` it starts in the root folder, so paths among ``args`` are absolute. ``env`` is added to this
     process's environment; a value of None takes the variable out. ``on_line`` is given each line as it comes, standard
-    error included, and ``stdout`` then holds both streams in their order; ``timeout`` counts only without it.
+    error included, and ``stdout`` then holds both streams in their order; ``timeout`` and ``given``, the standard
+    input, count only without it.
     """
 
     def __call__(
@@ -56,6 +57,7 @@ class Run(Protocol):
         env: Mapping[str, str | None] | None = None,
         on_line: Callable[[str], None] | None = None,
         timeout: float | None = None,
+        given: str | None = None,
     ) -> Completed: ...
 
 
@@ -66,6 +68,7 @@ def run(
     env: Mapping[str, str | None] | None = None,
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
+    given: str | None = None,
 ) -> Completed:
     import subprocess  # noqa: PLC0415  (a build with a fresh lock starts no program)
 
@@ -79,7 +82,7 @@ def run(
                 executable=program,
                 cwd=cwd,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                input=given or "",
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",

@@ -194,7 +194,7 @@ _OWN_WAYS = {
     "images/build_stage/download_packages.py": "runs in the image",
     "images/build_stage/install_packages.py": "runs in the image",
     "images/context.py": "flowpack's own sources",
-    "images/engine.py": "the engine's answer in a folder of its own",
+    "images/engine/docker_engine.py": "the engine's answer in a folder of its own",
     "images/sbom.py": "its own cache and flowpack's own sources",
     "kept_environments.py": "environments that it made itself",
     "source_builds.py": "wheels, by their hash",

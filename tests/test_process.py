@@ -10,7 +10,7 @@ import pytest
 
 from flowpack import process
 from flowpack.errors import ToolError
-from flowpack.images.docker_clients import docker_programs
+from flowpack.images.engine.builders import docker_programs
 from flowpack.uv_program import find_uv_program
 from tests.paths import write_tree
 

@@ -21,7 +21,7 @@ from flowpack.ci.changed import Changes, changes_since
 from flowpack.ci.results import FlowResult
 from flowpack.errors import FlowpackError, InputError, UsageError, shown_path
 from flowpack.flows.reader import read_flow
-from flowpack.images.engine import Engine
+from flowpack.images.engine.model import Engine
 from flowpack.images.image_record import write_image_record
 from flowpack.images.reference import image_name
 from flowpack.images.source_labels import REVISION, source_labels

@@ -34,7 +34,7 @@ from flowpack.writing import append_to_file
 
 if TYPE_CHECKING:
     from flowpack.ci.run_flows import CiDeployment
-    from flowpack.images.engine import Engine
+    from flowpack.images.engine.model import Engine
 
 _OF_A_DEPLOYMENT = ("endpoint_file", "deployment_file", "instance_type", "instance_count")
 _FILE = click.Path(dir_okay=False, path_type=Path)

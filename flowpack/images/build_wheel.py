@@ -1,7 +1,7 @@
 """Builds a source distribution into a wheel: runs in a container of its own, as a user without rights.
 
-``build_wheel.py SOURCE`` below /work: what it is built with comes as wheels, and the wheel goes into /work/out. There
-is no network, no secret, no cache and nothing of the host. Written for Python 3.9: it runs in the image's base.
+``build_wheel.py SOURCE`` in /source-build: what it is built with comes as wheels, and the wheel goes into ``out``.
+There is no network, no secret, no cache and nothing of the host. Written for Python 3.9: it runs in the image's base.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_WORK = Path("/work")
+_WORK = Path("/source-build")
 _PYTHON = _WORK / "tmp" / "environment" / "bin" / "python"
 _OFFLINE = ("--no-index", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--quiet")
 

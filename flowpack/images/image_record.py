@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowpack.errors import InputError, Location, UsageError
-from flowpack.images.push import PushedImage
+from flowpack.images.engine.model import PushedImage
 from flowpack.images.reference import ImageReference
 from flowpack.images.source_labels import REVISION
 from flowpack.quoting import one_line

@@ -1,7 +1,7 @@
 """Builds a wheel from a source distribution in a container of its own, which is taken to be hostile.
 
 Its author's code runs there as a user without rights, with no network, no secret, no variable of this machine, no cache
-and no folder of it. Files go in and out through the engine's client, so it works with an engine elsewhere too. One file
+and no folder of it. Files go in and out through the engine's API, so it works with an engine elsewhere too. One file
 is taken out: the wheel of the name and version that were asked for.
 """
 
@@ -14,51 +14,44 @@ import secrets
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from flowpack import process
 from flowpack.dependencies.source_distributions import SourceDistribution
 from flowpack.dependencies.target import Target
-from flowpack.errors import EngineError, InputError
+from flowpack.errors import InputError
 from flowpack.images.base import Base
-from flowpack.images.engine import DockerEngine, ImageBuild
+from flowpack.images.engine.model import ContainerRequest, Engine, ImageBuild
 from flowpack.images.plan import FILE_TIME, USER
 from flowpack.images.reference import ImageReference
-from flowpack.process import Run
 from flowpack.reporting import SILENT, Reporter
 from flowpack.temporary import temporary_folder
 
-_PATIENCE = 1800.0
+FOLDER = "/source-build"
+"""The container's folder for the source and the wheel."""
+
+_TEMPORARY = f"{FOLDER}/tmp"  # noqa: S108  (in the container)
+_PATIENCE = 1800  # s
 _LARGEST = 1024 * 1024 * 1024
 _LARGEST_METADATA = 4 * 1024 * 1024
 _PROGRAM = Path(__file__).with_name("build_wheel.py")
 _PYTHON_VERSION = re.compile(r"^ARG PYTHON_VERSION\b.*")
-# A client whose configuration has a proxy, often with a password, sets these in every container.
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-_ALONE = (
-    "--network=none",
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--pids-limit=1024",
-    f"--ulimit=fsize={_LARGEST}",
-    "--tmpfs=/tmp:rw,size=64m,mode=1777",
-    "--volume=/work",
-    f"--user={USER}:{USER}",
-    "--workdir=/work",
-    "--log-driver=json-file",
-    "--log-opt=max-size=1m",
-    "--log-opt=max-file=1",
-)
+_ALONE = {
+    "network_mode": "none",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "pids_limit": 1024,
+    "ulimits": [{"name": "fsize", "soft": _LARGEST, "hard": _LARGEST}],
+    "tmpfs": {"/tmp": "rw,size=64m,mode=1777"},  # noqa: S108
+    "log_config": {"type": "json-file", "config": {"max-size": "1m", "max-file": "1"}},
+}
 _VARIABLES = {
-    **{name: "" for proxy in _PROXIES for name in (proxy, proxy.lower())},
-    "HOME": "/work/tmp",
-    "TMPDIR": "/work/tmp",
+    "HOME": _TEMPORARY,
+    "TMPDIR": _TEMPORARY,
     "SOURCE_DATE_EPOCH": str(FILE_TIME),
     "PYTHONHASHSEED": "0",
     "LC_ALL": "C.UTF-8",
@@ -66,7 +59,7 @@ _VARIABLES = {
 
 
 def build_wheel(
-    engine: DockerEngine,
+    engine: Engine,
     base: Base,
     target: Target,
     source: SourceDistribution,
@@ -74,7 +67,6 @@ def build_wheel(
     tools: Path,
     folder: Path,
     network: str | None = None,
-    run: Run = process.run,
     reporter: Reporter = SILENT,
 ) -> Path:
     """The wheel in ``folder``; ``tools`` has ``build.txt`` and ``wheels``, what it is built with.
@@ -82,22 +74,33 @@ def build_wheel(
     ``network`` is for the steps of the base's own Dockerfile; what the package runs has none.
     """
     image = _base_image(engine, base, target, network, reporter)
-    docker = engine.client.program
-    name = f"flowpack-build-{secrets.token_hex(6)}"
-    environment = [f"--env={key}={value}" for key, value in _VARIABLES.items()]
-    command = [docker, "create", f"--name={name}", "--label=flowpack.build=1", *_ALONE, *environment]
-    with temporary_folder("wheel") as passing, _removed(run, docker, name):
-        _checked(
-            run([*command, "--entrypoint=python3", image, "-I", "/work/in/build_wheel.py", source.path.name]),
-            f"the container that builds '{source.name}' cannot be made",
-        )
-        work = _work(source, tools, passing / "work")
-        _checked(run([docker, "cp", f"{work}/.", f"{name}:/work"]), "the source cannot be put into a container")
-        reporter.info(f"building a wheel of {source.path.name} in a container without network")
-        _checked(run([docker, "start", name]), f"the container that builds '{source.name}' does not start")
-        status = run([docker, "wait", name], timeout=_PATIENCE).stdout.strip()
-        logs = run([docker, "logs", "--tail=60", name], on_line=lambda _: None).stdout
-        if status != "0":
+    request = ContainerRequest(
+        image=image,
+        name=f"flowpack-build-{secrets.token_hex(6)}",
+        environment=_VARIABLES,
+        labels={"flowpack.build": "1"},
+        host=_ALONE,
+        settings={
+            "user": f"{USER}:{USER}",
+            "working_dir": FOLDER,
+            "volumes": [FOLDER],
+            "entrypoint": ["python3"],
+            "command": ["-I", f"{FOLDER}/in/build_wheel.py", source.path.name],
+        },
+        proxies=False,  # the Docker configuration's, often with a password
+    )
+    container = engine.create(request, reporter)
+    with (
+        temporary_folder("wheel") as passing,
+        contextlib.ExitStack() as stack,
+        reporter.task(f"building a wheel of {source.path.name} in a container without network") as task,
+    ):
+        stack.callback(container.remove)
+        container.copy_in(_work(source, tools, passing / "work"), FOLDER)
+        container.start()
+        status = container.wait(_PATIENCE)
+        logs = container.logs(tail=60)
+        if status != 0:
             raise InputError(
                 f"'{source.path.name}' does not build",
                 detail=logs,
@@ -107,15 +110,13 @@ def build_wheel(
         file = _the_wheel(logs, source)
         taken = passing / "out"
         taken.mkdir()
-        _checked(
-            run([docker, "cp", f"{name}:/work/out/{file}", str(taken / file)]),
-            f"the wheel of '{source.name}' cannot be taken out",
-        )
+        container.copy_out(f"{FOLDER}/out/{file}", taken)
         _check_wheel(taken / file, source)
+        task.finish(f"built {file}")
         return Path(shutil.move(taken / file, folder / file))
 
 
-def _base_image(engine: DockerEngine, base: Base, target: Target, network: str | None, reporter: Reporter) -> str:
+def _base_image(engine: Engine, base: Base, target: Target, network: str | None, reporter: Reporter) -> str:
     """The image that the flow's image is built from, made from its lines alone: it has no file of the flow."""
     with temporary_folder("base") as folder:
         lines = [_PYTHON_VERSION.sub(f"ARG PYTHON_VERSION={target.python}", line) for line in base.lines]
@@ -185,16 +186,3 @@ def _check_wheel(path: Path, source: SourceDistribution) -> None:
             f"the wheel of '{source.name}' says that it is {metadata['Name']} {metadata['Version']},"
             f" and {source.version} was asked for"
         )
-
-
-def _checked(done: process.Completed, message: str) -> None:
-    if done.returncode != 0:
-        raise EngineError(message, detail=done.stderr)
-
-
-@contextlib.contextmanager
-def _removed(run: Run, docker: str, name: str) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        run([docker, "rm", "--force", "--volumes", name])

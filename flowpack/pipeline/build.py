@@ -23,7 +23,7 @@ from flowpack.reporting import SILENT, Reporter
 from flowpack.temporary import temporary_folder
 
 if TYPE_CHECKING:
-    from flowpack.images.engine import Engine
+    from flowpack.images.engine.model import Engine
     from flowpack.pipeline.image import ImageBuilder
 
 FLOW = "flow"

@@ -19,8 +19,7 @@ from flowpack.images.context import BuildContext
 from flowpack.images.plan import ImagePlan
 
 if TYPE_CHECKING:
-    from flowpack.images.engine import BuiltImage
-    from flowpack.images.push import PushedImage
+    from flowpack.images.engine.model import BuiltImage, PushedImage
     from flowpack.images.reference import ImageReference
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowpack.errors import EngineError
-from flowpack.images.engine import BuiltImage, Engine, ImageBuild, find_engine
+from flowpack.images.engine import find_engine
+from flowpack.images.engine.model import BuiltImage, Engine, ImageBuild
 from flowpack.images.image_record import write_image_record
 from flowpack.images.source_labels import source_labels
 from flowpack.pipeline.builds import BuildRequest, Built, ImageRequest

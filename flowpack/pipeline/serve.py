@@ -17,7 +17,8 @@ from flowpack.flows.reader import read_flow
 from flowpack.images.base import check_trusted_build
 from flowpack.images.build_record import BuildRecord, is_build, read_build_record
 from flowpack.images.dockerfile import PIP_CONFIG_SECRET
-from flowpack.images.engine import Engine, ImageBuild, find_engine
+from flowpack.images.engine import find_engine
+from flowpack.images.engine.model import Engine, ImageBuild
 from flowpack.images.reference import ImageReference
 from flowpack.pipeline.build import build
 from flowpack.pipeline.builds import BuildRequest
@@ -80,7 +81,7 @@ def serve(
     subject: BuildFolder | ImageReference, request: ServeRequest, reporter: Reporter, run: Run = process.run
 ) -> Iterator[Served]:
     """Healthy when the block begins, stopped when it ends."""
-    engine = _engine(subject, request.engine, reporter, run)
+    engine = _engine(subject, request.engine, reporter)
     variables = _variables(subject, request, reporter)
     if engine is None:
         assert isinstance(subject, BuildFolder)  # noqa: S101  (_engine has refused an image)
@@ -97,12 +98,12 @@ def serve(
         return
     image = _built(subject, engine, request, reporter) if isinstance(subject, BuildFolder) else subject
     with serve_in_container(
+        engine,
         str(image),
         environment=variables,
         port=request.port,
         network=request.network,
         timeout=request.timeout,
-        run=run,
         reporter=reporter,
     ) as served:
         yield served
@@ -134,14 +135,14 @@ def _variables(subject: BuildFolder | ImageReference, request: ServeRequest, rep
     return found.values
 
 
-def _engine(subject: BuildFolder | ImageReference, choice: EngineChoice, reporter: Reporter, run: Run) -> Engine | None:
+def _engine(subject: BuildFolder | ImageReference, choice: EngineChoice, reporter: Reporter) -> Engine | None:
     """None where a virtual environment serves."""
     if choice == "venv":
         if isinstance(subject, ImageReference):
             raise UsageError("an image needs an engine", hint="give the flow or the build's output for --engine venv")
         return None
     try:
-        return find_engine(run)
+        return find_engine()
     except EngineError as error:
         if choice == "docker" or isinstance(subject, ImageReference):
             raise

@@ -22,7 +22,8 @@ from flowpack.dependencies.source_distributions import SourceDistribution, fetch
 from flowpack.dependencies.target import Target
 from flowpack.errors import LockError, RequirementsError
 from flowpack.images.base import Base
-from flowpack.images.engine import DockerEngine, find_engine
+from flowpack.images.engine import find_engine
+from flowpack.images.engine.model import Engine
 from flowpack.images.wheel_builds import build_wheel
 from flowpack.process import Run, run
 from flowpack.reporting import Reporter
@@ -41,7 +42,7 @@ class SourceBuilds:
     flow_folder: Path
     network: str | None = None
     run: Run = run
-    engine: Callable[[], DockerEngine] = find_engine
+    engine: Callable[[], Engine] = find_engine
 
     def allowed(self, requirements: Requirements) -> frozenset[str]:
         return self.options | requirements.allowed_sources
@@ -166,7 +167,6 @@ class SourceBuilds:
                 tools=tools,
                 folder=out,
                 network=self.network,
-                run=self.run,
                 reporter=reporter,
             )
             kept = _keep(wheel, place)

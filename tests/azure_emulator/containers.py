@@ -20,6 +20,7 @@ from pathlib import Path
 
 from flowpack.errors import EngineError
 from flowpack.images.engine import find_engine
+from flowpack.images.engine.builders import docker_programs
 from flowpack.running.processes import free_port
 from tests.azure_emulator.echo import NOT_READY
 from tests.azure_emulator.instances import Instance, Logs, Model, NotReady, Plan, Route
@@ -211,7 +212,8 @@ class Container:
 
 def _engine() -> str:
     try:
-        return find_engine().client.program
+        find_engine()
+        return docker_programs()[0]
     except EngineError as error:
         raise NotReady(
             f"SystemSetup failed: {error.message}; Setup(runs_containers=False) needs none.", Logs()

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from flowpack.errors import EngineError
-from flowpack.images.build_failure import build_error, instructions
-from flowpack.images.build_progress import BuildKitProgress, BuildProgress, ClassicProgress, shown_step
+from flowpack.images.engine.build_failure import build_error, instructions
+from flowpack.images.engine.build_progress import (
+    BuildKitEvents,
+    BuildKitProgress,
+    BuildProgress,
+    ClassicProgress,
+    shown_step,
+)
 
 SAMPLES = Path(__file__).parent / "samples"
+
+
+def reader_of(sample: str) -> BuildProgress:
+    if sample.startswith("classic"):
+        return ClassicProgress()
+    return BuildKitEvents() if sample.startswith("buildx") else BuildKitProgress()
 
 
 def read(progress: BuildProgress, sample: str) -> list[str]:
@@ -21,12 +34,12 @@ def read(progress: BuildProgress, sample: str) -> list[str]:
 
 def shown(sample: str) -> str:
     """With seconds masked: those of a recording are the recording machine's."""
-    progress = ClassicProgress() if sample.startswith("classic") else BuildKitProgress()
+    progress = reader_of(sample)
     return "\n".join(re.sub(r"\d+\.\d s", "N.N s", line).strip() for line in read(progress, sample))
 
 
 def failed(sample: str, dockerfile: str = "Dockerfile") -> EngineError:
-    progress = ClassicProgress() if sample.startswith("classic") else BuildKitProgress()
+    progress = reader_of(sample)
     read(progress, sample)
     return build_error(progress.failure(), SAMPLES / dockerfile)
 
@@ -69,27 +82,58 @@ def test_the_classic_builder_reads_the_same() -> None:
     )
 
 
-@pytest.mark.parametrize("progress", [BuildKitProgress(heartbeat=10), ClassicProgress(heartbeat=10)])
-def test_a_long_step_gives_a_sign_of_life_with_its_last_words(progress: BuildProgress) -> None:
-    if isinstance(progress, BuildKitProgress):
-        lines = ["#7 [2/3] RUN pip install", "#7 3.21 Collecting torch (670 MB)..."]
-    else:
-        lines = ["Step 2/3 : RUN pip install", " ---> Running in 65108545a9e3", "Collecting torch (670 MB)..."]
+def test_buildx_in_json_reads_the_same() -> None:
+    assert shown("buildx-0.13-built") == (
+        "N.N s  [dependencies 1/2] FROM docker.io/library/flowpack-test-base:bookworm\n"
+        "N.N s  [dependencies 2/2] RUN echo Collecting flask && sleep 1.2 && echo Installing collected packages: fl…\n"
+        "N.N s  [stage-1 1/1] COPY hello.txt /flow/hello.txt\n"
+        "N.N s  exporting to image"
+    )
+    cached = shown("buildx-0.13-cached").splitlines()
+    assert "cached  [stage-1 1/1] COPY hello.txt /flow/hello.txt" in cached
+
+
+def test_json_on_one_line_reads_as_json_on_several() -> None:
+    text = (SAMPLES / "buildx-0.13-built.txt").read_text("utf-8")
+    whole = [json.dumps(json.loads(f"{{{each}}}")) for each in re.findall(r"^\{\n(.*?)^\}$", text, re.M | re.S)]
+    progress = BuildKitEvents()
+    told = [str(event) for line in whole for event in progress.line(line, now=0.0)]
+    assert told == read(BuildKitEvents(), "buildx-0.13-built")
+
+
+@pytest.mark.parametrize(
+    ("progress", "lines"),
+    [
+        (BuildKitProgress(), ["#7 [2/3] RUN pip install", "#7 3.21 Collecting torch (670 MB)..."]),
+        (
+            ClassicProgress(),
+            ["Step 2/3 : RUN pip install", " ---> Running in 65108545a9e3", "Collecting torch (670 MB)..."],
+        ),
+        (
+            BuildKitEvents(),
+            [
+                '{"vertexes":[{"digest":"sha256:1","name":"[2/3] RUN pip install","started":"2026-12-01T09:53:26Z"}]}',
+                '{"logs":[{"vertex":"sha256:1","data":"Q29sbGVjdGluZyB0b3JjaCAoNjcwIE1CKS4uLgo="}]}',
+            ],
+        ),
+    ],
+)
+def test_what_is_being_done_is_the_step_and_its_last_words(progress: BuildProgress, lines: list[str]) -> None:
     for line in lines:
         assert progress.line(line, now=100.0) == []
-    assert progress.tick(now=105.0) == []
-    assert [str(event) for event in progress.tick(now=112.0)] == [
-        "  12 s …  [2/3] RUN pip install: Collecting torch (670 MB)..."
-    ]
-    assert progress.tick(now=115.0) == []
-    assert len(progress.tick(now=123.0)) == 1
+    assert progress.doing == "[2/3] RUN pip install: Collecting torch (670 MB)..."
 
 
-def test_a_step_that_ended_gives_no_more_signs_of_life() -> None:
-    progress = BuildKitProgress(heartbeat=10)
+def test_nothing_is_being_done_once_a_step_has_ended() -> None:
+    progress = BuildKitProgress()
     progress.line("#7 [2/3] RUN pip install", now=0)
     progress.line("#7 DONE 3.0s", now=3)
-    assert progress.tick(now=60) == []
+    assert progress.doing == ""
+
+
+def test_the_steps_of_flowpack_s_own_dockerfile_are_told_by_what_they_are_for() -> None:
+    step = "[dependencies 5/6] RUN --mount=type=cache,id=x /opt/build/bin/python -I /opt/build/download_packages.py a b"
+    assert shown_step(step) == "fetching the packages of the lock"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +142,7 @@ def test_a_step_that_ended_gives_no_more_signs_of_life() -> None:
         ("buildkit-0.8-run-failed", "run-failed.Dockerfile", 8),
         ("classic-run-failed", "classic-run-failed.Dockerfile", 8),
         ("buildkit-today-run-failed", "Dockerfile", 7),
+        ("buildx-0.13-run-failed", "run-failed.Dockerfile", 8),
     ],
 )
 def test_a_failed_run_gives_its_line_and_its_own_output(sample: str, dockerfile: str, line: int) -> None:
@@ -118,7 +163,12 @@ def test_credentials_in_a_steps_output_are_taken_out() -> None:
 
 @pytest.mark.parametrize(
     ("sample", "line"),
-    [("buildkit-0.8-parse-error", 8), ("classic-parse-error", 8), ("buildkit-today-parse-error", 2)],
+    [
+        ("buildkit-0.8-parse-error", 8),
+        ("classic-parse-error", 8),
+        ("buildkit-today-parse-error", 2),
+        ("buildx-0.13-parse-error", 2),
+    ],
 )
 def test_a_dockerfile_that_cannot_be_read_gives_its_line(sample: str, line: int) -> None:
     error = failed(sample)

@@ -14,8 +14,8 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import InputError
 from flowpack.flows.reader import read_flow
 from flowpack.images.base import Base, find_base
-from flowpack.images.build_failure import instructions
 from flowpack.images.dockerfile import render_dockerfile
+from flowpack.images.engine.build_failure import instructions
 from flowpack.images.plan import ImagePlan, plan_image
 from tests.paths import FLOWS, ROOT, write_tree
 

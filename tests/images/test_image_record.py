@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from flowpack.errors import InputError
+from flowpack.images.engine.model import PushedImage
 from flowpack.images.image_record import ImageRecord, read_image_record, write_image_record
-from flowpack.images.push import PushedImage
 from flowpack.images.reference import Digest, ImageReference
 
 DIGEST = "sha256:" + "a" * 64

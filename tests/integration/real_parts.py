@@ -24,7 +24,9 @@ from typing import Any, NoReturn
 import pytest
 
 from flowpack.errors import EngineError
-from flowpack.images.engine import DockerEngine, find_engine
+from flowpack.images.engine import find_engine
+from flowpack.images.engine.builders import docker_programs
+from flowpack.images.engine.docker_engine import DockerEngine
 from flowpack.images.reference import ImageReference
 
 BASE_IMAGE = os.environ.get("FLOWPACK_TEST_BASE", "flowpack-test-base:bookworm")
@@ -67,14 +69,21 @@ def engine() -> DockerEngine:
 
 @pytest.fixture(scope="session")
 def docker(engine: DockerEngine) -> Docker:
-    """Runs the engine's own client: ``docker("image", "ls")`` gives what it prints."""
+    """Runs a client that reaches the engine: ``docker("image", "ls")`` gives what it prints."""
+    program = docker_program()
 
     def call(*arguments: str, check: bool = True) -> str:
-        return subprocess.run(
-            (engine.client.program, *arguments), check=check, capture_output=True, text=True, timeout=300
-        ).stdout
+        return subprocess.run((program, *arguments), check=check, capture_output=True, text=True, timeout=300).stdout
 
     return call
+
+
+def docker_program() -> str:
+    """The first on PATH that gets on with the engine."""
+    for program in docker_programs():
+        if subprocess.run((program, "version"), capture_output=True, timeout=60, check=False).returncode == 0:
+            return program
+    missing("no 'docker' program of this machine reaches the engine")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from flowpack.images.engine import find_engine
 from flowpack.running.containers import serve_in_container
 from tests.commands import flowpack
 from tests.integration.conftest import BuiltImage
@@ -119,8 +120,8 @@ def test_a_python_flow(serving_engine: str, pf: PromptFlow, chat_image: BuiltIma
     """In an image that has promptflow-core alone, with the flow mounted over the one it was built with."""
     flow = standalone(FLOWS / "python-only", tmp_path)
     probes = [*scores({"text": "to be or not"}, {"text": [1, 2]}), *routes()]
-    mounted = (f"--volume={flow}:/flow:ro",)
-    with pf.serve(flow, serving_engine) as theirs, serve(chat_image, serving_engine, options=mounted) as ours:
+    mounted = [f"{flow}:/flow:ro"]
+    with pf.serve(flow, serving_engine) as theirs, serve(chat_image, serving_engine, binds=mounted) as ours:
         expected = answers(theirs, probes)
         assert_equal(answers(ours, probes), expected)
     assert expected["good input"].body.strip() == '{"word_count":4}'
@@ -238,16 +239,16 @@ class Kind:
         }
 
     def serve(self, image: BuiltImage, engine: str) -> contextlib.AbstractContextManager[str]:
-        mounted = (f"--volume={self.flow}:/flow:ro", f"--volume={self._connections}:/connections:ro")
+        mounted = [f"{self.flow}:/flow:ro", f"{self._connections}:/connections:ro"]
         return serve(image, engine, self._environment, mounted)
 
 
 @contextlib.contextmanager
 def serve(
-    image: BuiltImage, engine: str, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    image: BuiltImage, engine: str, environment: Mapping[str, str] | None = None, binds: Sequence[str] = ()
 ) -> Iterator[str]:
     given = {**(environment or {}), "PROMPTFLOW_SERVING_ENGINE": engine}
-    with serve_in_container(image.tag, environment=given, options=options) as served:
+    with serve_in_container(find_engine(), image.tag, environment=given, host={"binds": list(binds)}) as served:
         yield served.url
 
 

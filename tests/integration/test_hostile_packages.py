@@ -18,7 +18,8 @@ import pytest
 from flowpack.dependencies.target import Platform
 from flowpack.errors import EngineError
 from flowpack.images.build_stage import install_packages
-from flowpack.images.engine import DockerEngine, ImageBuild
+from flowpack.images.engine.docker_engine import DockerEngine
+from flowpack.images.engine.model import ImageBuild
 from flowpack.images.reference import ImageReference
 from tests.commands import Done, flowpack
 from tests.dependencies.packages import SimpleIndex, sha256, write_sdist, write_serving_wheels, write_wheel

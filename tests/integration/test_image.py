@@ -13,11 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
 from flowpack import __version__
-from flowpack.images.docker_clients import find_builder
+from flowpack.images.engine.builders import find_builder
+from flowpack.images.engine.docker_engine import DockerEngine
 from flowpack.images.plan import FILE_TIME, SBOM_NAME
 from flowpack.images.reference import ImageReference
 from flowpack.process import run
@@ -33,7 +35,8 @@ from tests.paths import FLOWS, ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
-HARDENED = ("--read-only", "--user=12345", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+HARDENED: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+SOMEBODY = {"user": "12345"}
 
 COMPILERS = re.compile(
     r"(.*-)?(gcc|g\+\+|cc|c\+\+|cc1|cc1plus|collect2|clang|clang\+\+|ld|ld\.\w+|as|ar|gold|rustc|cargo|gfortran|go|nvcc"
@@ -235,9 +238,13 @@ def test_two_builds_are_equal_and_keep_no_secret(
 
 
 def test_where_the_builder_can_date_an_image_its_digest_is_equal_too(
-    building: dict[str, str], docker: Docker, chat_image: BuiltImage, image_name: Callable[..., ImageReference]
+    engine: DockerEngine,
+    building: dict[str, str],
+    docker: Docker,
+    chat_image: BuiltImage,
+    image_name: Callable[..., ImageReference],
 ) -> None:
-    if "docker buildx" not in find_builder(run, ()).description:
+    if "docker buildx" not in find_builder(run, engine.endpoint).description:
         pytest.skip("BuildKit before 0.11 dates an image by the clock")
     tag = str(image_name())
     flowpack("build", FLOWS / "chat-with-includes", "--tag", tag, "--no-cache", env=building)
@@ -297,15 +304,18 @@ def test_a_change_of_code_leaves_the_dependencies_as_they_were(
 
 @pytest.mark.attack("held: read-only, any user, no capabilities")
 @pytest.mark.parametrize(
-    ("serving_engine", "options"), [("flask", ("--memory=150m",)), ("fastapi", ("--tmpfs=/tmp", "--memory=150m"))]
+    ("serving_engine", "options"),
+    [("flask", {"mem_limit": "150m"}), ("fastapi", {"tmpfs": {"/tmp": ""}, "mem_limit": "150m"})],
 )
 def test_a_read_only_root_and_a_user_without_a_name(
-    llm_image: BuiltImage, docker: Docker, options: tuple[str, ...], serving_engine: str
+    engine: DockerEngine, llm_image: BuiltImage, docker: Docker, options: dict[str, Any], serving_engine: str
 ) -> None:
     with OpenAIStub(key="the-key", host="0.0.0.0") as stub:
         given = {"OPEN_AI_CONNECTION_API_KEY": "the-key", "OPEN_AI_CONNECTION_API_BASE": stub.container_url}
         given["PROMPTFLOW_SERVING_ENGINE"] = serving_engine
-        with serve_in_container(llm_image.tag, environment=given, options=(*HARDENED, *options)) as served:
+        with serve_in_container(
+            engine, llm_image.tag, environment=given, host={**HARDENED, **options}, settings=SOMEBODY
+        ) as served:
             assert score(served.url, {"question": "Who?"}).answer == {"answer": "echo: Who?"}
             assert docker("exec", container(served.server), "id", "-u").strip() == "12345"
             assert docker("diff", container(served.server)) == ""
@@ -313,9 +323,15 @@ def test_a_read_only_root_and_a_user_without_a_name(
             assert "Warning" not in served.server.logs()
 
 
-def test_it_becomes_healthy_by_its_own_check(chat_image: BuiltImage, docker: Docker) -> None:
+def test_it_becomes_healthy_by_its_own_check(engine: DockerEngine, chat_image: BuiltImage, docker: Docker) -> None:
     """The image's own command, asked more often than in production."""
-    with serve_in_container(chat_image.tag, environment={}, options=(*HARDENED, "--health-interval=1s")) as served:
+    with serve_in_container(
+        engine,
+        chat_image.tag,
+        environment={},
+        host=HARDENED,
+        settings={**SOMEBODY, "healthcheck": {"interval": 1_000_000_000}},
+    ) as served:
         deadline = time.monotonic() + 60
         while (status := health(docker, container(served.server))) == "starting" and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -324,10 +340,14 @@ def test_it_becomes_healthy_by_its_own_check(chat_image: BuiltImage, docker: Doc
 
 @pytest.mark.attack("held: SIGTERM with Flask")
 @pytest.mark.parametrize("serving_engine", ["flask", "fastapi"])
-def test_a_stop_under_load_loses_no_request(changed_code: str, docker: Docker, serving_engine: str) -> None:
+def test_a_stop_under_load_loses_no_request(
+    engine: DockerEngine, changed_code: str, docker: Docker, serving_engine: str
+) -> None:
     """On the host's network, where a client that is refused can be told from one that lost its answer."""
     given = {"PROMPTFLOW_WORKER_NUM": "2", "PROMPTFLOW_SERVING_ENGINE": serving_engine}
-    with serve_in_container(changed_code, environment=given, network="host", options=HARDENED) as served:
+    with serve_in_container(
+        engine, changed_code, environment=given, network="host", host=HARDENED, settings=SOMEBODY
+    ) as served:
         load = Load(served.url)
         quick = [threading.Thread(target=load.until_refused, args=("Is membership free?",)) for _ in range(6)]
         slow = [threading.Thread(target=load.ask, args=("slowly: is membership free?",)) for _ in range(5)]

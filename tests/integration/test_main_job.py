@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowpack.images.engine import DockerEngine
+from flowpack.images.engine.docker_engine import DockerEngine
 from flowpack.images.reference import ImageReference
 from tests.commands import flowpack
 from tests.integration.real_parts import Docker, RunningRegistry

@@ -15,7 +15,9 @@ import pytest
 
 from flowpack.dependencies.target import Platform
 from flowpack.errors import EngineError, RegistryError, UsageError
-from flowpack.images.engine import DockerEngine, ImageBuild, find_engine
+from flowpack.images.engine import find_engine
+from flowpack.images.engine.docker_engine import DockerEngine
+from flowpack.images.engine.model import ImageBuild
 from flowpack.images.reference import ImageReference
 from tests.integration.real_parts import PASSWORD, USER, Docker, RunningRegistry, docker_configuration
 from tests.integration.registry_faults import FaultyRegistry, faulty_registry
@@ -74,7 +76,7 @@ def waits() -> Waits:
 @pytest.fixture
 def impatient(engine: DockerEngine, waits: Waits) -> DockerEngine:
     """The engine, whose pushes are tried again at once."""
-    return DockerEngine((engine.client,), sleep=waits)
+    return DockerEngine(engine.endpoint, engine.api, sleep=waits)
 
 
 def digest_in_registry(reference: str, *, login: tuple[str, str] | None = None) -> str:
@@ -105,8 +107,8 @@ def test_a_push_gives_the_digest_that_the_registry_holds(
     assert re.fullmatch(rf"{re.escape(registry.host)}/team/flow-[0-9a-f]{{8}}@sha256:[0-9a-f]{{64}}", named)
     assert digest_in_registry(str(reference)) == str(pushed.digest)
     assert digest_in_registry(named) == str(pushed.digest)
-    assert told[0] == f"pushing {reference}"
-    assert told[-1] == f"pushed {reference}: 1 layer, 1 of them new"
+    assert told == [f"pushed {reference}: 1 layer, 1 of them new"]
+    assert told.tasks[f"pushing {reference}"].progress[-1][0] > PAYLOAD
     assert docker("pull", "--quiet", named).strip() == named
     docker("image", "rm", named, check=False)
 
@@ -320,5 +322,5 @@ def test_a_credential_helper_that_is_missing_is_named(
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with pytest.raises(RegistryError) as caught:
         find_engine().push(tagged(registry_with_login))
-    assert "docker" in str(caught.value)
-    assert caught.value.hint
+    assert "docker-credential-flowpack-no-such-helper" in str(caught.value)
+    assert "credsStore" in (caught.value.hint or "")

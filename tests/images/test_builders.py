@@ -1,18 +1,21 @@
-"""Which client is chosen, with small scripts on PATH that answer as clients of several ages do."""
+"""Which program builds, with small scripts on PATH that answer as clients of several ages do."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from flowpack import process
 from flowpack.dependencies.target import Platform
 from flowpack.errors import EngineError
-from flowpack.images.docker_clients import docker_programs, find_builder, find_clients
-from flowpack.images.engine import ImageBuild, find_engine
+from flowpack.images.engine.builders import Builder, docker_programs, find_builder
+from flowpack.images.engine.docker_engine import DockerEngine
+from flowpack.images.engine.endpoint import Endpoint
+from flowpack.images.engine.model import ImageBuild
 from flowpack.images.reference import ImageReference
 
 PutClient = Callable[..., str]
@@ -27,7 +30,7 @@ def put_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutClient:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
 
-    def put(folder: str, version: str, *, buildx: bool = False, trouble: str | None = None, more: str = "") -> str:
+    def put(folder: str, version: str, *, buildx: str = "", trouble: str | None = None, more: str = "") -> str:
         program = tmp_path / folder / "docker"
         program.parent.mkdir()
         server = "null" if trouble else SERVER
@@ -37,8 +40,7 @@ def put_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutClient:
             'case "$1 $2" in\n'
             f'  \'version --format\') echo \'{{"Client":{{"Version":"{version}"}},"Server":{server}}}\'\n'
             f"    {said};;\n"
-            f"  'buildx version') exit {0 if buildx else 1};;\n"
-            "  'context inspect') echo 'unix:///run/its.sock (context its)'; exit 0;;\n"
+            f"  'buildx version') echo 'github.com/docker/buildx {buildx} abc'; exit {0 if buildx else 1};;\n"
             f"esac\n{more}\nexit 9\n"
         )
         program.chmod(0o755)
@@ -48,21 +50,27 @@ def put_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutClient:
     return put
 
 
+ENDPOINT = Endpoint(host="unix:///run/its.sock", origin="context its", environment={"DOCKER_CONTEXT": "its"})
+
+
+def builder() -> Builder:
+    return find_builder(process.run, ENDPOINT)
+
+
 def test_the_first_client_with_buildkit_builds(put_client: PutClient) -> None:
     put_client("bare", "28.2.2")
     inside = put_client("inside", "20.10.24+dfsg1")
-    put_client("buildx", "29.0.0", buildx=True)
-    builder = find_builder(process.run, find_clients(process.run))
-    assert builder.command == (inside, "build")
-    assert builder.environment == {"DOCKER_BUILDKIT": "1"}
+    put_client("buildx", "29.0.0", buildx="v0.12.1")
+    found = builder()
+    assert found.command == (inside, "build")
+    assert found.environment == {"DOCKER_BUILDKIT": "1", "DOCKER_CONTEXT": "its"}, "on the engine that was found"
 
 
 def test_buildx_is_taken_where_it_is(put_client: PutClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = put_client("a", "20.10.24", buildx=True)
-    builder = find_builder(process.run, find_clients(process.run))
-    assert builder.command == (program, "buildx", "build", "--load", "--build-arg=SOURCE_DATE_EPOCH=315532800")
+    program = put_client("a", "20.10.24", buildx="v0.12.1")
+    assert builder().command == (program, "buildx", "build", "--load", "--build-arg=SOURCE_DATE_EPOCH=315532800")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    assert find_builder(process.run, ()).command == (program, "buildx", "build", "--load"), "buildx takes the user's"
+    assert builder().command == (program, "buildx", "build", "--load"), "buildx takes the user's"
 
 
 @pytest.mark.parametrize(
@@ -71,51 +79,35 @@ def test_buildx_is_taken_where_it_is(put_client: PutClient, monkeypatch: pytest.
 def test_which_versions_have_buildkit_inside(put_client: PutClient, version: str, inside: bool) -> None:
     program = put_client("a", version)
     if inside:
-        assert find_builder(process.run, ()).command == (program, "build")
+        assert builder().command == (program, "build")
         return
     with pytest.raises(EngineError) as caught:
-        find_builder(process.run, ())
+        builder()
     assert f"{program} ({version}): has no buildx plugin" in (caught.value.detail or "")
 
 
-def test_a_client_that_does_not_get_on_with_the_engine_is_stepped_over(put_client: PutClient) -> None:
+@pytest.mark.parametrize(("version", "json"), [("v0.12.1", False), ("v0.13.0", True), ("0.13.1+ds1", True)])
+def test_which_buildx_tells_its_progress_in_json(put_client: PutClient, version: str, json: bool) -> None:
+    put_client("a", "28.2.2", buildx=version)
+    assert builder().tells_json is json
+
+
+def test_a_program_that_does_not_get_on_with_the_engine_is_stepped_over(put_client: PutClient) -> None:
     put_client("new", "29.0.0", trouble="client version 1.44 is too new. Maximum supported API version is 1.41")
     old = put_client("old", "20.10.24")
-    clients = find_clients(process.run)
-    assert [client.reaches_engine for client in clients] == [False, True]
-    assert clients[-1].program == old
-    assert clients[-1].engine_platform == "linux/amd64"
-    assert find_engine().client.program == old
+    assert builder().command[0] == old
 
 
-def test_no_engine_gives_each_clients_own_words_and_where_it_looked(put_client: PutClient) -> None:
+def test_each_program_s_own_words_are_told_where_none_builds(put_client: PutClient, tmp_path: Path) -> None:
     one = put_client("one", "28.2.2", trouble="Cannot connect to the Docker daemon")
-    two = put_client("two", "20.10.24", trouble="permission denied while trying to connect")
+    two = Path(put_client("two", "1"))
+    two.write_text("#!/bin/sh\necho Emulating\n")
     with pytest.raises(EngineError) as caught:
-        find_engine()
-    assert caught.value.message == "no container engine answers at unix:///run/its.sock (context its)"
+        builder()
     assert (caught.value.detail or "").splitlines() == [
         f"{one} (28.2.2): Cannot connect to the Docker daemon",
-        f"{two} (20.10.24): permission denied while trying to connect",
+        f"{two}: names no engine",
     ]
-    assert "usermod" in (caught.value.hint or "")
-
-
-def test_a_password_in_docker_host_is_not_shown(put_client: PutClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_client("one", "28.2.2", trouble="no")
-    monkeypatch.setenv("DOCKER_HOST", "tcp://me:hunter2@engine.example:2376")
-    with pytest.raises(EngineError) as caught:
-        find_engine()
-    assert "hunter2" not in str(caught.value)
-    assert "engine.example:2376 (DOCKER_HOST)" in str(caught.value)
-
-
-def test_a_program_that_is_no_docker_client_says_so(put_client: PutClient, tmp_path: Path) -> None:
-    program = Path(put_client("odd", "1"))
-    program.write_text("#!/bin/sh\necho Emulating\n")
-    with pytest.raises(EngineError) as caught:
-        find_engine()
-    assert f"{program}: names no engine" in (caught.value.detail or "")
 
 
 def test_a_client_under_two_names_counts_once(
@@ -128,17 +120,22 @@ def test_a_client_under_two_names_counts_once(
     assert program != docker_programs()[0]
 
 
+class Api:
+    def inspect_image(self, _: str) -> dict[str, Any]:
+        return {"Id": "sha256:abc", "Size": 7}
+
+
 @pytest.mark.attack("C1")
 def test_what_a_build_passes_to_its_client(put_client: PutClient, tmp_path: Path) -> None:
     put_client(
         "one",
         "28.2.2",
-        buildx=True,
+        buildx="v0.12.1",
         more=f"""if [ "$1" = buildx ]; then for each; do echo "$each" >> {tmp_path}/arguments; done
 echo "$BUILDX_NO_DEFAULT_ATTESTATIONS$BUILDX_GIT_INFO$BUILDX_GIT_LABELS" >> {tmp_path}/arguments; exit 0; fi
-echo '{{"Id":"sha256:abc","Size":7}}'; exit 0""",
+exit 0""",
     )
-    built = find_engine().build(
+    built = DockerEngine(ENDPOINT, cast(Any, Api())).build(
         ImageBuild(
             context=tmp_path / "context",
             tag=ImageReference.parse("registry.example/flow:1"),

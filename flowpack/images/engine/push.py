@@ -1,4 +1,4 @@
-"""Pushes an image through the engine's client, which finds the credentials in the Docker configuration.
+"""Pushes an image through the engine's API, which answers with a stream of JSON.
 
 The engine tries a broken layer again by itself; what it does not try again (a registry that is down or busy, a broken
 manifest) is pushed again here: the layers that arrived are not sent twice.
@@ -6,24 +6,25 @@ manifest) is pushed again here: the layers that arrived are not sent twice.
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from flowpack.errors import EngineError, FlowpackError, RegistryError, UsageError
-from flowpack.images.narration import narrated
+import requests
+from docker import APIClient
+from docker.errors import APIError, DockerException
+
+from flowpack.errors import EngineError, FlowpackError, RegistryError, UsageError, scrub
+from flowpack.images.engine.credentials import credentials_for
+from flowpack.images.engine.endpoint import explanation
+from flowpack.images.engine.model import PushedImage
 from flowpack.images.reference import DOCKER_HUB, Digest, ImageReference
-from flowpack.process import Run
-from flowpack.reporting import SILENT, Reporter
+from flowpack.reporting import SILENT, Reporter, Task
 
 ATTEMPTS = 4
-HEARTBEAT = 15.0
 _LONGEST_WAIT = 60.0
 
-_DIGEST = re.compile(r"(?:^|: )digest: (?P<digest>sha256:[0-9a-f]{64})")
-_LAYER = re.compile(r"(?P<layer>[0-9a-f]{12}): (?P<state>\S.*)")
 _RETRY_AFTER = re.compile(r"retry[- ]after:?\s*(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>ms|[µμu]s|m|s)?", re.I)
 _SECONDS = {"ms": 0.001, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "m": 60.0, "s": 1.0}
 
@@ -32,9 +33,7 @@ _NOT_LOGGED_IN = re.compile(
     r"unauthorized|authentication required|no basic auth credentials|denied|forbidden|insufficient_scope|\b40[13]\b",
     re.I,
 )
-_CREDENTIALS_BROKEN = re.compile(r"error getting credentials|docker-credential-", re.I)
 _NOT_HERE = re.compile(r"does not exist locally|No such image|tag does not exist", re.I)
-_ENGINE_GONE = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.I)
 _NOT_HTTPS = re.compile(r"server gave HTTP response to HTTPS client", re.I)
 _UNTRUSTED = re.compile(r"x509|certificate", re.I)
 _NO_SUCH_HOST = re.compile(r"no such host", re.I)
@@ -48,26 +47,12 @@ _PASSING = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PushedImage:
-    """An image in its registry; of its ``layers`` the registry did not have ``new_layers`` before."""
-
-    tag: ImageReference
-    digest: Digest
-    layers: int
-    new_layers: int
-
-    def __str__(self) -> str:
-        """``registry/repository@sha256:…``: what names the image whatever its tag says later."""
-        return self.tag.with_digest(self.digest)
-
-
 def push_image(
-    run: Run,
-    program: str,
+    api: APIClient,
     reference: ImageReference,
     reporter: Reporter = SILENT,
     *,
+    credentials: Callable[[str], Mapping[str, str]] = credentials_for,
     sleep: Callable[[float], None] = time.sleep,
     attempts: int = ATTEMPTS,
 ) -> PushedImage:
@@ -75,22 +60,21 @@ def push_image(
     if reference.digest:
         raise UsageError(f"'{reference}' names a digest, and a push needs a tag", hint=f"push {reference.name}:TAG")
     reference = reference.tagged()
-    reporter.info(f"pushing {reference}")
+    login = credentials(reference.registry)
     for attempt in range(1, attempts + 1):
-        layers = PushProgress()
-        with narrated(layers, reporter) as on_line:
-            done = run((program, "push", str(reference)), on_line=on_line)
-        if done.returncode == 0:
-            reporter.info(f"pushed {reference}: {layers}")
-            digest = layers.digest or _digest_in_engine(run, program, reference)
-            return PushedImage(reference, digest, layers.count, layers.new)
-        words = layers.words or done.stderr.strip() or f"the client ended with status {done.returncode}"
+        with reporter.task(f"pushing {reference}", "bytes") as task:
+            layers = _pushed(api, reference, login, PushedLayers(task, reporter))
+            if layers.refusal is None:
+                task.finish(f"pushed {reference}: {layers}")
+                digest = layers.digest or _digest_in_engine(api, reference)
+                return PushedImage(reference, digest, layers.count, layers.new)
+        words = layers.refusal
         wait = _wait(words, attempt)
         if wait is None:
-            raise _refusal(reference, words)
+            raise _refused(reference, words)
         if attempt < attempts:
-            reporter.info(
-                f"the push broke ({_one_line(words)}); trying again in {wait:g} s ({attempt + 1} of {attempts})"
+            reporter.warning(
+                f"the push broke ({scrub(_one_line(words))}); trying again in {wait:g} s ({attempt + 1} of {attempts})"
             )
             sleep(wait)
     raise RegistryError(
@@ -100,48 +84,56 @@ def push_image(
     )
 
 
-class PushProgress:
-    """Reads the client's lines: layers by their short name and state, the digest at the end, and its words besides."""
+def _pushed(api: APIClient, reference: ImageReference, login: Mapping[str, str], layers: PushedLayers) -> PushedLayers:
+    try:
+        # An empty one as well: the SDK would look for another by its own rules.
+        layers.take(api.push(reference.name, tag=reference.tag, stream=True, decode=True, auth_config=dict(login)))
+    except APIError as error:
+        layers.refusal = explanation(error)
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise EngineError(
+            f"the engine went away while it pushed {reference}", detail=str(error), hint="start the engine again"
+        ) from error
+    return layers
 
-    def __init__(self, heartbeat: float = HEARTBEAT) -> None:
+
+class PushedLayers:
+    """What the engine's stream has said so far: each layer's state and bytes, the digest, the registry's refusal."""
+
+    def __init__(self, task: Task, reporter: Reporter) -> None:
         self.digest: Digest | None = None
-        self._heartbeat = heartbeat
+        self.refusal: str | None = None
+        self._task = task
+        self._reporter = reporter
         self._states: dict[str, str] = {}
-        self._said: list[str] = []
-        self._told: float | None = None
+        self._bytes: dict[str, tuple[int, int]] = {}
 
-    def line(self, text: str, now: float) -> list[str]:
-        self._told = now if self._told is None else self._told
-        layer, digest = _LAYER.fullmatch(text), _DIGEST.search(text)
-        if layer:
-            return self._layer(layer["layer"], layer["state"], now)
-        if digest:
-            self.digest = Digest.parse(digest["digest"])
-        elif text.strip() and not text.startswith(("The push refers to", "Using default tag")):
-            self._said.append(text.strip())
-        return []
+    def take(self, events: Iterable[Mapping[str, Any]]) -> None:
+        for event in events:
+            if "error" in event:
+                self.refusal = str((event.get("errorDetail") or {}).get("message") or event["error"])
+            elif (event.get("aux") or {}).get("Digest"):
+                self.digest = Digest.parse(event["aux"]["Digest"])
+            elif event.get("id") and event.get("status"):
+                self._layer(str(event["id"]), str(event["status"]), event.get("progressDetail") or {})
 
-    def tick(self, now: float) -> list[str]:
-        if self._told is None or now - self._told < self._heartbeat:
-            return []
-        self._told = now
-        return [f"  … {self._settled()} of {len(self._states)} layers are there"]
+    def _layer(self, layer: str, state: str, progress: Mapping[str, Any]) -> None:
+        if "digest: " in state:  # the last line, whose id is the tag's
+            return
+        before, self._states[layer] = self._states.get(layer, ""), state
+        if state.startswith("Retrying") and not before.startswith("Retrying"):
+            self._reporter.warning(f"layer {layer} broke off; the engine tries it again")
+        if progress.get("total"):
+            self._bytes[layer] = (int(progress.get("current", 0)), int(progress["total"]))
+        if state == "Pushed" and layer in self._bytes:
+            self._bytes[layer] = (self._bytes[layer][1],) * 2
+        self._task.detail(f"{self._settled} of {self.count} layers")
+        if self._bytes:
+            self._task.advance(
+                sum(done for done, _ in self._bytes.values()), sum(size for _, size in self._bytes.values())
+            )
 
     @property
-    def words(self) -> str:
-        """What the client said beside its progress: the registry's own words, where the push failed."""
-        return "\n".join(self._said)
-
-    def _layer(self, layer: str, state: str, now: float) -> list[str]:
-        before, self._states[layer] = self._states.get(layer, ""), state
-        if state == "Pushed":
-            self._told = now
-            return [f"  layer {layer} pushed ({self._settled()} of {len(self._states)})"]
-        if state.startswith("Retrying") and not before.startswith("Retrying"):
-            self._told = now
-            return [f"  layer {layer} broke off; the engine tries it again"]
-        return []
-
     def _settled(self) -> int:
         return sum(state.startswith(("Pushed", "Layer already exists", "Mounted")) for state in self._states.values())
 
@@ -159,7 +151,7 @@ class PushProgress:
 
 def _wait(words: str, attempt: int) -> float | None:
     """Seconds until the next attempt; None where another attempt would get the same answer."""
-    for final in (_CREDENTIALS_BROKEN, _NOT_HERE, _ENGINE_GONE, _NOT_HTTPS, _UNTRUSTED, _NO_SUCH_HOST):
+    for final in (_NOT_HERE, _NOT_HTTPS, _UNTRUSTED, _NO_SUCH_HOST):
         if final.search(words):
             return None
     if not _BUSY.search(words) and (_NOT_LOGGED_IN.search(words) or not _PASSING.search(words)):
@@ -171,18 +163,12 @@ def _wait(words: str, attempt: int) -> float | None:
     return float(2 ** (attempt - 1))
 
 
-def _refusal(reference: ImageReference, words: str) -> FlowpackError:
+def _refused(reference: ImageReference, words: str) -> FlowpackError:
     registry = reference.registry
-    if _ENGINE_GONE.search(words):
-        return EngineError(
-            f"the engine went away while it pushed {reference}", detail=words, hint="start the engine again"
-        )
     if _NOT_HERE.search(words):
         return EngineError(f"the engine has no image {reference} to push", detail=words, hint="build it first")
     hint = None
-    if _CREDENTIALS_BROKEN.search(words):
-        hint = f"see credHelpers and credsStore in the Docker configuration's config.json, for {registry}"
-    elif _NOT_HTTPS.search(words):
+    if _NOT_HTTPS.search(words):
         hint = f"{registry} speaks plain HTTP: list it under insecure-registries in the engine's daemon.json"
     elif _UNTRUSTED.search(words):
         hint = f"put the registry's CA certificate into /etc/docker/certs.d/{registry}/ca.crt on the engine's machine"
@@ -194,16 +180,14 @@ def _refusal(reference: ImageReference, words: str) -> FlowpackError:
     return RegistryError(f"{registry} refused the push of {reference}", detail=words, hint=hint)
 
 
-def _digest_in_engine(run: Run, program: str, reference: ImageReference) -> Digest:
-    """Some clients do not print the digest; the engine then notes it beside the image."""
-    done = run((program, "image", "inspect", "--format", "{{json .RepoDigests}}", str(reference)), timeout=60)
-    noted: list[str] = (json.loads(done.stdout) or []) if done.returncode == 0 else []
-    for each in noted:
+def _digest_in_engine(api: Any, reference: ImageReference) -> Digest:
+    """Where the stream did not have it, the engine has noted it beside the image."""
+    for each in api.inspect_image(str(reference)).get("RepoDigests") or ():
         name = ImageReference.parse(each)
         if name.name == reference.name and name.digest:
             return name.digest
-    raise EngineError(f"{reference} was pushed, but the client did not say under which digest")
+    raise EngineError(f"{reference} was pushed, but the engine did not say under which digest")
 
 
-def _one_line(words: str) -> str:
-    return " ".join(words.split())[:160]
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:160]

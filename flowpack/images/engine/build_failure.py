@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from flowpack.errors import EngineError, InputError, Location
-from flowpack.images.build_progress import BuildFailure, shown_step
+from flowpack.images.engine.build_progress import BuildFailure, shown_step
 from flowpack.reading import DOCUMENT_BYTES, read_text
 
 _HINTS = (
@@ -25,7 +25,8 @@ _HINTS = (
 
 # What the layers of a builder put before the one message that says something.
 _WRAPPINGS = re.compile(
-    r"^(?:(?:ERROR|Error response from daemon|failed to (?:build|solve|create LLB definition)[^:\n]*): )+"
+    r"^(?:(?:ERROR|Error response from daemon|failed to (?:build|solve|create LLB definition)[^:\n]*): "
+    r"|rpc error: code = \w+ desc = )+"
 )
 
 
