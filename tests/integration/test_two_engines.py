@@ -29,15 +29,18 @@ _PATIENCE = 60
 @pytest.fixture(scope="module")
 def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A second engine beside the one that everything else uses, with a store of its own."""
-    program = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None or os.geteuid() != 0:
-        missing("a second engine needs dockerd and root")
+    program, ip = (shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") for name in ("dockerd", "ip"))
+    if program is None or ip is None or os.geteuid() != 0:
+        missing("a second engine needs dockerd, ip and root")
     folder = tmp_path_factory.mktemp("engine")
-    host = f"unix://{folder}/s"
-    command = [program, f"--host={host}", "--bridge=none", "--iptables=false", f"--data-root={folder}/data"]
+    host, bridge = f"unix://{folder}/s", f"flowpack{os.getpid() % 10000}"
+    # A bridge of its own: without any, an engine takes away docker0, the other's.
+    subprocess.run((ip, "link", "add", bridge, "type", "bridge"), check=True)
+    command = [program, f"--host={host}", f"--bridge={bridge}", "--iptables=false", f"--data-root={folder}/data"]
     command += [f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as running:
         try:
+            subprocess.run((ip, "address", "add", "10.213.0.1/24", "dev", bridge), check=True)
             until = time.monotonic() + _PATIENCE
             while not (folder / "s").exists() or not _answers(host):
                 if running.poll() is not None or time.monotonic() > until:
@@ -47,6 +50,7 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             running.terminate()
             running.wait(_PATIENCE)
+            subprocess.run((ip, "link", "delete", bridge), check=False)
 
 
 def _answers(host: str) -> bool:

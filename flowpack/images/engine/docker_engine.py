@@ -12,7 +12,7 @@ import requests
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 
 from flowpack import process
-from flowpack.errors import EngineError, RegistryError, UsageError, scrub
+from flowpack.errors import EngineError, UsageError, scrub
 from flowpack.images.engine.build_failure import build_error
 from flowpack.images.engine.build_progress import BuildKitEvents, BuildKitProgress, BuildProgress, ClassicProgress
 from flowpack.images.engine.builders import Builder, find_builder
@@ -150,7 +150,7 @@ class DockerEngine:
             except _FAULTS as error:
                 raise self._gone(f"it pulled {reference}", error) from error
             if refusal:
-                raise RegistryError(
+                raise EngineError(
                     f"the engine has no image {reference}, and cannot pull it",
                     detail=refusal,
                     hint="build it first: flowpack build SOURCE --tag IMAGE",
