@@ -32,7 +32,7 @@ from flowpack.kept_environments import kept_environment
 from flowpack.process import Completed, Run, find_program, run
 
 _PROGRAM = Path(__file__).with_name("pip_compile.py")
-_REQUIREMENT = "pip-tools>=7.5.3"
+_REQUIREMENT = "pip-tools>=7.6.1"
 _QUIET_WHEELS = ("--quiet", "--only-binary", ":all:")
 
 
