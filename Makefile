@@ -9,15 +9,21 @@ IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadsco
 # The rooms whose tests need neither an engine nor a server, and take two minutes.
 QUICK := tests/flows tests/assembly tests/dependencies tests/images tests/checks tests/azureml
 
+# Of these, the files that start many programs or read long texts: four fifths of the time. `make test` leaves them out
+# where it runs the quick tests on other Pythons; `make test-pythons` does not.
+LONG := assembly/test_big_flows azureml/models/test_many_writers checks/test_against_promptflow \
+    dependencies/test_linear_readers dependencies/test_real_index dependencies/test_resolvers \
+    dependencies/test_source_distributions dependencies/test_uv_resolver flows/test_reader_fuzz images/test_install_packages
+QUICKEST := $(QUICK) $(LONG:%=--ignore=tests/%.py)
+
 .PHONY: demo test test-pythons test-latest test-lowest lint bench fuzz clean
 
 demo: $(VENV)/ready
 	scripts/demo
 
-test: $(VENV)/ready lint
-	$(BIN)/flowpack check fixtures/flows
-	scripts/with-real-parts $(BIN)/pytest $(IN_PARALLEL)
-	scripts/fuzz --seconds 120 $(if $(CI),--seed 1)
+# It makes $(VENV)/ready as well, while the real parts come up.
+test:
+	MAKE="$(MAKE)" scripts/test $(IN_PARALLEL) -- $(QUICKEST)
 
 # For as long as one likes: make fuzz FUZZ_SECONDS=3600
 FUZZ_SECONDS := 600

@@ -9,6 +9,7 @@ another is known to an index alone: that a pin's ``via`` tells the truth is not 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -80,20 +81,23 @@ def unlike(parsed: ParsedLock, inputs: LockInputs, path: Path) -> UnexplainedLoc
 
 def _problems(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
     stated = _section(parsed, "options")
-    options = dict.fromkeys(needed_options(stated), False)
+    times = Counter(stated)
+    options: Counter[str] = Counter()
     for number, block, _ in entries(lines):
         words = block.split()
         if block.startswith("-"):
+            options[block] += 1
             if not _is_explained(block, stated):
                 message = f"'{block[:_SHOWN]}' is an option that the requirements do not have"
                 yield _problem(message, path, number)
-            options[block] = True
+            elif options[block] > times[block]:
+                yield _problem(f"the option '{block[:_SHOWN]}' is repeated", path, number)
         elif ";" in words:
             yield _problem(f"'{words[0][:_SHOWN]}' has a marker, and is left out where it does not hold", path, number)
         elif any(word.startswith("--hash") and not _HASH.fullmatch(word) for word in words):
             yield _problem(f"'{words[0][:_SHOWN]}' has a hash that is not sha256", path, number)
-    for option, is_there in options.items():
-        if not is_there:
+    for option in dict.fromkeys(needed_options(stated)):
+        if not options[option]:
             yield _problem(f"the lock leaves out the option '{option[:_SHOWN]}'", path, None)
     pins: dict[str, Pin] = {}
     for pin in parsed.pins:

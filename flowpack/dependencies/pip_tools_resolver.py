@@ -33,7 +33,7 @@ from flowpack.process import Completed, Run, find_program, run
 from flowpack.reporting import Reporter
 
 _PROGRAM = Path(__file__).with_name("pip_compile.py")
-_REQUIREMENT = "pip-tools>=7.4"
+_REQUIREMENT = "pip-tools>=7.6.1"
 _QUIET_WHEELS = ("--quiet", "--only-binary", ":all:")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.compiler import find_undeclared
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
@@ -190,7 +191,9 @@ class _Undeclared:
             if node.test is not None:
                 self._scope((node.test,), before=(node.target,))
         elif isinstance(node, (nodes.Macro, nodes.CallBlock)):
-            self._scope(node.body, given=_IN_MACROS, before=(*node.args, *node.defaults))
+            # Jinja gives a macro those of the names that its body uses; in a default alone they are variables.
+            given = find_undeclared(node.body, _IN_MACROS)
+            self._scope(node.body, given=given, before=(*node.args, *node.defaults))
         elif isinstance(node, nodes.With):
             self._scope(node.body, before=node.targets)
         elif isinstance(node, nodes.FilterBlock):

@@ -97,6 +97,7 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
         (before_the_pins("--trusted-host packages.example"), "is an option that the", "--trusted-host"),
         (before_the_pins("--no-binary :all:"), "is an option that the", "--no-binary"),
         (before_the_pins("--pre"), "is an option that the", "--pre"),
+        (before_the_pins("--index-url https://packages.example/simple"), "is repeated", "--index-url https:"),
         (
             replaced("\n--index-url https://packages.example/simple\n", "\n"),
             "leaves out the option '--index-url https",

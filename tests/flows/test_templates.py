@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError, meta
 
@@ -81,8 +81,9 @@ def templates(draw: st.DrawFn, depth: int = 2) -> str:
     return "".join(parts)
 
 
-@settings(quick, max_examples=150, phases=[Phase.generate])
+@settings(quick, max_examples=150, phases=[Phase.explicit, Phase.generate])
 @given(templates())
+@example("{% macro a(b=caller) %}{% endmacro %}{% macro c(d=kwargs) %}{{ caller }}{% endmacro %}")
 def test_the_variables_are_those_that_jinja_looks_up(text: str) -> None:
     environment = Environment(autoescape=True)
     try:

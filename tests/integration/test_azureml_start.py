@@ -12,7 +12,7 @@ from flowpack.errors import ServingError
 from flowpack.running.processes import serve_in_environment
 from flowpack.running.scoring import score
 from tests.azure_emulator import AzureEmulator, Setup
-from tests.azure_emulator.connections import api_key, custom_keys
+from tests.azure_emulator.connections import api_key
 from tests.azure_emulator.resources.endpoints import ENFORCES
 from tests.commands import flowpack
 from tests.openai_stub import OpenAIStub
@@ -49,13 +49,3 @@ def test_an_llm_flow_asks_with_the_key_that_the_workspace_has(azure: AzureEmulat
             assert score(served.url, {"question": "Who?"}).answer == {"answer": "echo: Who?"}
         [request] = model.requests
         assert (request.key, "api-version=2024-10-21" in request.path) == ("k-1", True)
-
-
-def test_a_custom_connection_and_one_field_of_it(azure: AzureEmulator, tmp_path: Path) -> None:
-    flowpack("build", FLOWS / "custom-connection", "--output", tmp_path / "build", "--azureml", "--python", PYTHON)
-    azure.connect("weather service", custom_keys({"api_key": "s"}, endpoint="https://w.example", region="north"))
-    azure.make_endpoint("weather", **ENABLED)
-    environment = {**azure.deployment_variables("weather"), "WEATHER_SERVICE_REGION": "south"}
-    with serve_in_environment(tmp_path / "build", python=PYTHON, environment=environment) as served:
-        report = score(served.url, {"city": "Delft"}).answer
-    assert report == {"report": "Delft by https://w.example, region south, signed True"}

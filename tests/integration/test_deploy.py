@@ -26,10 +26,11 @@ from flowpack.pipeline.deploy import deploy, plan_deployment
 from tests.azure_emulator import AzureEmulator
 from tests.azure_emulator.setup import BLOB_READER, Setup
 from tests.azureml.models.examples import build_folder, flow_folder
-from tests.commands import Done, flowpack
+from tests.commands import Done
 from tests.integration.azure_parts import use_azure
 from tests.paths import FLOWS, write_tree
 from tests.recording import Recording
+from tests.warm_commands import flowpack
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # azure-ai-ml's use of marshmallow
 

@@ -166,8 +166,7 @@ GREETED = {
 }
 
 
-@engines
-@pytest.mark.parametrize("init", [None, GREETED])
+@pytest.mark.parametrize(("serving_engine", "init"), [("flask", None), ("fastapi", GREETED)])
 def test_a_flex_class(
     serving_engine: str,
     init: Mapping[str, Any] | None,

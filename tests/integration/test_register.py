@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from flowpack.azureml.models.registration import register_model
 from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import find_workspace
 from tests.azure_emulator import AzureEmulator
 from tests.azure_emulator.setup import Setup
-from tests.azureml.models.examples import build_folder, document, flow_folder
+from tests.azureml.models.examples import build_folder, content_folder, document, flow_folder
 from tests.azureml.models.many_writers import PROCESSES, REGISTRATIONS, Writers
 from tests.azureml.models.registry_contract import RegistryContract
-from tests.commands import Done, flowpack
+from tests.commands import Done
 from tests.integration.azure_parts import use_azure
 from tests.paths import FLOWS, write_tree
+from tests.warm_commands import flowpack
 
 IMAGE = "example.azurecr.io/library/chat@sha256:" + "5" * 64
 
@@ -205,14 +207,20 @@ def test_models_lists_the_workspace(azure: AzureEmulator, environment: Environme
         "slow PUT /versions/1 seconds=1",
     ],
 )
-def test_what_passes_is_waited_for(azure: AzureEmulator, environment: Environment, chat: Path, fault: str) -> None:
+def test_what_passes_is_waited_for(
+    azure: AzureEmulator, azure_environment: Environment, tmp_path: Path, fault: str
+) -> None:
+    """In this process, which loads azure-ai-ml once for all of the faults."""
+    workspace = find_workspace({}, azure.workspace_variables())
+    assert workspace
+    content = content_folder(tmp_path / "content", document())
     azure.faults.add(fault)
     began = time.monotonic()
-    done = flowpack("register", chat, "--json", env=environment)
-    assert (done.json["state"], done.json["version"]) == ("created", "1")
+    registered = register_model(WorkspaceRegistry(workspace), document(), content)
+    assert (registered.state, registered.version.version) == ("created", "1")
     assert azure.faults.met > 0
-    assert list(azure.model_versions("basic-chat")) == ["1"]
-    assert azure.model_files("basic-chat", "1") == listing(chat)
+    assert list(azure.model_versions("chat")) == ["1"]
+    assert azure.model_files("chat", "1") == listing(content)
     if "retry_after=1" in fault:
         assert time.monotonic() - began >= azure.faults.met
 
