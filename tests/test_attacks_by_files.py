@@ -192,6 +192,7 @@ _OWN_WAYS = {
     "dependencies/resolvers.py": "the resolver's answer in a folder of its own",
     "git.py": "reads with the reader, and copies what that has opened",
     "images/build_stage/download_packages.py": "runs in the image",
+    "images/build_stage/fetch_by_hash.py": "runs in the image",
     "images/build_stage/install_packages.py": "runs in the image",
     "images/context.py": "flowpack's own sources",
     "images/engine/docker_engine.py": "the engine's answer in a folder of its own",

@@ -144,4 +144,4 @@ def _serving_sources() -> list[Path]:
 
 def _build_stage_files() -> list[Path]:
     folder = Path(__file__).with_name(BUILD_STAGE)
-    return [folder / name for name in ("download_packages.py", "install_packages.py", "uv.lock")]
+    return [folder / name for name in ("download_packages.py", "fetch_by_hash.py", "install_packages.py", "uv.lock")]

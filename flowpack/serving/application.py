@@ -51,7 +51,7 @@ def load_application(settings: Settings, connections: Connections) -> Any:
     if any(settings.flow.rglob("*.prompty")):  # its client loads at the first request, in each worker anew
         importlib.import_module("openai")
         give_prompties_what_fastapi_calls()
-    refuse_bad_input(settings.engine, settings.flow)
+    refuse_bad_input(settings)
     extension = {"extension_type": "azureml"} if settings.azureml else {}
     if settings.azureml:
         leave_connections_to_us()

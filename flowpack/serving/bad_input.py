@@ -10,6 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .images_by_url import Images
+from .settings import Settings
+
 _JSON_NAMES = {
     **dict.fromkeys((int, float), "a JSON number"),
     bool: "true or false",
@@ -19,10 +22,12 @@ _JSON_NAMES = {
 }
 
 
-def refuse_bad_input(engine: str, flow: Path) -> None:
-    _refuse_what_is_not_an_object(engine)
-    _read_images_of_the_flow_alone(flow)
-    if engine == "fastapi":
+def refuse_bad_input(settings: Settings) -> None:
+    images = Images(settings.max_body_mb, settings.image_timeout)
+    images.install()
+    _refuse_what_is_not_an_object(settings.engine, images)
+    _read_images_of_the_flow_alone(settings.flow)
+    if settings.engine == "fastapi":
         _answer_what_starlette_cannot_write()
 
 
@@ -40,13 +45,14 @@ def refuse_in_flask(application: Any) -> None:
     application.register_error_handler(HTTPException, keep_status)
 
 
-def _refuse_what_is_not_an_object(engine: str) -> None:
+def _refuse_what_is_not_an_object(engine: str, images: Images) -> None:
     """Text that stands for the one input of a flow remains what it is."""
     from promptflow.core._serving._errors import BadRequest  # type: ignore[import-not-found]  # noqa: PLC0415
     from promptflow.core._serving.utils import load_request_data  # type: ignore[import-not-found]  # noqa: PLC0415
     from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]  # noqa: PLC0415
 
     def load(flow: Any, raw: Any, logger: Any) -> Any:
+        images.begin_request()
         try:
             data = load_request_data(flow, raw, logger)
         except UnicodeDecodeError as error:

@@ -16,6 +16,7 @@ _OF_THE_SERVER = (
     "FLOWPACK_FULL_SDK",
     "FLOWPACK_HEADER_TIMEOUT",
     "FLOWPACK_HOST",
+    "FLOWPACK_IMAGE_TIMEOUT",
     "FLOWPACK_MAX_BODY_MB",
     "FLOWPACK_PORT",
     "FLOWPACK_PRELOAD",
@@ -41,6 +42,7 @@ class Settings:
     header_timeout: int
     body_timeout: int
     max_body_mb: int
+    image_timeout: int
     preload: bool
 
     def __str__(self) -> str:
@@ -93,6 +95,7 @@ def read_settings(environ: Mapping[str, str], cores: int) -> tuple[Settings, lis
         header_timeout=number("FLOWPACK_HEADER_TIMEOUT", 20, 3600),
         body_timeout=number("FLOWPACK_BODY_TIMEOUT", 120, 3600),
         max_body_mb=number("FLOWPACK_MAX_BODY_MB", 100, 2000),
+        image_timeout=number("FLOWPACK_IMAGE_TIMEOUT", 20, 300),
         preload=switch("FLOWPACK_PRELOAD"),
     )
     return settings, [*problems, *misspelled(environ)]

@@ -85,10 +85,13 @@ def test_limits_and_deadlines(tmp_path: Path) -> None:
     given = {"PROMPTFLOW_PROJECT_PATH": str(write_tree(tmp_path, DAG))}
     settings, _ = read_settings(given, cores=1)
     assert (settings.header_timeout, settings.body_timeout, settings.max_body_mb) == (20, 120, 100)
+    assert settings.image_timeout == 20
     given |= {"FLOWPACK_HEADER_TIMEOUT": "5", "FLOWPACK_BODY_TIMEOUT": "60", "FLOWPACK_MAX_BODY_MB": "1"}
+    given |= {"FLOWPACK_IMAGE_TIMEOUT": "3"}
     settings, problems = read_settings(given, cores=1)
     assert not problems
     assert (settings.header_timeout, settings.body_timeout, settings.max_body_mb) == (5, 60, 1)
+    assert settings.image_timeout == 3
 
 
 def test_a_limit_that_is_none_is_refused() -> None:
