@@ -120,19 +120,24 @@ def read_document(path: Path, text: str | None = None, *, within: Roots | None =
         raise _too_large(path)
 
     node = _tree(path, text)
+    if isinstance(node, YamlError):
+        raise YamlError(node.message, location=node.location, hint=node.hint) from node.__cause__
     if node is None:
         raise YamlError("the file is empty", location=Location(path))
     return Document(path, text, node, within)
 
 
 @lru_cache(maxsize=2)
-def _tree(path: Path, text: str) -> Node | None:
-    """Kept for a moment: a check reads a flow file as a document, and as the flow."""
+def _tree(path: Path, text: str) -> Node | YamlError | None:
+    """Kept for a moment, a refusal too: a check reads a flow file as a document, and as the flow."""
 
     def refuse(message: str, line: int, column: int, hint: str | None) -> YamlError:
         return YamlError(message, location=Location(path, line + 1, column + 1), hint=hint)
 
-    return compose(text, refuse)
+    try:
+        return compose(text, refuse)
+    except YamlError as error:
+        return error
 
 
 def read_text(path: Path, within: Roots | None) -> str:

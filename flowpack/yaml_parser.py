@@ -19,8 +19,11 @@ from yaml.resolver import BaseResolver
 from flowpack.errors import YamlError
 from flowpack.yaml_tokens import ParserBase, Refuse, check_characters, check_tokens, tab_error
 
-MAXIMUM_NODES = 100_000
-"""Counted as written, and again with aliases followed, so that a small file cannot grow without bound."""
+MAXIMUM_NODES = 20_000
+"""A flow of a hundred nodes has some 2,500; as many as this are checked in a second.
+
+Counted as written, and again with aliases followed, so that a small file cannot grow without bound.
+"""
 MAXIMUM_DEPTH = 100
 """promptflow's own reader gives up at about 200; a recursion of libyaml's composer would end the process."""
 MAXIMUM_CHARACTERS = 16 * 1024 * 1024

@@ -199,12 +199,22 @@ class PythonSource:
         return known
 
 
-@lru_cache(maxsize=2)
 def _parsed(text: str | bytes) -> ast.Module:
-    """Kept for a moment: what is asked of a file is asked in several places. Nobody changes a tree."""
+    outcome = _outcome(text)
+    if isinstance(outcome, Exception):
+        raise outcome.with_traceback(None)
+    return outcome
+
+
+@lru_cache(maxsize=2)
+def _outcome(text: str | bytes) -> ast.Module | Exception:
+    """Kept for a moment, a refusal too: what is asked of a file is asked in several places. Nobody changes a tree."""
     with warnings.catch_warnings():  # of string escapes, which are the flow's affair
         warnings.simplefilter("ignore")
-        return ast.parse(text)
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the parser's limits are the last two
+            return error
 
 
 def read_source(path: Path, within: Roots | None) -> bytes | None:
