@@ -42,7 +42,6 @@ def register_planned(
 
 def plan_registration(request: BuildRequest, model: ModelRequest, reporter: Reporter = SILENT) -> PlannedModel:
     """Everything up to the edge: no registry is asked, nothing is written."""
-
     source = read_build(request.source) if is_build(request.source) else _model_source(request, reporter)
     refuse_shipped_secrets(source.folder)
     read_digests(source.folder, reporter)

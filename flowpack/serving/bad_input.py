@@ -10,6 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import filetype  # type: ignore[import-not-found]
+from promptflow._utils.multimedia_utils import ImageProcessor, InvalidImageInput  # type: ignore[import-not-found]
+from promptflow.core._serving._errors import BadRequest  # type: ignore[import-not-found]
+from promptflow.core._serving.utils import load_request_data  # type: ignore[import-not-found]
+from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]
+from werkzeug.exceptions import HTTPException  # type: ignore[import-not-found,unused-ignore]
+
 from .images_by_url import Images
 from .settings import Settings
 
@@ -33,7 +40,6 @@ def refuse_bad_input(settings: Settings) -> None:
 
 def refuse_in_flask(application: Any) -> None:
     """Flask's own refusals (a method that no route has, an upgrade to WebSocket) keep their status."""
-    from werkzeug.exceptions import HTTPException  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
 
     def keep_status(error: Any) -> Any:
         status = error.code or 500
@@ -47,9 +53,6 @@ def refuse_in_flask(application: Any) -> None:
 
 def _refuse_what_is_not_an_object(engine: str, images: Images) -> None:
     """Text that stands for the one input of a flow remains what it is."""
-    from promptflow.core._serving._errors import BadRequest  # type: ignore[import-not-found]  # noqa: PLC0415
-    from promptflow.core._serving.utils import load_request_data  # type: ignore[import-not-found]  # noqa: PLC0415
-    from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]  # noqa: PLC0415
 
     def load(flow: Any, raw: Any, logger: Any) -> Any:
         images.begin_request()
@@ -69,13 +72,6 @@ def _refuse_what_is_not_an_object(engine: str, images: Images) -> None:
 
 def _read_images_of_the_flow_alone(flow: Path) -> None:
     """An input may name an image by its path: promptflow reads whatever file a client names so, and hands it on."""
-    import filetype  # type: ignore[import-not-found]  # noqa: PLC0415
-    from promptflow._utils.multimedia_utils import (  # type: ignore[import-not-found]  # noqa: PLC0415
-        ImageProcessor,
-        InvalidImageInput,
-    )
-    from promptflow.exceptions import ErrorTarget  # noqa: PLC0415
-
     read = ImageProcessor.create_image_from_file
     root = flow.resolve()
 

@@ -16,6 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import requests  # type: ignore[import-untyped,unused-ignore]
+from promptflow._utils.anti_ssrf import AntiSSRF, AntiSSRFException  # type: ignore[import-not-found]
+from promptflow._utils.multimedia_utils import (  # type: ignore[import-not-found]
+    Image,
+    ImageProcessor,
+    InvalidImageInput,
+)
+from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]
+from requests.adapters import HTTPAdapter  # type: ignore[import-untyped,unused-ignore]
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
 _CHUNK = 64 * 1024
 _REDIRECTS = 30  # as many as requests follows
 _SHOWN = 200
@@ -49,13 +60,6 @@ class Images:
         _of_this_request.set(self._budget())
 
     def install(self) -> None:
-        from promptflow._utils.multimedia_utils import (  # type: ignore[import-not-found]  # noqa: PLC0415
-            Image,
-            ImageProcessor,
-            InvalidImageInput,
-        )
-        from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]  # noqa: PLC0415
-
         def create(url: str, mime_type: str | None = None) -> Any:
             try:
                 return Image(self._fetch(url), mime_type=mime_type, source_url=url)
@@ -146,8 +150,6 @@ class _Download:
             self._ended.set()
 
     def _follow(self) -> bytes:
-        import requests  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415
-
         keep_cookies: Any = requests.cookies.extract_cookies_to_jar
         session: Any = requests.Session()
         with session:
@@ -196,16 +198,12 @@ class _Download:
 
 def _policy() -> Any:
     """promptflow's own, which denies private, link-local and reserved addresses."""
-    from promptflow._utils.anti_ssrf import AntiSSRF  # type: ignore[import-not-found]  # noqa: PLC0415
-
     policy = AntiSSRF().policy
     policy.set_allow_plain_text_http(True)
     return policy
 
 
 def _check(url: str) -> None:
-    from promptflow._utils.anti_ssrf import AntiSSRF, AntiSSRFException  # noqa: PLC0415
-
     if urlsplit(url).scheme.lower() not in ("http", "https"):
         raise _RefusedError("It is not an http or https URL.")
     try:
@@ -216,8 +214,6 @@ def _check(url: str) -> None:
 
 def _watch(session: Any, opened: Any) -> None:
     """Tells of each connection as soon as it is made, before a request goes out on it."""
-    from requests.adapters import HTTPAdapter  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415
-    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool  # noqa: PLC0415
 
     def told(connection: Any, sock: Any) -> Any:
         try:

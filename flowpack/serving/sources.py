@@ -9,6 +9,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -182,10 +183,7 @@ class HttpStore:
 
 
 def _ask_at_once(source: str, names: Sequence[str], one: Callable[[Any, str], Answer]) -> Answer:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
     import requests  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - promptflow-tracing brings it
-    from requests.adapters import HTTPAdapter, Retry  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415
 
     def guarded(name: str) -> Answer:
         try:
@@ -195,11 +193,13 @@ def _ask_at_once(source: str, names: Sequence[str], one: Callable[[Any, str], An
             words = str(cause).rpartition(": ")[2] or type(error).__name__
             return Answer(problems=(Problem(source, f"cannot be reached: {words}", missing=False),))
 
-    again = Retry(3, backoff_factor=0.5, status_forcelist=(408, 429, 500, 502, 503, 504), allowed_methods=None)
+    again = requests.adapters.Retry(
+        3, backoff_factor=0.5, status_forcelist=(408, 429, 500, 502, 503, 504), allowed_methods=None
+    )
     again.raise_on_status = False
     with requests.Session() as session, ThreadPoolExecutor(8) as pool:
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=again))
+            session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=again))
         answers = list(pool.map(guarded, names))
     return Answer(
         found={name: data for answer in answers for name, data in answer.found.items()},

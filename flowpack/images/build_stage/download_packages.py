@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -28,6 +29,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.tags import parse_tag, sys_tags
+from pip._vendor.packaging.utils import canonicalize_name
 
 PACKAGES = "packages.txt"
 INSTALLER = "installer"
@@ -298,10 +303,6 @@ def _installable(packages: list[Package], folder: Path) -> list[str]:
 
 def _fits(package: Package, wheel: str) -> bool:
     """Whether a wheel is of this package and for this Python; whoever gave it may have forged its name."""
-    from pip._vendor.packaging.requirements import Requirement  # noqa: PLC0415  (pip's own)
-    from pip._vendor.packaging.tags import parse_tag  # noqa: PLC0415
-    from pip._vendor.packaging.utils import canonicalize_name  # noqa: PLC0415
-
     if not _WHEEL.fullmatch(wheel):
         return False
     name, version, *_, python, abi, platform = wheel[: -len(".whl")].split("-")
@@ -315,8 +316,6 @@ def _fits(package: Package, wheel: str) -> bool:
 
 @cache
 def _own_tags() -> frozenset[object]:
-    from pip._vendor.packaging.tags import sys_tags  # noqa: PLC0415
-
     return frozenset(sys_tags())
 
 
@@ -329,8 +328,6 @@ def _names(packages: list[Package]) -> str:
 
 @cache
 def _machine() -> str:
-    import platform  # noqa: PLC0415
-
     return " ".join([sys.implementation.cache_tag or "", platform.machine(), *platform.libc_ver()])
 
 

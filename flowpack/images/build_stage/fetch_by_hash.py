@@ -20,6 +20,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
+from pip._internal.commands import create_command
+from pip._internal.models.link import Link
+from pip._internal.req import parse_requirements
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.tags import parse_tag, sys_tags
+
 _AT_ONCE = 8  # pip's session keeps up to ten connections to a host
 _FAILURES = 3  # with an index that does not answer, each package would wait for the timeout
 _CHUNK = 256 * 1024
@@ -81,9 +87,6 @@ class _Links(HTMLParser):
 
 def _as_pip_reads(lock: str) -> tuple[Any, Any, list[tuple[str, frozenset[str]]]]:
     """A session, the indexes and the entries of the lock, as `pip install -r LOCK` would have them."""
-    from pip._internal.commands import create_command  # noqa: PLC0415
-    from pip._internal.req import parse_requirements  # noqa: PLC0415
-
     command: Any = create_command("install")
     options, _ = command.parse_args([*_OPTIONS, "-r", lock])
     session = command._build_session(options, retries=min(options.retries, 1))  # pip tries again in any case
@@ -95,9 +98,6 @@ def _as_pip_reads(lock: str) -> tuple[Any, Any, list[tuple[str, frozenset[str]]]
 
 def _find(session: Any, indexes: Any, ranks: dict[Any, int], requirement: str, hashes: frozenset[str]) -> str | None:
     """The URL of a wheel: of the first index that has any, the one that suits this Python best."""
-    from pip._internal.models.link import Link  # noqa: PLC0415
-    from pip._vendor.packaging.requirements import Requirement  # noqa: PLC0415
-
     parsed = Requirement(requirement)
     if parsed.url is not None or parsed.marker is not None:
         return parsed.url if parsed.marker is None else None
@@ -117,8 +117,6 @@ def _find(session: Any, indexes: Any, ranks: dict[Any, int], requirement: str, h
 
 def _rank(name: str, ranks: dict[Any, int]) -> int | None:
     """The smaller, the better the wheel suits this Python; None for what is not a wheel or does not suit."""
-    from pip._vendor.packaging.tags import parse_tag  # noqa: PLC0415
-
     if not name.endswith(".whl") or name.count("-") < 4:
         return None
     tags = parse_tag("-".join(name[: -len(".whl")].split("-")[-3:]))
@@ -146,8 +144,6 @@ def _name(url: str) -> str:
 
 
 def _own_tags() -> dict[Any, int]:
-    from pip._vendor.packaging.tags import sys_tags  # noqa: PLC0415
-
     return {tag: rank for rank, tag in enumerate(sys_tags())}
 
 

@@ -1,0 +1,94 @@
+"""What the server changes in promptflow 1.18.5, once it is loaded. Importing this module loads it."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import types
+from collections.abc import Iterable
+from typing import Any
+
+from promptflow._core import entry_meta_generator  # type: ignore[import-not-found]
+from promptflow.core import _prompty_utils  # type: ignore[import-not-found]
+from promptflow.core._connection_provider._connection_provider import (  # type: ignore[import-not-found]
+    ConnectionProvider,
+)
+from promptflow.core._connection_provider._dict_connection_provider import (  # type: ignore[import-not-found]
+    DictConnectionProvider,
+)
+from promptflow.core._serving.app import create_app  # type: ignore[import-not-found]
+from promptflow.core._serving.flow_invoker import FlowInvoker  # type: ignore[import-not-found]
+from promptflow.executor import _flow_nodes_scheduler  # type: ignore[import-not-found]
+
+from .bad_input import refuse_bad_input, refuse_in_flask
+from .connections import Connections
+
+__all__ = ["create_app", "refuse_bad_input", "refuse_in_flask"]
+
+
+def provide(connections: Connections) -> None:
+    """Puts our connections where promptflow looks for its provider, which else opens the full SDK's local store."""
+
+    class Provider(ConnectionProvider):  # type: ignore[misc]
+        def get(self, name: Any) -> Any:
+            """Also of what is a connection already: itself."""
+            documents = {name: connections[name].to_executor()} if isinstance(name, str) else {}
+            return DictConnectionProvider(documents).get(name)
+
+        def list(self, **_: Any) -> list[Any]:
+            return [self.get(name) for name in connections]
+
+    provider = Provider()
+    ConnectionProvider._instance = provider
+    one_by_one = FlowInvoker.resolve_connections
+
+    def all_at_once(self: Any, connection_names: Iterable[str], *args: Any, **options: Any) -> Any:
+        connections.learn(connection_names)
+        return one_by_one(self, connection_names, *args, **options)
+
+    FlowInvoker.resolve_connections = all_at_once
+
+    def of_prompty(name: str) -> tuple[Any, str]:
+        connection = provider.get(name)
+        return connection._to_execution_connection_dict()["value"], connection.TYPE
+
+    _prompty_utils.get_connection_by_name = of_prompty  # it asks the full SDK's client, whatever the provider
+
+
+def leave_connections_to_us() -> None:
+    """promptflow's extension for Azure ML asks a provider of its own, one by one, and overrides some itself."""
+    from promptflow.core._serving.extension.azureml_extension import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        AzureMLExtension,
+    )
+
+    AzureMLExtension.get_connection_provider = lambda _: None
+    AzureMLExtension.get_override_connections = lambda *_: ({}, {})
+
+
+def leave_the_flow_as_it_is() -> None:
+    """promptflow writes a flex flow's signature into the flow's folder, which a server cannot write and never reads."""
+    generate = entry_meta_generator.generate_flow_meta
+    entry_meta_generator.generate_flow_meta = functools.partial(generate, dump=False)
+
+
+def give_prompties_what_fastapi_calls() -> None:
+    """promptflow 1.18.5 makes it for every other kind of flow; without it each request ends in an AttributeError."""
+    from promptflow._utils.async_utils import sync_to_async  # type: ignore[import-not-found]  # noqa: PLC0415
+    from promptflow.executor._prompty_executor import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        PromptyExecutor,
+    )
+
+    in_a_thread = functools.cached_property(lambda executor: sync_to_async(executor._func))
+    in_a_thread.__set_name__(PromptyExecutor, "_func_async")
+    PromptyExecutor._func_async = in_a_thread
+
+
+def keep_signals() -> None:
+    """Takes from promptflow's node scheduler the means to set signal handlers.
+
+    At its first request in a main thread it makes SIGTERM cancel the run and end the process three seconds later:
+    right for ``pf flow test``, but in a server it cuts off the very requests that a stop has to finish.
+    """
+    _flow_nodes_scheduler.signal = types.SimpleNamespace(
+        SIGINT=signal.SIGINT, SIGTERM=signal.SIGTERM, Signals=signal.Signals, signal=lambda *_: None
+    )
