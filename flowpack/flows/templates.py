@@ -21,9 +21,12 @@ from jinja2.tests import TESTS
 MAXIMUM_NODES = 200_000
 MAXIMUM_MARKS = 10_000
 """``{{``, ``{%`` and ``{#`` of one template: Jinja takes some forty microseconds for each."""
+MAXIMUM_CODE = 40_000
+"""Characters between marks, of one template: Jinja takes some twenty microseconds for each."""
 MAXIMUM_IFS = 50
 """Levels of them: a name that is set in the innermost counts in each level around it."""
 _MARK = re.compile(r"\{[{%#]")
+_END = re.compile(r"[}%]\}")
 _IN_MACROS = frozenset({"caller", "kwargs", "varargs"})
 _IN_BLOCKS = frozenset({"self", "super"})
 _FORGIVING_TESTS = {"defined", "undefined", "none"}
@@ -54,10 +57,9 @@ class ReadTemplate:
 
 
 def read_template(text: str) -> ReadTemplate:
-    for number, mark in enumerate(_MARK.finditer(text), start=1):
-        if number > MAXIMUM_MARKS:
-            line = text.count("\n", 0, mark.start()) + 1
-            return ReadTemplate(problem=TemplateProblem(f"more than {MAXIMUM_MARKS:,} expressions and blocks", line))
+    too_much = _too_much(text)
+    if too_much:
+        return ReadTemplate(problem=too_much)
     try:
         tree = Environment(autoescape=True).parse(text)
         names = _Undeclared().of(tree)
@@ -78,6 +80,26 @@ def read_template(text: str) -> ReadTemplate:
             undeclared.append(Use(name, node.lineno))
         cared_for |= set(_asked_with_care(node))
     return ReadTemplate(tuple(undeclared), tuple(use for use in undeclared if use.name not in cared_for))
+
+
+def _too_much(text: str) -> TemplateProblem | None:
+    """What would take Jinja long is refused before it is parsed."""
+    code, end = 0, 0
+    for number, mark in enumerate(_MARK.finditer(text), start=1):
+        if number > MAXIMUM_MARKS:
+            return _beyond(f"{MAXIMUM_MARKS:,} expressions and blocks", text, mark.start())
+        if mark.start() < end or mark[0] == "{#":
+            continue
+        closing = _END.search(text, mark.end())
+        end = closing.start() if closing else len(text)
+        code += end - mark.end()
+        if code > MAXIMUM_CODE:
+            return _beyond(f"{MAXIMUM_CODE:,} characters of expressions and blocks", text, mark.start())
+    return None
+
+
+def _beyond(what: str, text: str, place: int) -> TemplateProblem:
+    return TemplateProblem(f"more than {what}", text.count("\n", 0, place) + 1)
 
 
 def _all(tree: nodes.Node) -> Iterator[nodes.Node]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError, meta
 
-from flowpack.flows.templates import read_template
+from flowpack.flows.templates import MAXIMUM_CODE, TemplateProblem, read_template
 
 quick = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
@@ -93,3 +94,11 @@ def test_the_variables_are_those_that_jinja_looks_up(text: str) -> None:
     ours = read_template(text)
     assert ours.problem is None
     assert {use.name for use in ours.undeclared} == theirs
+
+
+@pytest.mark.attack("super-linear: unknown names")
+def test_more_code_than_a_template_has_is_refused_at_its_line_before_it_is_parsed() -> None:
+    text = "a line\n{{ a }}\n{{ [" + "[1]," * (MAXIMUM_CODE // 4) + "] }}\n"
+    assert read_template(text).problem == TemplateProblem("more than 40,000 characters of expressions and blocks", 3)
+    prose = "a line of prose, and {{ a }}\n" * 9_000
+    assert read_template(prose).problem is None

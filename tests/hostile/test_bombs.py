@@ -42,15 +42,15 @@ BILLION_LAUGHS = "a0: &a0 [x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        pytest.param(BILLION_LAUGHS, "more than 100,000 values", id="aliases of aliases"),
+        pytest.param(BILLION_LAUGHS, "more than 20,000 values", id="aliases of aliases"),
         pytest.param(
             "a: &a " + "x" * 1_000_000 + "\nb: [" + "*a, " * 10_000 + "]\n", "16 MB of text", id="a long text"
         ),
         pytest.param("[" * (MAXIMUM_BYTES - 1), "nested too deeply", id="brackets"),
         pytest.param("- " * (MAXIMUM_BYTES // 2 - 1), "nested too deeply", id="dashes"),
-        pytest.param("[" + "a," * (MAXIMUM_BYTES // 2 - 2) + "]", "more than 100,000 values", id="values"),
+        pytest.param("[" + "a," * (MAXIMUM_BYTES // 2 - 2) + "]", "more than 20,000 values", id="values"),
         pytest.param(
-            "".join(f"{number * (2**61 - 1)}: 0\n" for number in range(40_000)), "large numbers", id="keys of one hash"
+            "".join(f"{number * (2**61 - 1)}: 0\n" for number in range(9_000)), "large numbers", id="keys of one hash"
         ),
     ],
 )
@@ -186,8 +186,8 @@ def test_a_thousand_references_that_are_nearly_right_are_all_found_in_time(tmp_p
 
 
 @pytest.mark.attack("super-linear: unknown names")
-def test_a_template_with_twenty_thousand_unknown_names_is_checked_in_time(tmp_path: Path) -> None:
-    template = " ".join(f"{{{{ [name_{number}, other_{number}] }}}}" for number in range(10_000))
+def test_a_template_with_thousands_of_unknown_names_is_checked_in_time(tmp_path: Path) -> None:
+    template = " ".join(f"{{{{ [name_{number}, other_{number}] }}}}" for number in range(1_500))
     flow = (
         "inputs: {}\noutputs: {}\nnodes:\n- name: n\n  type: prompt\n  source: {type: code, path: a.jinja2}\n"
         "  inputs: {name: a}\n"
