@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from flowpack.checks.registry import all_rules
 from flowpack.cli.main import cli
 from tests.paths import ROOT
 
@@ -19,6 +20,13 @@ def test_the_page_of_commands_is_fresh() -> None:
     generator = runpy.run_path(str(ROOT / "scripts" / "generate-docs"), run_name="generator")
     stored = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     assert stored == generator["page"](), "run scripts/generate-docs"
+
+
+def test_the_tables_of_rules_are_fresh() -> None:
+    generator = runpy.run_path(str(ROOT / "scripts" / "generate-docs"), run_name="generator")
+    stored = (ROOT / "docs" / "reference" / "rules" / "README.md").read_text(encoding="utf-8")
+    assert stored == generator["rules_page"](), "run scripts/generate-docs"
+    assert stored.count("| [FP") == len(all_rules())
 
 
 def test_each_attack_of_the_threat_model_names_the_tests_that_hold_it() -> None:

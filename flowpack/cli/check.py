@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from flowpack.checks.reports import FORMATS, render
-from flowpack.cli.output import narrator
+from flowpack.cli.output import answer, narrator
 from flowpack.errors import UsageError
 from flowpack.writing import replace_file
 
@@ -18,13 +20,15 @@ if TYPE_CHECKING:
     from flowpack.checks.findings import Finding
     from flowpack.checks.run import Checked
 
+_WIDEST_PAGE = 100
 _BASELINE = Path("flowpack-baseline.json")
 
 
 @click.command("check")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="The report.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--explain", "explained", metavar="RULE", help="Print the page of a rule, by its code or its name.")
 @click.option("--select", multiple=True, metavar="CODES", help="These rules alone: FP103, or FP1 for a group.")
 @click.option("--ignore", multiple=True, metavar="CODES", help="All rules but these.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
@@ -49,6 +53,7 @@ def command(
     *,
     format_: str,
     as_json: bool,
+    explained: str | None,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     strict: bool,
@@ -62,8 +67,13 @@ def command(
     """Find problems in the flows at each SOURCE before you build them. Only looks: no code of theirs runs.
 
     SOURCE is a flow, a folder with flows in it (a whole repository), a glob, or an Azure ML document. Exit code 1 where
-    there are errors. The rules: docs/reference/rules.
+    there are errors. ``flowpack check --explain FP103`` prints the page of a rule.
     """
+    if explained is not None:
+        _explain(explained, as_json=as_json)
+        return
+    if not sources:
+        raise click.MissingParameter(param_type="argument", param_hint="'SOURCE...'")
     from flowpack.checks.baseline import Baseline  # noqa: PLC0415  (not for help)
     from flowpack.checks.findings import Severity  # noqa: PLC0415
     from flowpack.checks.run import check  # noqa: PLC0415
@@ -101,6 +111,41 @@ def command(
         click.echo(report)
     if any(strict or finding.rule.severity is Severity.ERROR for finding in findings):
         sys.exit(1)
+
+
+def _explain(name: str, *, as_json: bool) -> None:
+    from flowpack.checks.pages import find_rule, page_of, page_url  # noqa: PLC0415  (not for help)
+
+    _refuse_other_options()
+    rule = find_rule(name)
+    page = page_of(rule)
+    document = {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "summary": rule.summary,
+        "url": page_url(rule.code),
+        "page": page,
+    }
+    if as_json or not sys.stdout.isatty():
+        answer(document, page.rstrip(), as_json)
+        return
+    from rich.console import Console  # noqa: PLC0415  (only a terminal needs it)
+    from rich.markdown import Markdown  # noqa: PLC0415
+    from rich.theme import Theme  # noqa: PLC0415
+
+    width = min(shutil.get_terminal_size().columns, _WIDEST_PAGE)
+    console = Console(width=width, theme=Theme({"markdown.code": "bold"}))  # no background: a terminal may be light
+    console.print(Markdown(page, code_theme="ansi_dark"))
+
+
+def _refuse_other_options() -> None:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in {"explained", "as_json", "quiet"}:
+            name = "SOURCE" if isinstance(parameter, click.Argument) else parameter.opts[0]
+            raise UsageError(f"--explain and {name} do not go together", hint="--explain takes a rule, and --json")
 
 
 def _wanted(checked: Checked, select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Finding]:
