@@ -1,9 +1,10 @@
 """Runs the console blocks of a page of the documentation as its reader would, and compares what they print.
 
-In a block ``console`` each line that begins with ``$`` is a command. The lines below it must be among the lines that the command
-prints, on stdout or stderr, in their order; ``…`` stands for any text within a line, or alone for any lines. A command must
-succeed, unless its lines end with ``[exit code 1]``. A block with ``title="path"`` is a file that the reader saves. A comment
-before a block says what is special: ``<!-- test: skip, why -->``, or ``<!-- test: background, in the checkout -->``.
+In a block ``console`` each line that begins with ``$`` is a command. The lines below it must be among those that the
+command prints, on stdout or stderr, in their order; ``…`` stands for any text within a line, or alone for any lines. A
+command must succeed, unless its lines end with ``[exit code 1]``. A block with ``title="path"`` is a file that the
+reader saves. A comment before a block says what is special: ``<!-- test: skip, why -->``, or
+``<!-- test: background, in the checkout -->``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 class Reader:
-    """Follows pages in one folder, with one shell's variables. ``names`` are replaced in commands and in what is shown."""
+    """Follows pages in one folder, with one shell's variables. ``names`` are replaced in commands and shown lines."""
 
     def __init__(
         self, folder: Path, checkout: Path, environment: Mapping[str, str], names: Mapping[str, str] | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import socket
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -63,3 +66,26 @@ def test_what_is_shown_must_be_printed_in_its_order() -> None:
     assert first_missing(["two … s"], printed) is None
     assert first_missing(["two", "three"], printed) == "two"
     assert first_missing(["three", "one"], printed) == "one"
+
+
+@pytest.mark.engine
+@pytest.mark.network
+def test_the_terminal_of_the_readme_shows_what_is_printed(
+    building: dict[str, str], docker: Docker, tmp_path: Path
+) -> None:
+    """But for digests and the versions in them."""
+    script = str(ROOT / "scripts" / "capture-terminal")
+    try:
+        subprocess.run(
+            [sys.executable, script, str(tmp_path / "now.svg")], check=True, env={**os.environ, **building}, timeout=600
+        )
+    finally:
+        docker("image", "rm", "--force", "flowpack-capture-hello:1", check=False)
+    stored = ROOT / "docs" / "images" / "terminal.svg"
+    assert visible(stored) == visible(tmp_path / "now.svg"), "run scripts/capture-terminal"
+
+
+def visible(picture: Path) -> str:
+    text = html.unescape("\n".join(re.findall(r"<text [^>]*>([^<]*)</text>", picture.read_text(encoding="utf-8"))))
+    assert "$" in text
+    return re.sub(r"sha256:[0-9a-f]+", "sha256:…", text)
