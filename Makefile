@@ -9,7 +9,7 @@ IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadsco
 # The rooms whose tests need neither an engine nor a server, and take two minutes.
 QUICK := tests/flows tests/assembly tests/dependencies tests/images tests/checks tests/azureml
 
-.PHONY: demo test test-pythons test-latest test-lowest lint bench fuzz clean
+.PHONY: demo test test-pythons test-latest test-lowest lint docs bench fuzz clean
 
 demo: $(VENV)/ready
 	scripts/demo
@@ -38,6 +38,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in build/site. A page that is missing from the menu and a broken link or anchor are errors.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
 
 bench: $(VENV)/ready
 	scripts/with-real-parts $(BIN)/python -m benchmarks
