@@ -16,7 +16,7 @@ LONG := assembly/test_big_flows azureml/models/test_many_writers checks/test_aga
     dependencies/test_source_distributions dependencies/test_uv_resolver flows/test_reader_fuzz images/test_install_packages
 QUICKEST := $(QUICK) $(LONG:%=--ignore=tests/%.py)
 
-.PHONY: demo test test-pythons test-latest test-lowest lint bench fuzz clean
+.PHONY: demo test test-pythons test-latest test-lowest lint docs bench fuzz clean
 
 demo: $(VENV)/ready
 	scripts/demo
@@ -44,6 +44,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in build/site. A page that is missing from the menu and a broken link or anchor are errors.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
 
 bench: $(VENV)/ready
 	scripts/with-real-parts $(BIN)/python -m benchmarks

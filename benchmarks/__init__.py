@@ -1,1 +1,1 @@
-"""Each figure of the README comes from a script here: medians of whole processes, against a peer in the same run."""
+"""Each figure of docs/reference/benchmarks.md comes from a script here: medians of whole processes, beside a peer."""

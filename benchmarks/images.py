@@ -259,13 +259,13 @@ def table(subject: Subject, ours: Measured, theirs: Measured) -> str:
         row("`docker run` to the first 200 on `/health`", _seconds, ours.healthy, theirs.healthy, aim=2),
         row("`docker run` to the first scored answer", _seconds, ours.answered, theirs.answered, aim=2),
         row("requests per second", "{:.0f}".format, ours.throughput, theirs.throughput, aim=1, more_is_better=True),
-        row("median latency under that load", _seconds, ours.latency, theirs.latency),
-        row("processor time for each of these requests", _seconds, ours.cpu, theirs.cpu),
-        f"| failed requests of all loads | {ours.errors} | {theirs.errors} | | |",
-        row("memory after that load", _bytes, ours.memory, theirs.memory, aim=2),
+        row("median latency under the load", _seconds, ours.latency, theirs.latency),
+        row("processor time per request", _seconds, ours.cpu, theirs.cpu),
+        f"| failed requests under all loads | {ours.errors} | {theirs.errors} | | |",
+        row("memory after the load", _bytes, ours.memory, theirs.memory, aim=2),
         row("code-only change, source to pushed image", _seconds, ours.change_whole, theirs.change_whole),
-        row("the same; of pf, engine's build and push alone", _seconds, ours.change_engine, theirs.change_engine),
-        row("bytes new to the registry", _bytes, ours.change_bytes, theirs.change_bytes),
+        row("the same, for pf without `pf flow build` itself", _seconds, ours.change_engine, theirs.change_engine),
+        row("bytes that are new to the registry", _bytes, ours.change_bytes, theirs.change_bytes),
     ]
     return "\n".join(rows)
 
@@ -292,7 +292,7 @@ def row(
 def _verdict(ratios: Sequence[float], aim: int) -> str:
     if min(ratios) >= aim:
         return "reached"
-    return "**missed**" if max(ratios) < aim else "runs on both sides"
+    return "**missed**" if max(ratios) < aim else "on both sides of it"
 
 
 def notes(runs: int, seconds: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -118,8 +119,6 @@ def markdown_block(text: str) -> list[str]:
 
 def shell_word(text: str | os.PathLike[str]) -> str:
     """A word of a command that a person may copy."""
-    import shlex  # noqa: PLC0415  (help does without)
-
     return shlex.quote(one_line(os.fspath(text)))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
+from functools import cache
 from pathlib import Path
 
 import click
 import pytest
 
+from flowpack.checks.registry import all_rules
 from flowpack.cli.main import cli
 from tests.paths import ROOT
 
@@ -19,6 +22,13 @@ def test_the_page_of_commands_is_fresh() -> None:
     generator = runpy.run_path(str(ROOT / "scripts" / "generate-docs"), run_name="generator")
     stored = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     assert stored == generator["page"](), "run scripts/generate-docs"
+
+
+def test_the_tables_of_rules_are_fresh() -> None:
+    generator = runpy.run_path(str(ROOT / "scripts" / "generate-docs"), run_name="generator")
+    stored = (ROOT / "docs" / "reference" / "rules" / "README.md").read_text(encoding="utf-8")
+    assert stored == generator["rules_page"](), "run scripts/generate-docs"
+    assert stored.count("| [FP") == len(all_rules())
 
 
 def test_each_attack_of_the_threat_model_names_the_tests_that_hold_it() -> None:
@@ -44,3 +54,26 @@ def test_every_option_has_help() -> None:
         assert command.help
         for option in command.params:
             assert not isinstance(option, click.Option) or option.help, f"{name} {option.name}"
+
+
+@cache
+def texts_of_flowpack() -> tuple[str, ...]:
+    """Every literal text of the sources: of an f-string the parts between its placeholders."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "flowpack").rglob("*.py"))
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return tuple(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def quoted_messages(page: Path) -> list[str]:
+    blocks = re.findall(r'^```text title="flowpack"\n(.*?)^```$', page.read_text(encoding="utf-8"), re.M | re.S)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_troubleshooting_quotes_messages_that_exist() -> None:
+    """Between its ``…``, each line is in the sources."""
+    messages = quoted_messages(ROOT / "docs" / "how-to" / "troubleshooting.md")
+    assert len(messages) > 15
+    for message in messages:
+        parts = [part.strip() for part in message.split("…")]
+        for part in parts:
+            assert any(part in text for text in texts_of_flowpack()), f"{part!r} of {message!r}"

@@ -25,7 +25,8 @@ def refuse_broken(endpoint: str, deployment: str, flow: Flow, reporter: Reporter
         raise InputError(
             "Azure ML would refuse this",
             detail="\n".join(errors),
-            hint="the lines are those of the documents as they would be; each rule has a page: docs/reference/rules",
+            hint="the lines are those of the documents as they would be; "
+            "`flowpack check --explain CODE` prints the page of a rule",
         )
     for finding in found:
         reporter.warning(f"{_told(finding)}")

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from flowpack.checks.baseline import Baseline
 from flowpack.checks.findings import Severity
 from flowpack.checks.fixing import fix as mend
+from flowpack.checks.pages import find_rule, page_of, page_url
 from flowpack.checks.registry import all_rules
 from flowpack.checks.reports import FORMATS, render
 from flowpack.checks.run import check
 from flowpack.checks.selection import Selection
 from flowpack.checks.suppressions import unsuppressed
+from flowpack.cli.output import answer
 from flowpack.cli.reporters import reporter_for
 from flowpack.errors import UsageError
 from flowpack.writing import replace_file
@@ -29,9 +32,10 @@ _BASELINE = Path("flowpack-baseline.json")
 
 
 @click.command("check")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="The report.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--explain", "explained", metavar="RULE", help="Print the page of a rule, by its code or its name.")
 @click.option("--select", multiple=True, metavar="CODES", help="These rules alone: FP103, or FP1 for a group.")
 @click.option("--ignore", multiple=True, metavar="CODES", help="All rules but these.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
@@ -56,6 +60,7 @@ def command(
     *,
     format_: str,
     as_json: bool,
+    explained: str | None,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     strict: bool,
@@ -69,8 +74,13 @@ def command(
     """Find problems in the flows at each SOURCE before you build them. Only looks: no code of theirs runs.
 
     SOURCE is a flow, a folder with flows in it (a whole repository), a glob, or an Azure ML document. Exit code 1 where
-    there are errors. The rules: docs/reference/rules.
+    there are errors. ``flowpack check --explain FP103`` prints the page of a rule.
     """
+    if explained is not None:
+        _explain(explained, as_json=as_json)
+        return
+    if not sources:
+        raise click.MissingParameter(param_type="argument", param_hint="'SOURCE...'")
 
     if as_json and format_ not in {"text", "json"}:
         raise UsageError(f"--json and --format {format_} ask for two reports")
@@ -103,6 +113,35 @@ def command(
         click.echo(report)
     if any(strict or finding.rule.severity is Severity.ERROR for finding in findings):
         sys.exit(1)
+
+
+def _explain(name: str, *, as_json: bool) -> None:
+    _refuse_other_options()
+    rule = find_rule(name)
+    page = page_of(rule)
+    document = {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "summary": rule.summary,
+        "url": page_url(rule.code),
+        "page": page,
+    }
+    if as_json or not sys.stdout.isatty():
+        answer(document, page.rstrip(), as_json)
+        return
+    from flowpack.cli.rich_pages import print_page  # noqa: PLC0415  (rich)
+
+    print_page(page)
+
+
+def _refuse_other_options() -> None:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in {"explained", "as_json", "quiet"}:
+            name = "SOURCE" if isinstance(parameter, click.Argument) else parameter.opts[0]
+            raise UsageError(f"--explain and {name} do not go together", hint="--explain takes a rule, and --json")
 
 
 def _wanted(checked: Checked, select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Finding]:

@@ -75,6 +75,7 @@ def test_json_holds_all_of_a_finding(root: Path) -> None:
         "code": "FP301",
         "name": "requirement-unpinned",
         "severity": "warning",
+        "url": "https://docs.example/reference/rules/FP301/",
         "message": "'requests' is not pinned \x1b",
         "file": "flows/my chat/requirements.txt",
         "line": 2,

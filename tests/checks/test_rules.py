@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flowpack.checks.findings import Finding, Rule, Severity
+from flowpack.checks.pages import find_rule, page_of
 from flowpack.checks.registry import all_rules
 from flowpack.checks.reports import render
 from flowpack.checks.run import check
@@ -52,13 +53,40 @@ def test_its_passing_fixture_has_neither_it_nor_an_error(rule: Rule, tmp_path: P
     assert [each for each in findings if each.rule == rule or each.rule.severity is Severity.ERROR] == []
 
 
+def sections(rule: Rule) -> dict[str, str]:
+    page = (PAGES / f"{rule.code}.md").read_text()
+    start = f"# {rule.code} {rule.name}\n\n**{rule.severity.value.capitalize()}.** {rule.summary}\n"
+    assert page.startswith(start)
+    headings = re.split(r"^## (\w+)\n", page.removeprefix(start), flags=re.M)
+    return dict(zip(headings[1::2], headings[2::2], strict=True))
+
+
 @RULES
-def test_its_page_says_what_why_and_how_to_mend(rule: Rule) -> None:
-    page = next(PAGES.glob(f"{rule.code[:3]}-*.md")).read_text()
-    section = re.search(rf"^## {rule.code} {rule.name}\n(.*?)(?=^## |\Z)", page, re.M | re.S)
-    assert section, "the page has no such heading"
-    for part in ("What", "Why", "Mend"):
-        assert re.search(rf"^\*\*{part}\.\*\* \S", section[1], re.M), part
+def test_its_page_says_what_why_and_how_to_fix_it(rule: Rule) -> None:
+    found = sections(rule)
+    assert [name for name in found if name != "Example"] == ["What", "Why", "Fix"]
+    assert all(text.strip() for text in found.values())
+
+
+@RULES
+def test_the_examples_of_its_page_are_its_fixtures(rule: Rule) -> None:
+    """Each example is some of the lines of a fixture's file, in their order."""
+    shown = re.split(r"^(Bad|Good):$", sections(rule).get("Example", ""), flags=re.M)
+    assert shown[0].strip() == ""
+    for title, blocks in zip(shown[1::2], shown[2::2], strict=True):
+        fixture = CHECKS / rule.name / {"Bad": "fails", "Good": "passes"}[title]
+        found = re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', blocks, re.M | re.S)
+        assert found
+        for name, text in found:
+            lines = iter((fixture / name).read_text().splitlines())
+            assert all(line in lines for line in text.splitlines()), f"{title}: {name}"
+
+
+@RULES
+def test_its_page_is_printed(rule: Rule) -> None:
+    text = page_of(find_rule(rule.name))
+    assert text.startswith(f"# {rule.code} {rule.name}\n")
+    assert re.findall(r"\]\((?!https://)", text) == [], "a link that leads nowhere outside the checkout"
 
 
 def test_codes_and_names_are_unique_and_well_formed() -> None:
@@ -69,10 +97,7 @@ def test_codes_and_names_are_unique_and_well_formed() -> None:
 
 
 def test_no_page_has_a_rule_that_is_not_there() -> None:
-    written = [
-        line[3:] for page in sorted(PAGES.glob("FP*.md")) for line in page.read_text().split("\n") if line[:3] == "## "
-    ]
-    assert written == [f"{rule.code} {rule.name}" for rule in all_rules()]
+    assert {page.stem for page in PAGES.glob("*.md")} - {"README"} == {rule.code for rule in all_rules()}
 
 
 def test_flows_that_build_and_run_have_no_errors() -> None:
@@ -212,12 +237,6 @@ def test_messages_do_not_depend_on_the_place(tmp_path: Path, monkeypatch: pytest
     assert reports[0] == reports[1]
     assert str(tmp_path) not in reports[0]
     assert os.sep in str(tmp_path)
-
-
-def test_the_table_of_rules_is_fresh() -> None:
-    rows = [f"| {each.code} | {each.name} | {each.severity.value} | {each.summary} |" for each in all_rules()]
-    written = [line for line in (PAGES / "README.md").read_text().splitlines() if line.startswith("| FP")]
-    assert written == rows
 
 
 @pytest.mark.attack("M5")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowpack.checks.findings import Finding
+from flowpack.checks.pages import page_url
 from flowpack.checks.places import relative_path
 from flowpack.quoting import azure_data, azure_property
 
@@ -22,5 +23,6 @@ def _command(finding: Finding, root: Path) -> str:
         properties |= {"columnnumber": where.column} if where.column is not None else {}
     properties["code"] = rule.code
     written = ";".join(f"{name}={azure_property(str(value))}" for name, value in properties.items())
-    text = f"{rule.name}: {finding.message}" + (f"\nhint: {finding.hint}" if finding.hint else "")
+    parts = [f"{rule.name}: {finding.message}", finding.hint and f"hint: {finding.hint}", page_url(rule.code)]
+    text = "\n".join(filter(None, parts))
     return f"##vso[task.logissue {written};]{azure_data(text)}"

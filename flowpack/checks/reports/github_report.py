@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowpack.checks.findings import Finding
+from flowpack.checks.pages import page_url
 from flowpack.checks.places import relative_path
 from flowpack.quoting import github_data, github_property
 
@@ -22,5 +23,5 @@ def _command(finding: Finding, root: Path) -> str:
         properties |= {"col": where.column} if where.column is not None else {}
     properties["title"] = f"{rule.code} {rule.name}"
     written = ",".join(f"{name}={github_property(str(value))}" for name, value in properties.items())
-    text = finding.message + (f"\nhint: {finding.hint}" if finding.hint else "")
+    text = "\n".join(filter(None, [finding.message, finding.hint and f"hint: {finding.hint}", page_url(rule.code)]))
     return f"::{rule.severity.value} {written}::{github_data(text)}"

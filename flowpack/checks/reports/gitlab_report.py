@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.findings import Finding, Rule, Severity
+from flowpack.checks.pages import page_url
 from flowpack.checks.places import fingerprints, relative_path
 from flowpack.quoting import json_text
 
@@ -17,6 +19,7 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
         {
             "description": finding.message + (f" (hint: {finding.hint})" if finding.hint else ""),
             "check_name": finding.rule.code,
+            **_content(finding.rule),
             "fingerprint": mark,
             "severity": _SEVERITIES[finding.rule.severity],
             "location": {
@@ -27,3 +30,9 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
         for finding, mark in zip(findings, fingerprints(findings, root), strict=True)
     ]
     return json_text(issues)
+
+
+def _content(rule: Rule) -> dict[str, Any]:
+    """Code Climate's place for an explanation, in Markdown."""
+    url = page_url(rule.code)
+    return {"content": {"body": f"[{rule.code} {rule.name}]({url})"}} if url else {}

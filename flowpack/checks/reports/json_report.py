@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.pages import page_url
 from flowpack.checks.places import fingerprints, relative_path
 from flowpack.quoting import json_text
 
@@ -26,6 +27,7 @@ def _finding(finding: Finding, mark: str, root: Path) -> dict[str, Any]:
         "code": rule.code,
         "name": rule.name,
         "severity": rule.severity.value,
+        "url": page_url(rule.code),
         "message": finding.message,
         "file": relative_path(where.path, root),
         "line": where.line,

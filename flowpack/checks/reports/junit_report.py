@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.pages import page_url
 from flowpack.checks.places import relative_path
 from flowpack.quoting import xml_text
 
@@ -44,7 +45,8 @@ def _add_case(suite: ElementTree.Element, path: str, finding: Finding) -> None:
     place = ":".join(str(part) for part in (path, where.line, where.column) if part is not None)
     name = f"{rule.code} {rule.name}, {place}"
     case = ElementTree.SubElement(suite, "testcase", classname=_clean(path), name=_clean(name), time="0")
-    text = _clean("\n".join([f"{place}: {finding.message}"] + ([f"hint: {finding.hint}"] if finding.hint else [])))
+    parts = [f"{place}: {finding.message}", finding.hint and f"hint: {finding.hint}", page_url(rule.code)]
+    text = _clean("\n".join(filter(None, parts)))
     if rule.severity is Severity.ERROR:
         failure = ElementTree.SubElement(case, "failure", message=_clean(finding.message), type=rule.code)
         failure.text = text

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowpack import __version__
 from flowpack.checks.findings import Edit, Finding, Rule
+from flowpack.checks.pages import page_url
 from flowpack.checks.places import fingerprints, relative_path
 from flowpack.quoting import json_text, uri_path
 
@@ -31,10 +32,12 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
+    url = page_url(rule.code)
     return {
         "id": rule.code,
         "name": rule.name,
         "shortDescription": {"text": rule.summary},
+        **({"helpUri": url} if url else {}),
         "defaultConfiguration": {"level": rule.severity.value},
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flowpack.checks.findings import Finding, Severity
+from flowpack.checks.pages import page_url
 from flowpack.checks.places import line_of, relative_path
 from flowpack.errors import scrub
 from flowpack.quoting import log_text, one_line
@@ -17,7 +18,7 @@ _WIDEST = 160
 
 def render(findings: Sequence[Finding], *, root: Path) -> str:
     lines = [line for finding in findings for line in _lines(finding, root)]
-    return log_text("\n".join([*lines, summary(findings)] if findings else []))
+    return log_text("\n".join([*lines, *_pages(findings), summary(findings)] if findings else []))
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -27,6 +28,13 @@ def summary(findings: Sequence[Finding]) -> str:
     text = f"{' and '.join(parts)} in {_counted(files, 'file')}" if parts else "nothing found"
     mended = sum(finding.fix is not None for finding in findings)
     return text + (f"; --fix mends {mended} of them" if mended else "")
+
+
+def _pages(findings: Sequence[Finding]) -> Iterator[str]:
+    """Once for each rule: a report of a hundred findings is often about five."""
+    for code in sorted({finding.rule.code for finding in findings}):
+        yield f"{code}: {page_url(code) or f'flowpack check --explain {code}'}"
+    yield ""
 
 
 def _lines(finding: Finding, root: Path) -> Iterator[str]:

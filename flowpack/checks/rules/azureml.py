@@ -1,6 +1,6 @@
 """FP501 to FP510: Azure ML's model and endpoint documents, and what azure-ai-ml lets through of them.
 
-The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
+The limits and their sources: docs/reference/rules/README.md.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def azure_document(subject: Subject) -> Iterator[Problem]:
             yield Problem.of(document.error, document.location)
 
 
-@rule("FP502", "endpoint-name", Severity.ERROR, "Azure ML refuses the name of an endpoint or a deployment.")
+@rule("FP502", "endpoint-name", Severity.ERROR, "Azure ML does not accept the name of an endpoint or a deployment.")
 def endpoint_name(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.ENDPOINT, Kind.DEPLOYMENT):
         for key in ("name", "endpoint_name"):
@@ -57,7 +57,7 @@ def _kubernetes_names(document: AzureDocument) -> Iterator[Problem]:
         )
 
 
-@rule("FP503", "traffic", Severity.ERROR, "Traffic sums to more than 100 %, or mirrors too much.")
+@rule("FP503", "traffic", Severity.ERROR, "Traffic adds up to more than 100 %, or too much traffic is mirrored.")
 def traffic(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.ENDPOINT):
         for key, most in (("traffic", 100), ("mirror_traffic", 50)):
@@ -71,7 +71,7 @@ def traffic(subject: Subject) -> Iterator[Problem]:
                 yield Problem("mirrored traffic goes to one deployment", value.location)
 
 
-@rule("FP504", "model-name", Severity.ERROR, "Azure ML refuses the name of a model.")
+@rule("FP504", "model-name", Severity.ERROR, "Azure ML does not accept the name of a model.")
 def model_name(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.MODEL):
         value = document.get("name")
@@ -82,7 +82,7 @@ def model_name(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, value.location, f"{meant}, for example" if meant else None)
 
 
-@rule("FP505", "model-path", Severity.ERROR, "A model's path is missing, or there is nothing at it.")
+@rule("FP505", "model-path", Severity.ERROR, "A model's path is missing or does not exist.")
 def model_path(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.MODEL):
         if "path" not in document.fields:
@@ -96,7 +96,7 @@ def model_path(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"there is nothing at '{value.data}'", value.location, hint)
 
 
-@rule("FP506", "promptflow-properties", Severity.WARNING, "A flow's model lacks the properties that make it one.")
+@rule("FP506", "promptflow-properties", Severity.WARNING, "The model of a flow lacks the properties of a prompt flow.")
 def promptflow_properties(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.MODEL):
         stated = fields_of(document.get("properties"))
@@ -134,7 +134,9 @@ def kubernetes_compute(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, document.location, "compute: azureml:<attached cluster>")
 
 
-@rule("FP508", "identity", Severity.ERROR, "A user-assigned identity is not the one that the deployment signs in with.")
+@rule(
+    "FP508", "identity", Severity.ERROR, "The deployment does not sign in with the endpoint's user-assigned identity."
+)
 def identity(subject: Subject) -> Iterator[Problem]:
     endpoints = subject.documents_of(Kind.ENDPOINT)
     without = {each.name for each in endpoints if not _is_user_assigned(each)}
@@ -182,7 +184,12 @@ def too_many_deployments(subject: Subject) -> Iterator[Problem]:
             names.add(document.name)
 
 
-@rule("FP510", "secret-stores", Severity.WARNING, "Access to secrets is asked for an identity that it is not given to.")
+@rule(
+    "FP510",
+    "secret-stores",
+    Severity.WARNING,
+    "Access to secrets is granted to an identity that the endpoint does not use.",
+)
 def secret_stores(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.ENDPOINT):
         value = document.get("properties", "enforce_access_to_default_secret_stores")

@@ -37,7 +37,7 @@ def no_connection(subject: Subject) -> Iterator[Problem]:
     "FP402",
     "literal-secret",
     Severity.ERROR,
-    "A secret stands in the flow file or in a deployment document.",
+    "A flow file or a deployment document contains a secret.",
     about_secrets=True,
 )
 def literal_secret(subject: Subject) -> Iterator[Problem]:
@@ -72,7 +72,7 @@ def _is_literal(text: str) -> bool:
     )
 
 
-@rule("FP403", "unset-variable", Severity.WARNING, "The flow needs a variable that the deployment does not set.")
+@rule("FP403", "unset-variable", Severity.WARNING, "The deployment does not set a variable that the flow needs.")
 def unset_variable(subject: Subject) -> Iterator[Problem]:
     if subject.flow is None or subject.folder is None:
         return
@@ -96,7 +96,7 @@ def _needed(subject: Subject, document: AzureDocument) -> dict[str, tuple[str, .
     return needed
 
 
-@rule("FP404", "variable-of-two", Severity.ERROR, "Two connections are made of one variable.")
+@rule("FP404", "variable-of-two", Severity.ERROR, "Two connections need the same environment variable.")
 def variable_of_two(subject: Subject) -> Iterator[Problem]:
     owners: dict[str, str] = {}
     mentions = _mentions(subject.root)

@@ -1,6 +1,6 @@
 """FP521 to FP531: Azure ML's deployment documents, and what azure-ai-ml lets through of them.
 
-The limits and their sources: docs/reference/rules/FP5-azure-ml.md.
+The limits and their sources: docs/reference/rules/README.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _deployments(subject: Subject) -> Iterator[AzureDocument]:
     yield from subject.documents_of(Kind.DEPLOYMENT)
 
 
-@rule("FP521", "request-timeout", Severity.ERROR, "A deployment's request timeout is longer than Azure ML allows.")
+@rule("FP521", "request-timeout", Severity.ERROR, "A request timeout is longer than Azure ML allows.")
 def request_timeout(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         value = document.get("request_settings", "request_timeout_ms")
@@ -72,7 +72,7 @@ def instance_count(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"a managed deployment has at most {_MOST_INSTANCES} instances", value.location)
 
 
-@rule("FP523", "variable-not-text", Severity.ERROR, "The value of an environment variable is no string.")
+@rule("FP523", "variable-not-text", Severity.ERROR, "The value of an environment variable is not a string.")
 def variable_not_text(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         for name, value in document.variables.items():
@@ -92,7 +92,7 @@ def _quoted(value: Value) -> Edit | None:
     return Edit(path=path, first=mark.line + 1, last=mark.line + 1, lines=(quoted,))
 
 
-@rule("FP524", "workers", Severity.ERROR, "The number of workers or threads is none.")
+@rule("FP524", "workers", Severity.ERROR, "The number of workers or threads is not valid.")
 def workers(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         for name in _WORKER_NUMBERS:
@@ -101,7 +101,7 @@ def workers(subject: Subject) -> Iterator[Problem]:
                 yield Problem(f"{name} is a whole number from 1 on, not '{value.data}'", value.location)
 
 
-@rule("FP525", "prt-config-override", Severity.ERROR, "PRT_CONFIG_OVERRIDE does not say where the deployment is.")
+@rule("FP525", "prt-config-override", Severity.ERROR, "PRT_CONFIG_OVERRIDE does not match the deployment.")
 def prt_config_override(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         value = document.variables.get("PRT_CONFIG_OVERRIDE")
@@ -125,7 +125,7 @@ def _plain(text: str) -> bool:
     return re.fullmatch(r"[\w-]+", text) is not None
 
 
-@rule("FP526", "routes", Severity.ERROR, "The routes of the image are not those that a flow is served at.")
+@rule("FP526", "routes", Severity.ERROR, "The document has other routes than those a flow answers.")
 def routes(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         config = document.get("environment", "inference_config")
@@ -139,7 +139,12 @@ def routes(subject: Subject) -> Iterator[Problem]:
                 yield Problem(f"flowpack's images listen at {_PORT}, not at {port.data}", port.location)
 
 
-@rule("FP527", "evaluation-flow", Severity.ERROR, "An evaluation flow is deployed, which Azure ML does not do.")
+@rule(
+    "FP527",
+    "evaluation-flow",
+    Severity.ERROR,
+    "An evaluation flow has a deployment document, but Azure ML cannot deploy it.",
+)
 def evaluation_flow(subject: Subject) -> Iterator[Problem]:
     node = next((node for node in subject.nodes if node.aggregates), None)
     if node:
@@ -148,7 +153,7 @@ def evaluation_flow(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, document.location, "deploy the flow that it evaluates")
 
 
-@rule("FP528", "concurrency", Severity.WARNING, "How many requests an instance takes at a time is left to a default.")
+@rule("FP528", "concurrency", Severity.WARNING, "The number of concurrent requests per instance is not set.")
 def concurrency(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         value = document.get("request_settings", "max_concurrent_requests_per_instance")
@@ -162,7 +167,10 @@ def concurrency(subject: Subject) -> Iterator[Problem]:
 
 
 @rule(
-    "FP529", "response-fields", Severity.ERROR, "PROMPTFLOW_RESPONSE_INCLUDED_FIELDS is no list of the flow's outputs."
+    "FP529",
+    "response-fields",
+    Severity.ERROR,
+    "PROMPTFLOW_RESPONSE_INCLUDED_FIELDS is not a list of the flow's outputs.",
 )
 def response_fields(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
@@ -183,9 +191,7 @@ def response_fields(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"the flow has no output '{unknown[0]}'", value.location, f"it has: {', '.join(outputs)}")
 
 
-@rule(
-    "FP530", "build-context", Severity.ERROR, "The folder that an environment is built from is missing, or too large."
-)
+@rule("FP530", "build-context", Severity.ERROR, "The folder that an environment is built from is missing or too large.")
 def build_context(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         value = document.build_context
@@ -210,7 +216,9 @@ def build_context(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, value.location, "build the image with flowpack, and name it: environment.image")
 
 
-@rule("FP531", "telemetry-twice", Severity.WARNING, "Telemetry is sent to another Application Insights than is named.")
+@rule(
+    "FP531", "telemetry-twice", Severity.WARNING, "Telemetry goes to another Application Insights than the one named."
+)
 def telemetry_twice(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         named = document.variables.get("APPLICATIONINSIGHTS_CONNECTION_STRING")

@@ -24,14 +24,14 @@ _FOLDERS = {"node_modules", "site-packages", "bower_components", "wandb", "mlrun
 _FILES = (".ipynb", ".log", ".whl", ".bak", ".swp")
 
 
-@rule("FP201", "broken-include", Severity.ERROR, "An additional include names nothing that can be included.")
+@rule("FP201", "broken-include", Severity.ERROR, "An additional include does not exist or cannot be included.")
 def broken_include(subject: Subject) -> Iterator[Problem]:
     for include, error in subject.includes.refused:
         if not _is_outside(subject, include.path):
             yield Problem.of(error, include.location)
 
 
-@rule("FP202", "include-outside-root", Severity.ERROR, "An additional include lies outside the project.")
+@rule("FP202", "include-outside-root", Severity.ERROR, "An additional include is outside the project.")
 def include_outside_root(subject: Subject) -> Iterator[Problem]:
     for include, error in subject.includes.refused:
         if _is_outside(subject, include.path):
@@ -46,19 +46,21 @@ def _is_outside(subject: Subject, written: str) -> bool:
     return False
 
 
-@rule("FP203", "unusable-folder", Severity.ERROR, "The standalone folder cannot be assembled from its sources.")
+@rule(
+    "FP203", "unusable-folder", Severity.ERROR, "The flow folder and its includes cannot be combined into one folder."
+)
 def unusable_folder(subject: Subject) -> Iterator[Problem]:
     if subject.assembled.error:
         yield Problem.of(subject.assembled.error, subject.location)
 
 
-@rule("FP204", "clashing-files", Severity.WARNING, "Two different files have one place in the standalone folder.")
+@rule("FP204", "clashing-files", Severity.WARNING, "Two different files have the same path in the standalone folder.")
 def clashing_files(subject: Subject) -> Iterator[Problem]:
     for conflict in subject.assembled.conflicts:
         yield Problem(conflict.message, conflict.location, "rename one of the two")
 
 
-@rule("FP205", "include-twice", Severity.WARNING, "An additional include is named twice.")
+@rule("FP205", "include-twice", Severity.WARNING, "An additional include is listed twice.")
 def include_twice(subject: Subject) -> Iterator[Problem]:
     seen: dict[str, int | None] = {}
     lines = subject.document.text.splitlines() if subject.document else []
@@ -91,7 +93,12 @@ def missing_import(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"the standalone folder lacks the module '{missing.module}'", missing.location, missing.remedy)
 
 
-@rule("FP207", "too-many-files", Severity.ERROR, "A model version has at most 1,500 files.")
+@rule(
+    "FP207",
+    "too-many-files",
+    Severity.ERROR,
+    "The standalone folder has more files than Azure ML allows in a model version.",
+)
 def too_many_files(subject: Subject) -> Iterator[Problem]:
     if subject.folder and len(subject.folder.files) > MAXIMUM_FILES:
         below = Counter(path.partition("/")[0] + "/" for path in subject.folder.files if "/" in path)
@@ -116,7 +123,11 @@ def big_file(subject: Subject) -> Iterator[Problem]:
 
 
 @rule(
-    "FP209", "secret-in-folder", Severity.ERROR, "A file that ships with the flow holds a secret.", about_secrets=True
+    "FP209",
+    "secret-in-folder",
+    Severity.ERROR,
+    "A file that ships with the flow contains a secret.",
+    about_secrets=True,
 )
 def secret_in_folder(subject: Subject) -> Iterator[Problem]:
     for target in subject.paths:
@@ -137,7 +148,7 @@ def _secrets(path: Path, within: Roots) -> Iterator[Problem]:
         yield Problem(f"this looks like {secret.kind}", secret.location, hint)
 
 
-@rule("FP210", "should-not-ship", Severity.WARNING, "Data or leftovers that serving does not need ship with the flow.")
+@rule("FP210", "should-not-ship", Severity.WARNING, "Files that serving does not need ship with the flow.")
 def should_not_ship(subject: Subject) -> Iterator[Problem]:
     found: dict[str, list[str]] = {}
     for target, source in subject.folder.files.items() if subject.folder else ():

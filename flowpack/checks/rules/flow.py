@@ -39,14 +39,14 @@ def _kind(subject: Subject) -> FlowKind:
 _WITHIN = re.compile(r"\$\{(?:(?:inputs|flow)\.(?P<input>\w+)|(?P<node>\w+)\.output\b[^}$]*)\}")
 
 
-@rule("FP101", "unreadable-flow", Severity.ERROR, "The flow file is no YAML that promptflow reads.")
+@rule("FP101", "unreadable-flow", Severity.ERROR, "The flow file is not YAML that promptflow can read.")
 def unreadable_flow(subject: Subject) -> Iterator[Problem]:
     error = subject.attempt.error
     if isinstance(error, YamlError):
         yield Problem.of(error, subject.location)
 
 
-@rule("FP102", "flow-structure", Severity.ERROR, "A field of the flow is missing or of another kind.")
+@rule("FP102", "flow-structure", Severity.ERROR, "A field of the flow is missing or has the wrong type.")
 def flow_structure(subject: Subject) -> Iterator[Problem]:
     yield from _reader_refuses(subject, FlowKind.DAG)
     if subject.flow and subject.flow.kind is FlowKind.DAG:
@@ -90,7 +90,7 @@ def _is_not_a_dag(subject: Subject) -> bool:
     return subject.file is None or _kind(subject) is not FlowKind.DAG
 
 
-@rule("FP104", "cycle", Severity.ERROR, "Nodes wait for one another.")
+@rule("FP104", "cycle", Severity.ERROR, "Nodes wait for each other in a circle.")
 def cycle(subject: Subject) -> Iterator[Problem]:
     chosen = {node.name: node for node in subject.nodes if node.chosen}
     waits_for = {name: _nodes_read(node, chosen) for name, node in chosen.items()}
@@ -103,7 +103,7 @@ def _nodes_read(node: NodeView, known: Mapping[str, NodeView]) -> list[str]:
     return list(dict.fromkeys(each.node for each in node.references() if each.node is not None and each.node in known))
 
 
-@rule("FP105", "unused-node", Severity.WARNING, "A node runs and nothing reads its output.")
+@rule("FP105", "unused-node", Severity.WARNING, "A node runs, but nothing reads its output.")
 def unused_node(subject: Subject) -> Iterator[Problem]:
     outputs = fields_of(subject.root.get("outputs"))
     wanted = {each.node for each in _references(subject)}
@@ -130,7 +130,7 @@ def missing_source(subject: Subject) -> Iterator[Problem]:
             yield Problem.of(error, node.location)
 
 
-@rule("FP107", "broken-python", Severity.ERROR, "A source that the flow runs cannot be parsed.")
+@rule("FP107", "broken-python", Severity.ERROR, "A Python source of the flow cannot be parsed.")
 def broken_python(subject: Subject) -> Iterator[Problem]:
     for target in dict.fromkeys(filter(None, (_target(node) for node in subject.nodes))):
         if target.endswith(".py") and target in subject.paths and target not in subject.sources:
@@ -162,7 +162,7 @@ def _tools_of_nodes(subject: Subject) -> Iterator[tuple[NodeView, str, ToolSourc
             yield node, target, subject.sources[target]
 
 
-@rule("FP108", "tool-count", Severity.ERROR, "A node's source has no function with @tool, or several.")
+@rule("FP108", "tool-count", Severity.ERROR, "A node's source has no function with @tool, or more than one.")
 def tool_count(subject: Subject) -> Iterator[Problem]:
     for node, target, source in _tools_of_nodes(subject):
         tools = read_tools(source)
@@ -174,7 +174,7 @@ def tool_count(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"'{target}' has several tools: {names}", location, "one file, one function with @tool")
 
 
-@rule("FP109", "tool-signature", Severity.ERROR, "A node's inputs do not fit the parameters of its tool.")
+@rule("FP109", "tool-signature", Severity.ERROR, "A node's inputs do not match the parameters of its tool.")
 def tool_signature(subject: Subject) -> Iterator[Problem]:
     for node in subject.nodes:
         yield from _of_other_kinds(node, parameters_of(node))
@@ -210,7 +210,10 @@ def _of_other_kinds(node: NodeView, types: Mapping[str, str]) -> Iterator[Proble
 
 
 @rule(
-    "FP110", "chat-interface", Severity.WARNING, "The chat interface is declared in part: Azure ML sees no chat flow."
+    "FP110",
+    "chat-interface",
+    Severity.WARNING,
+    "The chat interface is incomplete, so Azure ML does not see a chat flow.",
 )
 def chat_interface(subject: Subject) -> Iterator[Problem]:
     flow = subject.flow
@@ -235,13 +238,13 @@ def chat_interface(subject: Subject) -> Iterator[Problem]:
     )
 
 
-@rule("FP111", "flex-flow", Severity.ERROR, "promptflow does not serve the flex flow as its file and entry state it.")
+@rule("FP111", "flex-flow", Severity.ERROR, "promptflow cannot serve the flex flow's entry.")
 def flex_flow(subject: Subject) -> Iterator[Problem]:
     if subject.attempt.error:
         yield from _reader_refuses(subject, FlowKind.FLEX)
 
 
-@rule("FP112", "prompty", Severity.ERROR, "promptflow does not serve the prompty as its front matter states it.")
+@rule("FP112", "prompty", Severity.ERROR, "promptflow cannot serve the prompty with this front matter.")
 def prompty(subject: Subject) -> Iterator[Problem]:
     if subject.attempt.error:
         yield from _reader_refuses(subject, FlowKind.PROMPTY)
@@ -250,7 +253,7 @@ def prompty(subject: Subject) -> Iterator[Problem]:
         yield Problem.of(error, subject.location)
 
 
-@rule("FP113", "node-twice", Severity.ERROR, "Two nodes have one name.")
+@rule("FP113", "node-twice", Severity.ERROR, "Two nodes have the same name.")
 def node_twice(subject: Subject) -> Iterator[Problem]:
     seen: dict[str, Location] = {}
     for node in subject.nodes:
@@ -261,7 +264,7 @@ def node_twice(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"there is a node '{node.name}' already, in line {first.line}", node.location, "rename one")
 
 
-@rule("FP114", "aggregation-read", Severity.ERROR, "A node for each request reads one that runs after all of them.")
+@rule("FP114", "aggregation-read", Severity.ERROR, "A node that runs per request reads a node that aggregates.")
 def aggregation_read(subject: Subject) -> Iterator[Problem]:
     aggregating = {node.name for node in subject.nodes if node.aggregates}
     others = {node.name for node in subject.nodes} - aggregating
@@ -282,7 +285,7 @@ def aggregation_read(subject: Subject) -> Iterator[Problem]:
                 )
 
 
-@rule("FP115", "output-without-reference", Severity.ERROR, "An output of a DAG flow refers to nothing.")
+@rule("FP115", "output-without-reference", Severity.ERROR, "An output of a DAG flow has no reference.")
 def output_without_reference(subject: Subject) -> Iterator[Problem]:
     if _is_not_a_dag(subject):
         return
@@ -293,7 +296,12 @@ def output_without_reference(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"the output '{name}' has no reference", output.location, "write reference: ${node.output}")
 
 
-@rule("FP116", "reference-in-text", Severity.WARNING, "A reference stands within a longer text, where it is not one.")
+@rule(
+    "FP116",
+    "reference-in-text",
+    Severity.WARNING,
+    "A reference is part of a longer text, so promptflow does not resolve it.",
+)
 def reference_in_text(subject: Subject) -> Iterator[Problem]:
     if _is_not_a_dag(subject):
         return

@@ -1,6 +1,6 @@
 """FP541 to FP544: what an instance of a deployment has, against what its server is told to do.
 
-The sources: docs/reference/rules/FP5-azure-ml.md.
+The sources: docs/reference/rules/README.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORKERS, _THREADS, _ENGINE = "PROMPTFLOW_WORKER_NUM", "PROMPTFLOW_WORKER_THREAD
 _ENOUGH_MEMORY = 8
 
 
-@rule("FP541", "too-many-workers", Severity.WARNING, "There are more than two workers for each core of the instance.")
+@rule("FP541", "too-many-workers", Severity.WARNING, "There are more than two workers per core.")
 def too_many_workers(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         instance, workers = text_of(document.get("instance_type")) or "", _number(document, _WORKERS)
@@ -29,7 +29,7 @@ def too_many_workers(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, document.variables[_WORKERS].location, f"at most {2 * there}, twice the cores")
 
 
-@rule("FP542", "threads-of-fastapi", Severity.WARNING, "Threads are asked for, and the FastAPI engine has none.")
+@rule("FP542", "threads-of-fastapi", Severity.WARNING, "Threads are set, but the FastAPI engine does not use them.")
 def threads_of_fastapi(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         threads = _number(document, _THREADS)
@@ -38,7 +38,7 @@ def threads_of_fastapi(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, document.variables[_THREADS].location, f"more workers, or {_ENGINE}: flask")
 
 
-@rule("FP543", "too-many-requests", Severity.WARNING, "An instance is given more requests than its workers can take.")
+@rule("FP543", "too-many-requests", Severity.WARNING, "An instance accepts more requests than its workers can handle.")
 def too_many_requests(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         value = document.get("request_settings", "max_concurrent_requests_per_instance")
@@ -54,7 +54,7 @@ def too_many_requests(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, value.location, f"{at_once}, or up to {2 * at_once} for requests below 200 ms")
 
 
-@rule("FP544", "small-instance", Severity.WARNING, "The instance has less memory than Microsoft advises for a flow.")
+@rule("FP544", "small-instance", Severity.WARNING, "The instance has less memory than Microsoft recommends for a flow.")
 def small_instance(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         value = document.get("instance_type")

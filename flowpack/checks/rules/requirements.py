@@ -43,7 +43,7 @@ _INCOMPATIBLE = {
 }
 
 
-@rule("FP301", "broken-requirements", Severity.ERROR, "The requirements cannot be read, or cannot be locked.")
+@rule("FP301", "broken-requirements", Severity.ERROR, "The requirements cannot be read or locked.")
 def broken_requirements(subject: Subject) -> Iterator[Problem]:
     if subject.flow is None or subject.folder is None:
         return
@@ -56,7 +56,7 @@ def broken_requirements(subject: Subject) -> Iterator[Problem]:
         yield Problem.of(error, subject.location)
 
 
-@rule("FP302", "unpinned", Severity.WARNING, "A requirement leaves its version open, and there is no lock.")
+@rule("FP302", "unpinned", Severity.WARNING, "A requirement does not pin its version, and there is no lock.")
 def unpinned(subject: Subject) -> Iterator[Problem]:
     if subject.requirements is None or subject.lock_file:
         return
@@ -70,7 +70,7 @@ def unpinned(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@rule("FP303", "stale-lock", Severity.WARNING, "The lock is of other requirements than the flow has now.")
+@rule("FP303", "stale-lock", Severity.WARNING, "The lock does not match the current requirements.")
 def stale_lock(subject: Subject) -> Iterator[Problem]:
     try:
         _check_fresh(subject)
@@ -101,7 +101,7 @@ def _check_fresh(subject: Subject) -> None:
     )
 
 
-@rule("FP304", "broken-lock", Severity.ERROR, "The lock was changed by hand, or by a merge.")
+@rule("FP304", "broken-lock", Severity.ERROR, "The lock was edited by hand or broken by a merge.")
 def broken_lock(subject: Subject) -> Iterator[Problem]:
     if subject.lock_file and subject.lock is None:
         hint = f"`flowpack lock {_source(subject)}` makes it again"
@@ -116,7 +116,7 @@ def _source(subject: Subject) -> str:
     return shell_word(shown_path(subject.file.parent))
 
 
-@rule("FP305", "not-required", Severity.WARNING, "A source imports a package that no requirement names.")
+@rule("FP305", "not-required", Severity.WARNING, "A source imports a package that the requirements do not name.")
 def not_required(subject: Subject) -> Iterator[Problem]:
     requirements = subject.requirements
     if subject.flow is None or requirements is None or requirements.names & _FULL_SDK:
@@ -175,7 +175,12 @@ def _bounds_another(line: RequirementLine) -> bool:
     return "<" in line.text or "!=" in line.text or line.marker is not None
 
 
-@rule("FP307", "tools-not-required", Severity.WARNING, "LLM nodes need promptflow-tools, and no requirement names it.")
+@rule(
+    "FP307",
+    "tools-not-required",
+    Severity.WARNING,
+    "The flow needs promptflow-tools, but the requirements do not name it.",
+)
 def tools_not_required(subject: Subject) -> Iterator[Problem]:
     requirements = subject.requirements
     if subject.flow is None or requirements is None or not requirements.name:
@@ -188,7 +193,7 @@ def tools_not_required(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@rule("FP308", "retired-image", Severity.WARNING, "The flow starts from a prompt flow image that Microsoft retired.")
+@rule("FP308", "retired-image", Severity.WARNING, "The flow uses a prompt flow image that Microsoft is retiring.")
 def retired_image(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         value = document.get("environment", "image")
@@ -224,7 +229,7 @@ def _base_file(folder: Path, root: Path) -> Path | None:
     return None
 
 
-@rule("FP309", "incompatible-version", Severity.ERROR, "A version is asked for, or locked, that promptflow fails with.")
+@rule("FP309", "incompatible-version", Severity.ERROR, "A required or locked version does not work with promptflow.")
 def incompatible_version(subject: Subject) -> Iterator[Problem]:
     told: set[str | None] = set()
     for line in subject.requirements.lines if subject.requirements else ():
@@ -256,7 +261,10 @@ def _contains(specifier: str, version: str) -> bool:
 
 
 @rule(
-    "FP310", "tool-package-not-required", Severity.WARNING, "A node's tool is of a package that no requirement names."
+    "FP310",
+    "tool-package-not-required",
+    Severity.WARNING,
+    "A node's tool comes from a package that the requirements do not name.",
 )
 def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
     requirements = subject.requirements
@@ -268,7 +276,7 @@ def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
             yield Problem(line.removeprefix(f"{where}: "), where)
 
 
-@rule("FP311", "unexplained-lock", Severity.ERROR, "The lock would install what the requirements do not explain.")
+@rule("FP311", "unexplained-lock", Severity.ERROR, "The lock contains something that the requirements do not explain.")
 def unexplained_lock(subject: Subject) -> Iterator[Problem]:
     if subject.lock_file is None or subject.lock is None:
         return
@@ -285,9 +293,7 @@ def unexplained_lock(subject: Subject) -> Iterator[Problem]:
         yield Problem(each.message, each.location or Location(subject.lock_file), hint)
 
 
-@rule(
-    "FP312", "unusable-base", Severity.ERROR, "The image that the flow starts from, or its Dockerfile.base, is refused."
-)
+@rule("FP312", "unusable-base", Severity.ERROR, "The flow's base image or Dockerfile.base cannot be used.")
 def unusable_base(subject: Subject) -> Iterator[Problem]:
     flow = subject.flow
     if flow is None:

@@ -134,7 +134,7 @@ def template_syntax(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"Jinja cannot parse this: {problem.message}", file.location(problem.line))
 
 
-@rule("FP122", "template-variable", Severity.WARNING, "A template uses a variable that nothing gives: it stays empty.")
+@rule("FP122", "template-variable", Severity.WARNING, "A template uses a variable that has no value.")
 def template_variable(subject: Subject) -> Iterator[Problem]:
     found = 0
     for template in _templates(subject):
@@ -153,9 +153,7 @@ def template_variable(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, where, hint)
 
 
-@rule(
-    "FP123", "template-reserved-name", Severity.ERROR, "A template's variable has the name of a parameter of its tool."
-)
+@rule("FP123", "template-reserved-name", Severity.ERROR, "A template variable has the name of a parameter of its tool.")
 def template_reserved_name(subject: Subject) -> Iterator[Problem]:
     for template in _templates(subject):
         for name, line in template.file.content.undeclared if template.taken else ():
