@@ -21,6 +21,7 @@ _REFUSED_ANSWER = "must be annotated to answer with str, a dataclass or a TypedD
 
 
 _MOST_TOOLS = 100
+_MOST_PARAMETERS = 1_000
 """A file should have one; each method of a tool class counts, with all parameters of the constructor."""
 
 
@@ -70,6 +71,8 @@ def read_tools(source: ToolSource) -> tuple[ToolSignature, ...]:
 def _tools(source: ToolSource) -> Iterator[ToolSignature]:
     for owner, function in source.tools[:_MOST_TOOLS]:
         init = source.method(owner, "__init__") if owner else None
+        if not (_is_of_a_person(function) and (init is None or _is_of_a_person(init))):
+            continue
         inputs = _parameters(source, init, with_rest=True) if init else {}
         name = f"{owner.name}.{function.name}" if owner else function.name
         yield ToolSignature(name, inputs | _parameters(source, function), source.location(function))
@@ -78,6 +81,8 @@ def _tools(source: ToolSource) -> Iterator[ToolSignature]:
 def read_entry(source: PythonSource, name: str) -> EntrySignature | None:
     """The signature of ``module:name``; None where the file itself defines no such function or callable class."""
     definition = source.defined(name)
+    if definition is not None and not _is_of_a_person(definition):
+        return None
     if isinstance(definition, ast.ClassDef):
         call = source.method(definition, "__call__")
         if call is None:
@@ -115,6 +120,17 @@ def _outputs(source: PythonSource, returns: ast.expr | None) -> tuple[dict[str, 
     annotation = Annotation(source, returns)
     certain = annotation.types != ("object",) or annotation.why_not_served or source.full_name(returns) == "dict"
     return None, _REFUSED_ANSWER if certain and annotation.types != ("string",) else None
+
+
+def _is_of_a_person(definition: ast.AST) -> bool:
+    """Nobody writes thousands of parameters or fields: such a definition is left alone, as if the file lacked it."""
+    if isinstance(definition, ast.ClassDef):
+        methods = (each for each in definition.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)))
+        return len(definition.body) <= _MOST_PARAMETERS and all(map(_is_of_a_person, methods))
+    if isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        given = definition.args
+        return len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs) <= _MOST_PARAMETERS
+    return True
 
 
 def _parameters(

@@ -78,3 +78,11 @@ def test_what_is_no_python_is_not_read(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tool.py"
     path.write_bytes(content)
     assert PythonSource.read(path, None) is None
+
+
+@pytest.mark.attack("super-linear: parameters")
+def test_a_function_with_thousands_of_parameters_is_left_alone(tmp_path: Path) -> None:
+    many = ", ".join(f"a{number}=1" for number in range(2_000))
+    source = PythonSource(f"def f({many}): pass\nclass G:\n    def __call__(self, {many}): pass\n")
+    assert read_entry(source, "f") is None
+    assert read_entry(source, "G") is None
