@@ -23,7 +23,7 @@ def parse_json(text: str, path: Path, error: type[InputError] = InputError) -> A
     except json.JSONDecodeError as wrong:
         raise error(f"broken JSON: {wrong.msg}", location=Location(path, wrong.lineno, wrong.colno)) from wrong
     except UnicodeEncodeError as wrong:
-        message = "a \\u escape stands for half of a character"
+        message = "a \\u escape is half of a character"
         raise error(message, location=Location(path), hint="write the character itself") from wrong
     except RecursionError as wrong:
         raise error("nested too deeply", location=Location(path)) from wrong

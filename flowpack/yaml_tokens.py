@@ -97,7 +97,9 @@ def check_tokens(text: str, refuse: Refuse) -> None:
             _check_block_text(text, start, refuse)
         elif isinstance(token, (AnchorToken, AliasToken)) and text[stop : stop + 1] in {"?", ":", "%", "@", "`"}:
             where = token.start_mark.line, token.start_mark.column
-            raise refuse(f"'{token.value}{text[stop]}' is no name of an anchor", *where, "use letters and digits")
+            raise refuse(
+                f"'{token.value}{text[stop]}' is not a valid name of an anchor", *where, "use letters and digits"
+            )
         elif isinstance(token, DirectiveToken) and token.name == "YAML" and token.value != (1, 2):
             message = "promptflow's rules are those of YAML 1.2, and the file asks for others"
             hint = "take the line out; yes, no, on and off are strings then"

@@ -29,7 +29,7 @@ REFUSED_ON_PURPOSE = "|".join(
         r"has a meaning of its own in YAML",
         r"a key must be a plain value",
         r"an alias refers to what contains it",
-        r"is no name of an anchor",
+        r"is not a valid name of an anchor",
         r"an anchor of this name stands on line",
         r"which ends a line for some readers",
         r"rules are those of YAML 1\.2",

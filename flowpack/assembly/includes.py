@@ -89,7 +89,9 @@ def _source(include: Include, flow: Flow, roots: IncludeRoots) -> IncludedSource
     if zipped or stat.S_ISDIR(mode):
         _check_not_around(include, real, flow)
     elif not stat.S_ISREG(mode):
-        raise InputError(f"'{include.path}' is no file or folder: it is {kind_of(mode)}", location=include.location)
+        raise InputError(
+            f"'{include.path}' is neither a file nor a folder: it is {kind_of(mode)}", location=include.location
+        )
     # promptflow resolves the links of a relative path alone.
     as_written = zipped or (Path(include.path).is_absolute() and path.name != "..")
     return IncludedSource(include, real, path.name if as_written else real.name, zipped or stat.S_ISDIR(mode), zipped)

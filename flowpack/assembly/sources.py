@@ -105,7 +105,7 @@ class FolderWalk:
             target = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:
             raise InputError(
-                broken_link(path, error), location=Location(path), hint="mend the link, or name it in .flowpackignore"
+                broken_link(path, error), location=Location(path), hint="repair the link, or name it in .flowpackignore"
             ) from error
         repository = part_of_version_control(target, self.within)
         if repository:
@@ -137,7 +137,7 @@ def file_at(path: str, within: Roots, entry: os.DirEntry[str] | None = None) -> 
     found = stat_of(path, entry)
     if not stat.S_ISREG(found.st_mode):
         raise InputError(
-            f"is no regular file: it is {kind_of(found.st_mode)}",
+            f"is not a regular file: it is {kind_of(found.st_mode)}",
             location=Location(Path(path)),
             hint="name it in .flowpackignore",
         )

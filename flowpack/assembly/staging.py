@@ -48,7 +48,7 @@ def staged(output: Path) -> Iterator[Path]:
 
 def check_replaceable(output: Path) -> None:
     if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise InputError("the output is no folder", location=Location(output), hint="choose another --output")
+        raise InputError("the output is not a folder", location=Location(output), hint="choose another --output")
     # Looked at twice: another build may take the folder that was there away between its names and its marker.
     if _is_foreign(output) and _is_foreign(output):
         raise InputError(

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from flowpack.checks.baseline import Baseline
 from flowpack.checks.findings import Severity
-from flowpack.checks.fixing import fix as mend
+from flowpack.checks.fixing import fix as fix_all
 from flowpack.checks.pages import find_rule, page_of, page_url
 from flowpack.checks.registry import all_rules
 from flowpack.checks.reports import FORMATS, render
@@ -85,7 +85,7 @@ def command(
     if as_json and format_ not in {"text", "json"}:
         raise UsageError(f"--json and --format {format_} ask for two reports")
     if fix and write_baseline:
-        raise UsageError("--fix and --write-baseline do not go together", hint="mend first, then write what is left")
+        raise UsageError("--fix and --write-baseline do not go together", hint="fix first, then write what is left")
     reporter = reporter_for(quiet)
     try:
         root = Path.cwd()
@@ -94,7 +94,7 @@ def command(
     checked = check(sources, include_roots, use_cache=not no_cache)
     findings = _wanted(checked, select, ignore)
     if fix:
-        reporter.info(f"mended: {mend(findings)}")
+        reporter.info(f"fixed: {fix_all(findings)}")
         checked = check(sources, include_roots, use_cache=not no_cache)
         findings = _wanted(checked, select, ignore)
     if write_baseline:

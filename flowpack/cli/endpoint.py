@@ -141,7 +141,7 @@ def invoke(
 
 @command.command()
 @_name
-@click.option("--regenerate", type=click.Choice(["primary", "secondary"]), help="Make this key anew first.")
+@click.option("--regenerate", type=click.Choice(["primary", "secondary"]), help="Regenerate this key first.")
 @_common
 def keys(endpoint: str, *, regenerate: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Print what a request to an endpoint shows as its bearer: the primary key, or a token. With --json both keys."""

@@ -144,7 +144,7 @@ engine_options = together(
         help="CA certificates for the build (inspecting proxies); a BuildKit secret, it stays in no layer.",
     ),
     click.option("--pull", is_flag=True, help="Look for a newer base image."),
-    click.option("--no-cache", is_flag=True, help="Build every layer anew."),
+    click.option("--no-cache", is_flag=True, help="Build every layer again."),
 )
 
 

@@ -43,7 +43,9 @@ def registry_of(options: dict[str, Any], reporter: Reporter) -> ModelRegistry:
     named = _named(options)
     kind, _, place = (registry or "").partition(":")
     if kind not in {"", "azure", "local"} or (place and kind != "local"):
-        raise UsageError(f"'{registry}' is no registry", hint="--registry azure, --registry local or local:PATH")
+        raise UsageError(
+            f"'{registry}' is not a valid registry", hint="--registry azure, --registry local or local:PATH"
+        )
     if kind == "local":
         if any(named.values()):
             raise UsageError("a local registry has no workspace", hint="leave out one of the two")

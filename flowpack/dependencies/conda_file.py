@@ -58,7 +58,7 @@ def with_conda_file(
 def _pip_section(item: Value, name: str) -> Iterator[RequirementLine]:
     for key, section in item.mapping().items():
         if key != "pip":
-            raise RequirementsError(f"'{key}' is no section of a conda environment", location=section.location)
+            raise RequirementsError(f"'{key}' is not a section of a conda environment", location=section.location)
         for line in section.sequence("a list of requirements"):
             text = line.string("a requirement")
             if text.startswith("-"):
@@ -91,7 +91,7 @@ def _check_python(item: Value, version: str, target: Target) -> None:
     try:
         fits = one[1] == target.python if one else SpecifierSet(version).contains(f"{target.python}.99")
     except (InvalidSpecifier, ValueError):
-        raise RequirementsError(f"'{version}' is no version of Python", location=item.location) from None
+        raise RequirementsError(f"'{version}' is not a version of Python", location=item.location) from None
     if not fits:
         minor = re.search(r"3\.\d+", version)
         raise RequirementsError(

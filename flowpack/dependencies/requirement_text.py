@@ -185,7 +185,7 @@ def _options(words: Sequence[str], location: Location) -> Iterator[Option]:
             yield Option(name, value)
         else:
             raise RequirementsError(
-                f"'{scrub(written)}' is no option of a requirements file",
+                f"'{scrub(written)}' is not an option of a requirements file",
                 location=location,
                 hint="pip's reference lists them: https://pip.pypa.io/en/stable/reference/requirements-file-format/",
             )

@@ -69,7 +69,7 @@ def _entry(value: Value) -> tuple[str, str]:
     match = _ENTRY.fullmatch(text)
     if match is None:
         hint = "write the module and the function's or class's name: flow:main, or package.module:Class"
-        raise value.error(f"'{text}' is no entry", hint)
+        raise value.error(f"'{text}' is not a valid entry", hint)
     if match["module"].endswith(".py"):
         meant = match["module"].removesuffix(".py")
         raise value.error(f"'{match['module']}' is a file, not a module", f"did you mean '{meant}:{match['name']}'?")

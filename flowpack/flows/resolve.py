@@ -19,7 +19,7 @@ def find_flow_file(source: Path) -> Path:
     if os.path.lexists(source) and not is_folder(source):
         if source.suffix.lower() not in _SUFFIXES:
             raise InputError(
-                f"'{source.name}' is no flow file",
+                f"'{source.name}' is not a flow file",
                 location=Location(source),
                 hint="a flow file ends in .yaml, .yml or .prompty",
             )

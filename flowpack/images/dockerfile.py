@@ -31,7 +31,7 @@ _SETTLE = f"chmod -R u=rwX,go=rX {_LAYER} && find {_LAYER} -exec touch -h -d @{F
 
 def render_dockerfile(plan: ImagePlan, *, buildkit: bool = True) -> str:
     lines = [
-        "# Written by flowpack; `flowpack build` writes it anew.",
+        "# Written by flowpack; `flowpack build` overwrites it.",
         dockerfile_comment(f"base: {plan.base.origin}"),
         *(_PYTHON_VERSION.sub(f"ARG PYTHON_VERSION={plan.target.python}", line) for line in plan.base.lines),
         "",

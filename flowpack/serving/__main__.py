@@ -42,7 +42,7 @@ def main() -> int:
             remove_home(home, os.getpid())
             _start_again({**given, "FLOWPACK_PRELOAD": "0"})
 
-    from .server import CANNOT_LOAD, Server  # noqa: PLC0415 - what is missing is told before gunicorn loads
+    from .server import CANNOT_LOAD, Server  # noqa: PLC0415 - what is missing is reported before gunicorn loads
 
     Server(settings, lambda: application or _load(settings, connections, CANNOT_LOAD)).run()
     return 0

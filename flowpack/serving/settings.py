@@ -64,7 +64,7 @@ def read_settings(environ: Mapping[str, str], cores: int) -> tuple[Settings, lis
         if text.isdecimal() and 1 <= int(text) <= most:
             return int(text)
         upper = f" to {most}" if most < 2**31 else " on"
-        problems.append(Problem(name, f"'{text}' is no whole number from 1{upper}", missing=False))
+        problems.append(Problem(name, f"'{text}' is not a whole number from 1{upper}", missing=False))
         return default
 
     def switch(name: str) -> bool:

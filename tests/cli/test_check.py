@@ -69,7 +69,7 @@ def test_what_can_be_mended_is(tmp_path: Path) -> None:
     folder = project("variable-not-text", "fails", tmp_path)
     run(folder, ".", expect=1)
     done = run(folder, ".", "--fix")
-    assert (done.stdout, done.stderr) == ("", "mended: 1\nchecked: 1 flow\n")
+    assert (done.stdout, done.stderr) == ("", "fixed: 1\nchecked: 1 flow\n")
     assert 'NUM: "4"   # one a core' in (folder / "deployment.yaml").read_text()
 
 

@@ -160,8 +160,8 @@ def test_an_empty_registry_has_no_models(registry: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--registry", "elsewhere"), "'elsewhere' is no registry"),
-        (("--registry", "azure:x"), "'azure:x' is no registry"),
+        (("--registry", "elsewhere"), "'elsewhere' is not a valid registry"),
+        (("--registry", "azure:x"), "'azure:x' is not a valid registry"),
         (("--registry", "local", "--workspace-name", "w"), "a local registry has no workspace"),
         (("--workspace-name", "w"), "which workspace is meant is not clear"),
         (("--tag", "x"), "--tag 'x' is no NAME=VALUE"),

@@ -23,7 +23,7 @@ REFUSED_HERE = {
     "loop-of-links": r"symbolic link leads back",
     "out-of-the-project": r"symbolic link leads out of the project|lies outside the project root",
     "into-version-control": r"leads into version control",
-    "special-file": r"is no regular file",
+    "special-file": r"is not a regular file",
     "includes-as-text": r"expected a list of paths",
 }
 OTHERS = {

@@ -254,7 +254,7 @@ EXAMPLES = [
         {"shared/a.txt": "", "shared/queue": Pipe()},
         "../shared",
         promptflow=["shared/a.txt"],
-        flowpack="is no regular file",
+        flowpack="is not a regular file",
     ),
     example(
         "broken-link",

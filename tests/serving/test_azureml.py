@@ -192,7 +192,7 @@ def test_what_the_workspace_does_not_have_is_told_with_the_variable_to_set(
         "  OPEN_AI_CONNECTION_API_KEY   (connection 'open_ai_connection', api_key)",
         "  weather_service              (connection 'weather service' is not in the image: its JSON, or the name of "
         "one that is)",
-        "  PROMPTFLOW_WORKER_NUM        ('x' is no whole number from 1 on)",
+        "  PROMPTFLOW_WORKER_NUM        ('x' is not a whole number from 1 on)",
         "  workspace 'prod'             (has no connection for 'open_ai_connection')",
         "  workspace 'prod'             (has no connection for 'weather service')",
         "Set what is missing in the environment, for instance: docker run --env OPEN_AI_CONNECTION_API_BASE=... IMAGE",

@@ -21,7 +21,7 @@ def check_identifier(endpoint: EndpointDocument) -> None:
     identifier = endpoint.user_assigned_identity
     if identifier is not None and not _IDENTIFIER.fullmatch(identifier):
         raise InputError(
-            f"'{identifier}' is no resource id of a user-assigned identity",
+            f"'{identifier}' is not the resource ID of a user-assigned identity",
             hint="`az identity show --query id` tells it: /subscriptions/…/userAssignedIdentities/NAME",
         )
 

@@ -52,7 +52,7 @@ def check_ready(
         raise AzureError(
             f"deployment {document.name} of endpoint {document.endpoint_name} would fail",
             detail="\n".join(problems),
-            hint="neither the endpoint nor a deployment was changed; mend this, or deploy with --no-preflight",
+            hint="neither the endpoint nor a deployment was changed; fix this, or deploy with --no-preflight",
         )
 
 

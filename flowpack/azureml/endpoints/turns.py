@@ -25,7 +25,7 @@ def in_turn(
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Done:
-    """What ``attempt`` gives, which looks at the endpoint anew each time."""
+    """What ``attempt`` gives, which looks at the endpoint again each time."""
     waited = 0.0  # what an attempt does before it is in the way takes its own time
     while True:
         try:

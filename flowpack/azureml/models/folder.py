@@ -42,7 +42,7 @@ def write_flow(folder: FlowFolder, place: Path, name: str) -> Path:
     It appears whole or not at all, and one that is there already is kept, as another process may be reading it.
     """
     if place.exists() and not place.is_dir():
-        raise InputError("the output is no folder", location=Location(place), hint="choose another --output")
+        raise InputError("the output is not a folder", location=Location(place), hint="choose another --output")
     target = place / name
     if target.is_dir():
         if standalone_folder(folder.flow, target).digest == folder.digest:

@@ -94,7 +94,9 @@ def _read(folder: Path) -> ModelVersion:
             description=fields.get("description"),
         )
     except (KeyError, TypeError) as error:
-        raise InputError("is no model version", location=Location(path), hint="remove this version's folder") from error
+        raise InputError(
+            "is not a model version", location=Location(path), hint="remove this version's folder"
+        ) from error
 
 
 def _version_folders(model: Path) -> list[Path]:

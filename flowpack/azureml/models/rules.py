@@ -50,7 +50,8 @@ def _check_name(name: str) -> None:
         return
     suggested = re.sub(r"[^a-zA-Z0-9_]+", "-", name).strip("-_")[:255]
     raise InputError(
-        f"'{name}' is no name for a model: 1 to 255 letters, digits, '-' and '_', the first a letter or a digit",
+        f"'{name}' is not a valid name for a model: 1 to 255 letters, digits, '-' and '_', the first a letter or a"
+        " digit",
         hint=f"--name {suggested}" if suggested else "choose one with --name",
     )
 
@@ -58,7 +59,7 @@ def _check_name(name: str) -> None:
 def _check_version(version: str | None) -> None:
     if version is not None and not _VERSION.fullmatch(version):
         raise InputError(
-            f"'{version}' is no version: a model's versions are whole numbers from 1 on",
+            f"'{version}' is not a valid version: a model's versions are whole numbers from 1 on",
             hint="leave out --version for the next one; a release number can be a tag: --tag release=" + version,
         )
 

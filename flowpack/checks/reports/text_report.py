@@ -27,7 +27,7 @@ def summary(findings: Sequence[Finding]) -> str:
     files = len({finding.location.path for finding in findings})
     text = f"{' and '.join(parts)} in {_counted(files, 'file')}" if parts else "nothing found"
     mended = sum(finding.fix is not None for finding in findings)
-    return text + (f"; --fix mends {mended} of them" if mended else "")
+    return text + (f"; --fix can fix {mended} of them" if mended else "")
 
 
 def _pages(findings: Sequence[Finding]) -> Iterator[str]:

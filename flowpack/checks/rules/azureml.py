@@ -42,7 +42,7 @@ def endpoint_name(subject: Subject) -> Iterator[Problem]:
                 continue
             if not _NAME.fullmatch(text) or not 3 <= len(text) <= 32:
                 meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:32].rstrip("-")
-                message = f"'{text}' is no name here: 3 to 32 letters, digits and '-', the first a letter"
+                message = f"'{text}' is not a valid name: 3 to 32 letters, digits and '-', the first a letter"
                 hint = f"{meant}, for example" if _NAME.fullmatch(meant) and len(meant) > 2 else None
                 yield Problem(message, value.location, hint)
         yield from _kubernetes_names(document)
@@ -78,7 +78,7 @@ def model_name(subject: Subject) -> Iterator[Problem]:
         text = text_of(value)
         if value is not None and text is not None and not is_filled_in(text) and not _MODEL_NAME.fullmatch(text):
             meant = re.sub(r"[^a-zA-Z0-9_]+", "-", text).strip("-_")[:255]
-            message = f"'{text}' is no name for a model: 1 to 255 letters, digits, '-' and '_'"
+            message = f"'{text}' is not a valid name for a model: 1 to 255 letters, digits, '-' and '_'"
             yield Problem(message, value.location, f"{meant}, for example" if meant else None)
 
 

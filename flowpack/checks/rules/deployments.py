@@ -42,7 +42,7 @@ def request_timeout(subject: Subject) -> Iterator[Problem]:
         if value is None or number is None:
             continue
         if not 0 < number <= _LONGEST:
-            yield Problem(f"{number} ms is no timeout: it is 1 to {_LONGEST} ms", value.location)
+            yield Problem(f"{number} ms is not a valid timeout: it is 1 to {_LONGEST} ms", value.location)
         elif number > _LONGEST_OF_OTHERS and not document.is_kubernetes and _model_is_no_flow(subject, document):
             hint = f"add the property {SOURCE_FLOW_ID} to the model: with it {_LONGEST} ms are allowed"
             yield Problem(f"a model without it waits at most {_LONGEST_OF_OTHERS} ms", value.location, hint)

@@ -99,7 +99,7 @@ def test_the_endpoint_s_document_names_it_and_its_identity(chat: Path, tmp_path:
     assert plan.as_far_as_known(WORKSPACE).endpoint_name == "prod"
     other = f"{IDENTITY}-2"
     assert planned(chat, identity=other, endpoint_file=mine).endpoint.user_assigned_identity == other
-    with pytest.raises(InputError, match="is no resource id of a user-assigned identity"):
+    with pytest.raises(InputError, match="is not the resource ID of a user-assigned identity"):
         planned(chat, identity="@example.com/flow-identity")
 
 

@@ -75,7 +75,7 @@ def test_tags_lead_from_the_model_to_its_image_and_its_source(chat: Path) -> Non
 def test_a_name_of_255_characters_is_the_longest(chat: Path) -> None:
     assert planned(chat, name="a" * 255).name == "a" * 255
     for name in ("a" * 256, "", "-a", "a.b", "a b", "é", "_a", "a\n"):
-        with pytest.raises(InputError, match="is no name for a model"):
+        with pytest.raises(InputError, match="is not a valid name for a model"):
             planned(chat, name=name or "!")
 
 
