@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 IN_PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 # The rooms whose tests need neither an engine nor a server, and take two minutes.
-QUICK := tests/flows tests/assembly tests/dependencies tests/images tests/checks tests/azureml
+QUICK := tests/documents tests/flows tests/assembly tests/dependencies tests/images tests/checks tests/azureml
 
 # Of these, the files that start many programs or read long texts: four fifths of the time. `make test` leaves them out
 # where it runs the quick tests on other Pythons; `make test-pythons` does not.

@@ -30,9 +30,9 @@ FLOORS = (
     {"images"},
     {"assembly"},
     {"dependencies", "flows"},
-    {"kept_environments", "yaml_documents"},
-    {"caches", "git", "uv_program", "yaml_parser"},
-    {"json_documents", "process", "reading", "temporary", "valid_names", "writing", "yaml_tokens"},
+    {"documents", "kept_environments"},
+    {"caches", "git", "uv_program"},
+    {"process", "reading", "temporary", "valid_names", "writing"},
     {"errors"},
     {"quoting", "reporting", "secret_forms"},
 )

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.checks.values import at, fields_of, text_of
+from flowpack.documents.yaml_documents import Value, read_document
 from flowpack.errors import FlowpackError, Location, YamlError
 from flowpack.reading import DOCUMENT_BYTES, Roots, lies_within, read_text
-from flowpack.yaml_documents import Value, read_document
 
 _SCHEMA = re.compile(
     rb"""^["']?\$schema["']?:\s*\S*/(?:\w*?)(model|OnlineEndpoint|OnlineDeployment)\.schema\.json""", re.M

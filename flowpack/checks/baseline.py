@@ -14,8 +14,8 @@ from pathlib import Path
 
 from flowpack.checks.findings import Finding
 from flowpack.checks.places import mark_of, relative_path
+from flowpack.documents.json_documents import parse_json
 from flowpack.errors import InputError, Location
-from flowpack.json_documents import parse_json
 from flowpack.reading import RECORD_BYTES, read_text
 
 _VERSION = 1

@@ -11,9 +11,9 @@ from flowpack.checks.nodes import NodeView
 from flowpack.checks.registry import Problem
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, text_of
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import FlowpackError, nearest
 from flowpack.flows.fields import check_served
-from flowpack.yaml_documents import Value
 
 _SOURCE_TYPES = {
     "python": ("code", "package"),

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flowpack.checks.values import at, fields_of, items_of, text_of
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import Location
-from flowpack.yaml_documents import Value
 
 _FLOW_INPUT = ("flow.", "inputs.")
 

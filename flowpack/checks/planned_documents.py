@@ -9,10 +9,10 @@ from flowpack.checks.discovery import Place
 from flowpack.checks.findings import Finding, Severity
 from flowpack.checks.registry import all_checks
 from flowpack.checks.subject import Subject
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import InputError
 from flowpack.flows.model import Flow
 from flowpack.reporting import Reporter
-from flowpack.yaml_documents import read_document
 
 
 def refuse_broken(endpoint: str, deployment: str, flow: Flow, reporter: Reporter) -> None:

@@ -22,6 +22,7 @@ from flowpack.dependencies.conda_file import with_conda_file
 from flowpack.dependencies.lock_format import LOCK_NAME, ParsedLock, parse_lock
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
+from flowpack.documents.yaml_documents import Document, Value, read_document
 from flowpack.errors import FlowpackError, Location, LockError
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.front_matter import read_front_matter
@@ -29,7 +30,6 @@ from flowpack.flows.model import Flow, Include
 from flowpack.flows.reader import read_flow
 from flowpack.flows.tool_sources import ToolSource
 from flowpack.reading import LOCK_BYTES, read_text
-from flowpack.yaml_documents import Document, Value, read_document
 
 _T = TypeVar("_T")
 _TARGET = re.compile(r"Python (\S+) on (\S+)")

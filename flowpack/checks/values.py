@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import FlowpackError
-from flowpack.yaml_documents import Value
 
 
 def fields_of(value: Value | None) -> dict[str, Value]:

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from flowpack.cli.options import assignments, together
+from flowpack.documents.json_documents import parse_json
 from flowpack.errors import InputError, Location
-from flowpack.json_documents import parse_json
 from flowpack.reading import RECORD_BYTES, read_text
 
 input_options = together(

@@ -23,9 +23,9 @@ from flowpack.dependencies.requirement_lines import (
 )
 from flowpack.dependencies.requirements import MOST_REQUIREMENTS, Requirements
 from flowpack.dependencies.target import Target
+from flowpack.documents.yaml_documents import Value, read_document
 from flowpack.errors import RequirementsError
 from flowpack.reading import Roots
-from flowpack.yaml_documents import Value, read_document
 
 _PACKAGE = re.compile(r"^(?:[\w.-]+::)?(?P<name>[\w.-]+)\s*(?P<version>.*)$")
 _OF_THE_IMAGE = {"pip", "setuptools", "wheel"}

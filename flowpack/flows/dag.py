@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowpack.documents.yaml_documents import Document, Value
 from flowpack.errors import Location
 from flowpack.flows.fields import (
     check_language,
@@ -21,7 +22,6 @@ from flowpack.flows.model import Flow, FlowKind, Node, NodeSource
 from flowpack.flows.text_edits import standalone_text
 from flowpack.flows.variants import VariantChoice, choose_variants
 from flowpack.valid_names import check_name
-from flowpack.yaml_documents import Document, Value
 
 _NOT_IN_A_STANDALONE_FLOW = ("additional_includes", "node_variants")
 

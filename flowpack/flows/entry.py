@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import InputError, RequirementsError, nearest
 from flowpack.flows.fields import SERVED_TYPES
 from flowpack.flows.model import Include
@@ -14,7 +15,6 @@ from flowpack.flows.python_source import Function, PythonSource
 from flowpack.flows.resolve import module_files, standalone_source
 from flowpack.flows.signatures import EntrySignature, Parameter, read_entry
 from flowpack.reading import DOCUMENT_BYTES, is_file, is_folder, read_bytes
-from flowpack.yaml_documents import Value
 
 _PLAIN_DECORATORS = {"trace", "dataclass"}
 _NOT_STARTED = "promptflow's server stops at this when it starts"

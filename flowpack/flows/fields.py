@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import UsageError, nearest
 from flowpack.flows.model import REQUIRED, Environment, FlowInput, FlowKind, FlowOutput, Include
 from flowpack.flows.variants import VariantChoice
 from flowpack.valid_names import check_name
-from flowpack.yaml_documents import Value
 
 SERVED_TYPES = ("string", "int", "double", "bool", "list", "object", "image")
 """The types of inputs and outputs that promptflow's server has a place for in its swagger; with another it stops."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from flowpack.documents.yaml_documents import Document, Value
 from flowpack.flows.entry import Entry, find_entry
 from flowpack.flows.fields import (
     check_language,
@@ -28,7 +29,6 @@ from flowpack.flows.resolve import standalone_source
 from flowpack.flows.signatures import EntrySignature, Parameter
 from flowpack.flows.text_edits import standalone_text
 from flowpack.flows.variants import VariantChoice
-from flowpack.yaml_documents import Document, Value
 
 _INCLUDES = "additional_includes"
 _ENTRY = re.compile(r"(?P<module>\w+(?:\.\w+)*):(?P<name>\w+)")

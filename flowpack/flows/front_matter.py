@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowpack.documents.yaml_documents import Document, read_document, read_text
 from flowpack.errors import InputError, Location, YamlError
 from flowpack.flows.references import with_files
 from flowpack.flows.resolve import standalone_source
 from flowpack.reading import Roots
-from flowpack.yaml_documents import Document, read_document, read_text
 
 _DASHES_AT_AN_END = re.compile(r"---\r?\n")
 _LINE_OF_DASHES = re.compile(r"(?<!-)-{3,}\r?$", re.MULTILINE)

@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from flowpack.documents.yaml_documents import Document, Value, read_document
 from flowpack.errors import FlowpackError, Location
 from flowpack.flows.front_matter import read_front_matter
 from flowpack.flows.model import Flow, FlowKind
 from flowpack.flows.python_source import PythonSource
-from flowpack.yaml_documents import Document, Value, read_document
 
 
 def place_of(name: str, flow: Flow, files: Mapping[str, Path]) -> Location | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flowpack.documents.yaml_documents import Document, Value, read_text
 from flowpack.errors import nearest
 from flowpack.flows.connection_types import PROMPTY_TYPES
 from flowpack.flows.fields import (
@@ -27,7 +28,6 @@ from flowpack.flows.references import not_there, read_data, with_files
 from flowpack.flows.resolve import standalone_source
 from flowpack.flows.variants import VariantChoice
 from flowpack.reading import Roots
-from flowpack.yaml_documents import Document, Value, read_text
 
 SUFFIX = ".prompty"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import Location
 from flowpack.flows.dag import read_dag_flow
 from flowpack.flows.model import Flow
@@ -14,7 +15,6 @@ from flowpack.flows.resolve import find_flow_file
 from flowpack.flows.variants import VariantChoice
 from flowpack.reading import project_root
 from flowpack.valid_names import check_name
-from flowpack.yaml_documents import read_document
 
 
 def read_flow(

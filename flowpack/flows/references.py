@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from flowpack.documents.json_documents import parse_json
+from flowpack.documents.yaml_documents import Value, read_document
 from flowpack.errors import InputError
-from flowpack.json_documents import parse_json
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
-from flowpack.yaml_documents import Value, read_document
 
 _REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")  # only ever matched at a text's start
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from flowpack.documents.yaml_documents import Document, Value, dump, read_document
 from flowpack.errors import YamlError
-from flowpack.yaml_documents import Document, Value, dump, read_document
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError
 from flowpack.flows.connection_types import CONNECTION_TYPES
 from flowpack.flows.model import Flow
 from flowpack.flows.tool_sources import ConnectionKeys, ConnectionParameter, ToolSource
 from flowpack.reading import DOCUMENT_BYTES, read_text
-from flowpack.yaml_documents import read_document
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution

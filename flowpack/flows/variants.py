@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import UsageError, nearest
 from flowpack.valid_names import check_name
-from flowpack.yaml_documents import Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError
 from flowpack.flows.model import Flow
-from flowpack.yaml_documents import read_document
 
 _INPUT = "mlindex_content"
 _ID = re.compile(r"/workspaces/(?P<workspace>[^/]+)/connections/(?P<name>[^/]+)/?$", re.I)

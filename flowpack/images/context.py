@@ -12,12 +12,12 @@ from flowpack.assembly.files import FileSource, WrittenFile, digest_of
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.assembly.names import below
 from flowpack.assembly.staging import MARKER
+from flowpack.documents.yaml_documents import dump
 from flowpack.errors import InputError
 from flowpack.flows.connections import Connection
 from flowpack.images.build_record import BuildRecord
 from flowpack.images.plan import BUILD_STAGE, SBOM_NAME, SERVING_PACKAGE, WHEELS, ImagePlan
 from flowpack.images.sbom import render_sbom
-from flowpack.yaml_documents import dump
 
 _OUT_OF_THE_CONTEXT = f"""# What the Dockerfile copies, and nothing else.
 *

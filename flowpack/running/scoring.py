@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from flowpack.documents.json_documents import parse_json
 from flowpack.errors import InputError, Location, ServingError
 from flowpack.flows.model import REQUIRED, Flow, FlowKind
-from flowpack.json_documents import parse_json
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 from flowpack.running.health import DIRECT
 

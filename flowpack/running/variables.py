@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowpack.documents.json_documents import parse_json
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError, InputError, Location
 from flowpack.flows.connection_types import CONNECTION_TYPES, CUSTOM
 from flowpack.flows.reader import read_flow
-from flowpack.json_documents import parse_json
 from flowpack.reading import DOCUMENT_BYTES, read_text
-from flowpack.yaml_documents import read_document
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
 _NAMES = {"GUNICORN_CMD_ARGS", "FLOWPACK_TIMEOUT", "FLOWPACK_PRELOAD", "FLOWPACK_FULL_SDK"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from flowpack.yaml_documents import read_document
+from flowpack.documents.yaml_documents import read_document
 
 # As docs/explanation/differences-from-pf-flow-build.md lists them.
 IGNORE_FILES = (".flowpackignore", ".amlignore", ".gitignore")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from flowpack.yaml_documents import read_document
+from flowpack.documents.yaml_documents import read_document
 from tests.differential.differences import compare
 from tests.differential.oracle import Oracle
 from tests.differential.projects import Link, Project, flow_file

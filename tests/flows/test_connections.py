@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from flowpack.documents.yaml_documents import dump
 from flowpack.flows.connections import Connection, find_connections
 from flowpack.flows.reader import read_flow
-from flowpack.yaml_documents import dump
 from tests.paths import FLOWS, write_tree
 
 

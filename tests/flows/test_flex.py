@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import InputError, UsageError
 from flowpack.flows.annotations import COMPUTED
 from flowpack.flows.model import REQUIRED, ChatInterface, FlowKind
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variants import VariantChoice
-from flowpack.yaml_documents import read_document
 from tests.paths import FLOWS, write_tree
 
 ANSWER = "def answer(question: str) -> str:\n    return question\n"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError
 from flowpack.flows.connections import find_connections
 from flowpack.flows.local_imports import find_missing_imports
@@ -19,7 +20,6 @@ from flowpack.flows.reader import read_flow
 from flowpack.flows.resolve import find_flow_file
 from flowpack.flows.signatures import read_entry, read_tools
 from flowpack.flows.tool_sources import ToolSource
-from flowpack.yaml_documents import read_document
 from tests.paths import FLOWS, ROOT
 
 FLOW_FILES = [find_flow_file(folder).relative_to(FLOWS) for folder in sorted(FLOWS.iterdir())]

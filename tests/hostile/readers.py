@@ -18,6 +18,7 @@ from flowpack.dependencies.conda_file import with_conda_file
 from flowpack.dependencies.lock_format import parse_lock
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform, Target
+from flowpack.documents.yaml_documents import read_document
 from flowpack.flows.connections import find_connections
 from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.reader import read_flow
@@ -26,7 +27,6 @@ from flowpack.flows.tool_sources import ToolSource
 from flowpack.images.base import find_base
 from flowpack.running.scoring import sample_input
 from flowpack.running.variables import server_variables
-from flowpack.yaml_documents import read_document
 from tests.hostile.shapes import Frame
 
 _PLAIN = Frame()

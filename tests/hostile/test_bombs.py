@@ -12,11 +12,11 @@ from flowpack.checks.findings import Finding
 from flowpack.checks.registry import all_checks, all_rules
 from flowpack.checks.run import check
 from flowpack.checks.suppressions import unsuppressed
+from flowpack.documents.json_documents import parse_json
+from flowpack.documents.yaml_documents import MAXIMUM_BYTES, read_document
 from flowpack.errors import InputError, Location, YamlError, listed, nearest
 from flowpack.flows.python_source import MAXIMUM_ANCESTORS, PythonSource
 from flowpack.flows.templates import read_template
-from flowpack.json_documents import parse_json
-from flowpack.yaml_documents import MAXIMUM_BYTES, read_document
 from tests.hostile.measuring import measure
 from tests.hostile.readers import reader
 from tests.paths import write_tree

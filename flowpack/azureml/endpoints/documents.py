@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowpack.azureml.workspace import Workspace
-from flowpack.yaml_documents import dump
+from flowpack.documents.yaml_documents import dump
 
 ENDPOINT_FILE = "endpoint.yaml"
 DEPLOYMENT_FILE = "deployment.yaml"

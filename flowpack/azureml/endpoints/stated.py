@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flowpack.azureml.endpoints.states import AUTH_MODES
-from flowpack.yaml_documents import Value, read_document
+from flowpack.documents.yaml_documents import Value, read_document
 
 _TEXTS = {"name", "endpoint_name", "compute", "type", "instance_type"}
 _MAPPINGS = {"properties", "tags", "identity", "request_settings", "environment_variables"}

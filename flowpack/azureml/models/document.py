@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowpack.yaml_documents import dump
+from flowpack.documents.yaml_documents import dump
 
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/model.schema.json"
 MODEL_FILE = "model.yaml"

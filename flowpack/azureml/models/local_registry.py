@@ -17,9 +17,9 @@ from pathlib import Path
 
 from flowpack.azureml.models.document import MODEL_FILE, ModelDocument
 from flowpack.azureml.models.registry import ModelVersion, VersionTaken
+from flowpack.documents.yaml_documents import dump, read_document
 from flowpack.errors import AzureError, InputError, Location
 from flowpack.writing import reason_of, replace_file
-from flowpack.yaml_documents import dump, read_document
 
 if sys.platform != "win32":
     import fcntl

@@ -13,9 +13,9 @@ from flowpack.checks.findings import Severity
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, number_of, text_of
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import nearest
 from flowpack.reading import is_there
-from flowpack.yaml_documents import Value
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _MODEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")

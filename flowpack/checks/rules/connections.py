@@ -11,10 +11,10 @@ from flowpack.checks.registry import Problem, rule
 from flowpack.checks.secrets import secrets_in
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, items_of, text_of
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import Location
 from flowpack.flows.variables import flow_variables
 from flowpack.reading import DOCUMENT_BYTES, read_bytes
-from flowpack.yaml_documents import Value
 
 _SECRET_KEY = re.compile(r"(?:^|_)(?:api_?key|access_?key|account_?key|client_?secret|password|passwd|secret)$", re.I)
 _PLACEHOLDER = re.compile(r"[<>\[\]*]|^(?:x+|\.+|-+|none|null|todo|changeme|change[-_ ]me|your\b.*|your[-_].*)$", re.I)

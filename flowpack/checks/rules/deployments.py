@@ -15,10 +15,10 @@ from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, number_of, text_of
+from flowpack.documents.json_documents import parse_json
+from flowpack.documents.yaml_documents import Value
 from flowpack.errors import FlowpackError, InputError
-from flowpack.json_documents import parse_json
 from flowpack.reading import is_folder
-from flowpack.yaml_documents import Value
 
 _LONGEST = 300_000
 _LONGEST_OF_OTHERS = 180_000

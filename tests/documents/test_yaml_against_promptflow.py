@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError
-from flowpack.yaml_documents import read_document
 from tests.paths import FLOWS
 
 REFUSED = "refused"

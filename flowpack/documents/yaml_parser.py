@@ -16,8 +16,8 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import BaseResolver
 
+from flowpack.documents.yaml_tokens import ParserBase, Refuse, check_characters, check_tokens, tab_error
 from flowpack.errors import YamlError
-from flowpack.yaml_tokens import ParserBase, Refuse, check_characters, check_tokens, tab_error
 
 MAXIMUM_NODES = 20_000
 """A flow of a hundred nodes has some 2,500; as many as this are checked in a second.

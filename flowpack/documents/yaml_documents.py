@@ -15,9 +15,9 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from flowpack import reading
+from flowpack.documents.yaml_parser import Constructor12, Resolver12, compose, shortened
 from flowpack.errors import InputError, Location, YamlError
 from flowpack.reading import DOCUMENT_BYTES, Roots
-from flowpack.yaml_parser import Constructor12, Resolver12, compose, shortened
 
 MAXIMUM_BYTES = DOCUMENT_BYTES
 

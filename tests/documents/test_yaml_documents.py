@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowpack.documents.yaml_documents import MAXIMUM_BYTES, dump, read_document
+from flowpack.documents.yaml_parser import MAXIMUM_DEPTH, MAXIMUM_NODES
 from flowpack.errors import FlowpackError, InputError, Location, YamlError
-from flowpack.yaml_documents import MAXIMUM_BYTES, dump, read_document
-from flowpack.yaml_parser import MAXIMUM_DEPTH, MAXIMUM_NODES
 
 FILE = Path("flow.dag.yaml")
 

@@ -1,0 +1,1 @@
+"""Documents that somebody else wrote, YAML and JSON: read within limits, with the place of each value."""
