@@ -9,11 +9,12 @@ import ast
 import codecs
 import warnings
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from flowpack.errors import InputError, Location
 from flowpack.reading import Roots, read_bytes
@@ -56,9 +57,10 @@ class PythonSource:
         """
         text = read_source(path, within)
         try:
-            return None if text is None else cls(text, path)
+            source = None if text is None else _kept(cast("Any", cls), text, path)
         except (SyntaxError, ValueError, RecursionError, MemoryError):  # the parser's limits are the last two
             return None
+        return cast("Self | None", source)
 
     def location(self, node: ast.stmt | ast.expr | ast.arg) -> Location:
         return Location(self.path, node.lineno, self._column(node.lineno, node.col_offset))
@@ -81,11 +83,11 @@ class PythonSource:
     def imported_names(self) -> Mapping[str, str]:
         """What each imported name means: ``{"AOAI": "promptflow.connections.AzureOpenAIConnection"}``."""
         names: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self._imports:
             if isinstance(node, ast.ImportFrom):
                 module = "." * node.level + (node.module or "")
                 names |= {alias.asname or alias.name: f"{module}.{alias.name}" for alias in node.names}
-            elif isinstance(node, ast.Import):
+            else:
                 for alias in node.names:
                     top = alias.name.partition(".")[0]
                     names[alias.asname or top] = alias.name if alias.asname else top
@@ -95,10 +97,15 @@ class PythonSource:
     def imported_modules(self) -> frozenset[str]:
         """Every absolute import, in full: ``promptflow``, ``promptflow.core.tool``."""
         modules = {name for name in self.imported_names.values() if not name.startswith(".")}
-        for node in ast.walk(self.tree):
+        for node in self._imports:
             if isinstance(node, ast.Import):
                 modules |= {alias.name for alias in node.names}
         return frozenset(modules)
+
+    @cached_property
+    def _imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:
+        """Wherever they are, in the order of their depth."""
+        return tuple(each for each in _statements(self.tree) if isinstance(each, (ast.Import, ast.ImportFrom)))
 
     @cached_property
     def definitions(self) -> Mapping[str, Definition]:
@@ -197,6 +204,24 @@ class PythonSource:
             self._known[what, node] = make()
         known: _T = self._known[what, node]
         return known
+
+
+@lru_cache(maxsize=4)
+def _kept(kind: type[PythonSource], text: bytes, path: Path) -> PythonSource:
+    """For a moment, with all that it has worked out: several rules ask the same of a file."""
+    return kind(text, path)
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement, and what has some (a handler, a case), the outer ones first; no expression is looked at."""
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        yield node
+        for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+            children = getattr(node, field, None)
+            if isinstance(children, list):
+                waiting += children
 
 
 def _parsed(text: str | bytes) -> ast.Module:
