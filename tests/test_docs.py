@@ -16,6 +16,8 @@ from flowpack.cli.main import cli
 from tests.paths import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+# Pages whose English is another's: the threat model, the architecture, and what is made of the commands' own help.
+NOT_READ_FOR_ENGLISH = {"security.md", "architecture.md", "commands.md"}
 
 
 def test_the_page_of_commands_is_fresh() -> None:
@@ -77,3 +79,15 @@ def test_troubleshooting_quotes_messages_that_exist() -> None:
         parts = [part.strip() for part in message.split("…")]
         for part in parts:
             assert any(part in text for text in texts_of_flowpack()), f"{part!r} of {message!r}"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in NOT_READ_FOR_ENGLISH],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_prose_is_plain_english(page: Path) -> None:
+    """The turns of phrase that readers stumbled over most."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    odd = re.findall(r"\b(?:anew|mend(?:s|ed|ing)?|(?:is|are) told|lies|(?<!there )is no [a-z]+)\b", prose, re.I)
+    assert odd == []
