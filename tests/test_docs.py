@@ -31,6 +31,8 @@ def test_the_tables_of_rules_are_fresh() -> None:
     stored = (ROOT / "docs" / "reference" / "rules" / "README.md").read_text(encoding="utf-8")
     assert stored == generator["rules_page"](), "run scripts/generate-docs"
     assert stored.count("| [FP") == len(all_rules())
+    for page in ("README.md", "CHANGELOG.md"):
+        assert f"{len(all_rules())} rules" in (ROOT / page).read_text(encoding="utf-8"), page
 
 
 def test_each_attack_of_the_threat_model_names_the_tests_that_hold_it() -> None:

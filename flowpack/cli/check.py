@@ -67,7 +67,7 @@ def command(
     """Find problems in the flows at each SOURCE before you build them. Only looks: no code of theirs runs.
 
     SOURCE is a flow, a folder with flows in it (a whole repository), a glob, or an Azure ML document. Exit code 1 where
-    there are errors. ``flowpack check --explain FP103`` prints the page of a rule.
+    there are errors. --explain FP103 prints the page of a rule.
     """
     if explained is not None:
         _explain(explained, as_json=as_json)
@@ -136,7 +136,7 @@ def _explain(name: str, *, as_json: bool) -> None:
 
     width = min(shutil.get_terminal_size().columns, _WIDEST_PAGE)
     console = Console(width=width, theme=Theme({"markdown.code": "bold"}))  # no background: a terminal may be light
-    console.print(Markdown(page, code_theme="ansi_dark"))
+    console.print(Markdown(page, code_theme="ansi_dark", hyperlinks=False))  # an address that can be read
 
 
 def _refuse_other_options() -> None:
