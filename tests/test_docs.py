@@ -16,6 +16,8 @@ from flowpack.cli.main import cli
 from tests.paths import ROOT
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+# Pages whose English is another's: the threat model, the architecture, and what is made of the commands' own help.
+NOT_READ_FOR_ENGLISH = {"security.md", "architecture.md", "commands.md"}
 
 
 def test_the_page_of_commands_is_fresh() -> None:
@@ -29,6 +31,8 @@ def test_the_tables_of_rules_are_fresh() -> None:
     stored = (ROOT / "docs" / "reference" / "rules" / "README.md").read_text(encoding="utf-8")
     assert stored == generator["rules_page"](), "run scripts/generate-docs"
     assert stored.count("| [FP") == len(all_rules())
+    for page in ("README.md", "CHANGELOG.md"):
+        assert f"{len(all_rules())} rules" in (ROOT / page).read_text(encoding="utf-8"), page
 
 
 def test_each_attack_of_the_threat_model_names_the_tests_that_hold_it() -> None:
@@ -77,3 +81,15 @@ def test_troubleshooting_quotes_messages_that_exist() -> None:
         parts = [part.strip() for part in message.removeprefix("warning: ").split("…")]
         for part in parts:
             assert any(part in text for text in texts_of_flowpack()), f"{part!r} of {message!r}"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in NOT_READ_FOR_ENGLISH],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_prose_is_plain_english(page: Path) -> None:
+    """The turns of phrase that readers stumbled over most."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    odd = re.findall(r"\b(?:anew|mend(?:s|ed|ing)?|(?:is|are) told|lies|(?<!there )is no [a-z]+)\b", prose, re.I)
+    assert odd == []

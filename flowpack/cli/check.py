@@ -74,7 +74,7 @@ def command(
     """Find problems in the flows at each SOURCE before you build them. Only looks: no code of theirs runs.
 
     SOURCE is a flow, a folder with flows in it (a whole repository), a glob, or an Azure ML document. Exit code 1 where
-    there are errors. ``flowpack check --explain FP103`` prints the page of a rule.
+    there are errors. --explain FP103 prints the page of a rule.
     """
     if explained is not None:
         _explain(explained, as_json=as_json)
