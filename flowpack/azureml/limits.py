@@ -1,8 +1,28 @@
-"""Azure's limits, counts and times that flowpack knows, each with where it comes from."""
+"""Azure ML's limits, which checks, plans and rollouts share, and how azure-core is told to try again."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# Names, from Azure ML's limits for online endpoints: https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas
+NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
+"""Of an endpoint or a deployment."""
+SHORTEST_NAME, LONGEST_NAME = 3, 32
+LONGEST_NAMES_ON_KUBERNETES = 62
+"""The endpoint's and the deployment's together."""
+MODEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
+
+# Counts.
+MOST_DEPLOYMENTS = 20
+"""Of an endpoint."""
+MOST_INSTANCES = 50
+"""Of a deployment."""
+
+# Milliseconds that a request may take.
+LONGEST_REQUEST = 300_000
+"""For a model with ``source_flow_id``, and on Kubernetes."""
+LONGEST_REQUEST_OF_OTHERS = 180_000
 
 RETRIES: dict[str, Any] = {"retry_status": 6, "retry_read": 5, "retry_connect": 4}
 """azure-core waits as long as Retry-After asks, else longer each time; by itself it tries 3 times again."""

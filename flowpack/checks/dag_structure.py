@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from flowpack.checks.literals import KIND, counts_as_left_out, fits
 from flowpack.checks.model_calls import APIS, is_of_promptflow_tools
 from flowpack.checks.nodes import NodeView
 from flowpack.checks.registry import Problem
 from flowpack.checks.subject import Subject
-from flowpack.checks.values import at, fields_of, text_of
+from flowpack.checks.values import KIND, at, counts_as_left_out, fields_of, fits, text_of
 from flowpack.documents.yaml_documents import Value
 from flowpack.errors import FlowpackError, nearest
 from flowpack.flows.fields import check_served

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flowpack.azureml.endpoints.plan import LONGEST_NAME, valid_name
-from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.plan import DeployRequest, valid_name
 from flowpack.azureml.endpoints.scoring import with_sample
+from flowpack.azureml.limits import LONGEST_NAME
+from flowpack.azureml.models.plan import ModelRequest
 from flowpack.azureml.models.registry import ModelRegistry
-from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.workspace import Workspace
 from flowpack.checks.discovery import find_places
 from flowpack.ci.changed import Changes, changes_since

@@ -10,7 +10,7 @@ import click
 
 from flowpack.assembly.explain import explain
 from flowpack.assembly.roots import IncludeRoots
-from flowpack.cli.left_out_view import files_and_bytes, left_out_document, left_out_lines
+from flowpack.cli.build_view import files_and_bytes, left_out_document, left_out_lines, plan_document, plan_text, tree
 from flowpack.cli.options import (
     answer_options,
     base_options,
@@ -22,9 +22,7 @@ from flowpack.cli.options import (
     source_argument,
 )
 from flowpack.cli.output import answer
-from flowpack.cli.plan_view import plan_document, plan_text
 from flowpack.cli.reporters import reporter_for
-from flowpack.cli.tree import tree
 from flowpack.errors import UsageError
 from flowpack.flows.reader import read_flow
 from flowpack.pipeline.build import build, plan_build

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.plan import DeployRequest
 from flowpack.ci.results import outputs, summary
 from flowpack.ci.run_flows import CiDeployment, CiRequest, run_flows
 from flowpack.cli.deploy import deployment_options

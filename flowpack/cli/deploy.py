@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowpack.azureml.endpoints.folder import without_secrets
-from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.plan import DeployRequest
 from flowpack.azureml.endpoints.scoring import with_sample
-from flowpack.azureml.models.request import ModelRequest
+from flowpack.azureml.models.plan import ModelRequest
 from flowpack.cli.inputs import given_inputs, input_options
 from flowpack.cli.options import answer_options, build_request, flow_options, source_argument, together
 from flowpack.cli.output import answer
@@ -21,8 +21,7 @@ from flowpack.cli.serving_options import variable_options, variables_of
 from flowpack.pipeline.deploy import deploy, plan_deployment
 
 if TYPE_CHECKING:
-    from flowpack.azureml.endpoints.plan import PlannedDeployment
-    from flowpack.azureml.endpoints.request import DeployRequest
+    from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment
     from flowpack.azureml.workspace import Workspace
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flowpack.azureml.models.request import DEFAULT_MAXIMUM_MEGABYTES, ModelRequest
+from flowpack.azureml.models.plan import DEFAULT_MAXIMUM_MEGABYTES, ModelRequest
 from flowpack.cli.options import answer_options, assignments, build_request, flow_options, source_argument
 from flowpack.cli.output import answer
 from flowpack.cli.registry_options import registry_of, registry_options

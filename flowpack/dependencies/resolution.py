@@ -14,12 +14,14 @@ from flowpack.dependencies.conflicts import blames_known_good, explain, no_wheel
 from flowpack.dependencies.index_options import public_url
 from flowpack.dependencies.lock_format import LockInputs, Pin
 from flowpack.dependencies.passed_variables import PassedVariable, hide_values
+from flowpack.dependencies.pip_tools_resolver import find_pip_tools
 from flowpack.dependencies.requirements import Requirements
-from flowpack.dependencies.resolver_choice import choose_resolver
 from flowpack.dependencies.resolvers import Question, Resolver, UnresolvedError
 from flowpack.dependencies.serving_needs import ServingRequirement
 from flowpack.dependencies.slim import what_needs_the_sdk, without_full_sdk
-from flowpack.errors import FlowpackError, RequirementsError
+from flowpack.dependencies.target import Target
+from flowpack.dependencies.uv_resolver import find_uv
+from flowpack.errors import FlowpackError, RequirementsError, ToolError, UsageError
 from flowpack.process import Run
 from flowpack.reporting import Reporter
 
@@ -123,3 +125,21 @@ def _finished(pin: Pin, question: Question) -> Pin:
     written = next((line.public_url for line in named if line.public_url), None)
     url = written or (public_url(pin.url) if pin.url else None)
     return replace(pin, via=tuple(sorted(via)), hashes=hashes, url=url)
+
+
+CHOICES = ("auto", "pip-tools", "uv")
+
+
+def choose_resolver(choice: str, target: Target, run: Run, reporter: Reporter) -> Resolver:
+    if choice not in CHOICES:
+        raise UsageError(f"resolver '{choice}' is not known", hint=f"it is one of {', '.join(CHOICES)}")
+    if choice in {"auto", "uv"}:
+        uv = find_uv(run)
+        if uv is not None:
+            return uv
+        if choice == "uv":
+            raise ToolError("uv is not installed", hint="pip install 'flowpack[fast]', or use --resolver pip-tools")
+        reporter.info(
+            "uv is not installed; pip-tools takes a minute where it takes seconds (pip install 'flowpack[fast]')"
+        )
+    return find_pip_tools(target, run, reporter)

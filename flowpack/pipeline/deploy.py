@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from flowpack.azureml.endpoints.folder import write_documents
 from flowpack.azureml.endpoints.identity import with_client_id
-from flowpack.azureml.endpoints.plan import PlannedDeployment
+from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment
 from flowpack.azureml.endpoints.plan import plan_deployment as planned_deployment
 from flowpack.azureml.endpoints.preflight import check_ready
-from flowpack.azureml.endpoints.request import DeployRequest
 from flowpack.azureml.endpoints.rollout import RolledOut, of_all_attempts, roll_out, standing_of
 from flowpack.azureml.endpoints.scoring import scorer
 from flowpack.azureml.endpoints.turns import in_turn
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
+from flowpack.azureml.models.plan import ModelRequest
 from flowpack.azureml.models.registration import Registered
-from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import Workspace
 from flowpack.checks.planned_documents import refuse_broken

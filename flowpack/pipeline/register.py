@@ -8,10 +8,9 @@ from pathlib import Path
 from flowpack.assembly.flow_folder import read_digests
 from flowpack.azureml.built_flow import read_build
 from flowpack.azureml.models.folder import check_apart_from, model_place, write_document, write_flow
-from flowpack.azureml.models.plan import ModelSource, PlannedModel, plan_model
+from flowpack.azureml.models.plan import ModelRequest, ModelSource, PlannedModel, plan_model
 from flowpack.azureml.models.registration import Registered, register_model
 from flowpack.azureml.models.registry import ModelRegistry
-from flowpack.azureml.models.request import ModelRequest
 from flowpack.checks.shipped_secrets import refuse_shipped_secrets
 from flowpack.errors import LockError
 from flowpack.images.build_record import is_build

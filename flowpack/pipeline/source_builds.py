@@ -16,7 +16,7 @@ from flowpack.caches import cache_folder
 from flowpack.dependencies.lock_format import Pin
 from flowpack.dependencies.plain_wheels import PLAIN_WHEELS, PlainWheel, plain_wheel
 from flowpack.dependencies.requirements import Requirements
-from flowpack.dependencies.resolver_choice import choose_resolver
+from flowpack.dependencies.resolution import choose_resolver
 from flowpack.dependencies.resolvers import BuiltWheel, Question, Resolver
 from flowpack.dependencies.source_distributions import SourceDistribution, fetch_build_wheels, fetched_source, no_binary
 from flowpack.dependencies.target import Target

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from flowpack.azureml.endpoints import turns
-from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.plan import DeployRequest
 from flowpack.azureml.endpoints.rollout import RolledOut
-from flowpack.azureml.models.request import ModelRequest
+from flowpack.azureml.models.plan import ModelRequest
 from flowpack.azureml.workspace import Workspace, find_workspace
 from flowpack.dependencies.target import Target
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError

@@ -4,19 +4,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument, schema
 from flowpack.azureml.endpoints.identity import CLIENT_ID, check_identifier, lacks_client_id
-from flowpack.azureml.endpoints.request import DeployRequest
-from flowpack.azureml.endpoints.stated import read_stated
+from flowpack.azureml.endpoints.states import read_stated
+from flowpack.azureml.limits import LONGEST_NAME, LONGEST_REQUEST, SHORTEST_NAME
 from flowpack.azureml.models.document import FLOW_DIGEST, FLOWPACK_VERSION, IMAGE, LOCK_DIGEST, REVISION
 from flowpack.azureml.models.plan import ModelSource, PlannedModel
 from flowpack.azureml.skus import cores
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import InputError, Location
 from flowpack.flows.connections import Connection, find_connections
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeployRequest:
+    """What is None is taken from ``endpoint_file`` or ``deployment_file``, else from the flow and Azure ML's advice.
+
+    With ``deployment`` that one is made or updated in place. Without it the deployment that serves stays until another,
+    beside it, has answered; ``traffic`` is the percentage that the new one then gets. ``compute`` is an attached
+    Kubernetes cluster, ``identity`` the id of a user-assigned identity. ``sample`` is what the new deployment is scored
+    with, None where it is not; ``seconds`` how long that answer may take. ``preflight`` asks the workspace for what the
+    deployment would fail for.
+    """
+
+    endpoint: str | None = None
+    deployment: str | None = None
+    endpoint_file: Path | None = None
+    deployment_file: Path | None = None
+    image: str | None = None
+    compute: str | None = None
+    auth_mode: str | None = None
+    identity: str | None = None
+    instance_type: str | None = None
+    instance_count: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    traffic: int = 100
+    keep_old: bool = False
+    keep_failed: bool = False
+    sample: Mapping[str, Any] | None = None
+    seconds: float = 300.0
+    preflight: bool = True
+    output: Path | None = None
+
 
 DEFAULT_INSTANCE_TYPE = "Standard_DS3_v2"
 """The smallest that Microsoft recommends for serving: 4 cores, 14 GB."""
@@ -26,14 +59,12 @@ COLORS = ("blue", "green")
 
 NEXT = "<next>"
 
-_LONGEST_REQUEST = 300_000  # milliseconds; a model with source_flow_id may take as long
 _ROUTES = {
     "liveness_route": {"path": "/health", "port": 8080},
     "readiness_route": {"path": "/health", "port": 8080},
     "scoring_route": {"path": "/score", "port": 8080},
 }
 _ORIGINS = (FLOW_DIGEST, LOCK_DIGEST, IMAGE, REVISION, FLOWPACK_VERSION)
-_SHORTEST_NAME, LONGEST_NAME = 3, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +178,7 @@ def _deployment(stated: Mapping[str, Any], endpoint: EndpointDocument, request: 
     if not instance_type and not kubernetes:
         instance_type = DEFAULT_INSTANCE_TYPE
     variables = {**_mapping(stated, "environment_variables"), **request.variables}
-    settings = {"request_timeout_ms": _LONGEST_REQUEST, **_mapping(stated, "request_settings")}
+    settings = {"request_timeout_ms": LONGEST_REQUEST, **_mapping(stated, "request_settings")}
     concurrent = _concurrent(variables, instance_type)
     if concurrent:
         settings.setdefault("max_concurrent_requests_per_instance", concurrent)
@@ -185,4 +216,4 @@ def endpoint_name(flow_name: str) -> str:
 def valid_name(flow_name: str) -> str:
     """In the letters that an endpoint's name may have, however long it is."""
     name = re.sub(r"[^a-zA-Z0-9]+", "-", flow_name).strip("-").lower()
-    return name if name[:1].isalpha() and len(name) >= _SHORTEST_NAME else f"flow-{name}".rstrip("-")
+    return name if name[:1].isalpha() and len(name) >= SHORTEST_NAME else f"flow-{name}".rstrip("-")

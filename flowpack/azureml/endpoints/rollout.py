@@ -16,13 +16,13 @@ from flowpack.azureml.endpoints.documents import (
 from flowpack.azureml.endpoints.plan import COLORS, PlannedDeployment
 from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
 from flowpack.azureml.endpoints.turns import EndpointBusy
+from flowpack.azureml.limits import MOST_DEPLOYMENTS
 from flowpack.errors import AzureError, FlowpackError, InputError
 from flowpack.reporting import Reporter
 
 Score = Callable[[Endpoint, str], Any]
 """Scores the sample with one deployment of an endpoint; raises what went wrong."""
 
-MOST_DEPLOYMENTS = 20
 _TOLD = 16  # digits of a digest; a tag's value has at most 256 characters
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from flowpack.azureml.endpoints.plan import PlannedDeployment
-from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment
 from flowpack.azureml.endpoints.states import Endpoint
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.errors import InputError, ServingError

@@ -1,10 +1,14 @@
-"""An endpoint and its deployments as the workspace has them."""
+"""An endpoint and its deployments: as the workspace has them, and as a person states them in documents of their own."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from flowpack.documents.yaml_documents import Value, read_document
 
 SUCCEEDED = "Succeeded"
 FAILED = "Failed"
@@ -84,3 +88,46 @@ def _short(identifier: str) -> str:
     """NAME:VERSION of a model's id."""
     parts = identifier.rsplit("/", 3)
     return f"{parts[1]}:{parts[3]}" if len(parts) == 4 and parts[2] == "versions" else identifier
+
+
+_TEXTS = {"name", "endpoint_name", "compute", "type", "instance_type"}
+_MAPPINGS = {"properties", "tags", "identity", "request_settings", "environment_variables"}
+
+
+def read_stated(path: Path | None) -> dict[str, Any]:
+    """Nothing where there is no path; keys that have no value are left out."""
+    if path is None:
+        return {}
+    root = read_document(path, within=None).root
+    fields = {key: each for key, each in root.mapping("a document: a mapping with a name").items() if not each.is_null}
+    for key, value in fields.items():
+        _check(key, value)
+    # Keys become text, as they are for Azure, and so does what YAML takes for a date.
+    stated: dict[str, Any] = json.loads(json.dumps({key: each.data for key, each in fields.items()}, default=str))
+    if "auth_mode" in fields:
+        stated["auth_mode"] = _auth_mode(fields["auth_mode"])
+    return stated
+
+
+def _check(key: str, value: Value) -> None:
+    if key in _TEXTS:
+        value.string("text")
+    elif key in _MAPPINGS:
+        inner = value.mapping()
+        if key == "environment_variables":
+            for each in inner.values():
+                each.string("text", hint="Azure ML takes strings alone: quote it")
+        identities = inner.get("user_assigned_identities") if key == "identity" else None
+        if identities and not identities.is_null:
+            for each in identities.sequence():
+                each.mapping("resource_id and an id")
+    elif key == "instance_count" and type(value.data) is not int:
+        raise value.error(f"expected a whole number, found {value.kind}")
+
+
+def _auth_mode(value: Value) -> str:
+    """azure-ai-ml takes the spelling of its API as well."""
+    known = AUTH_MODES.get(str(value.data).replace("_", "").lower())
+    if known is None:
+        raise value.error(f"expected {', '.join(AUTH_MODES.values())}, found {value.kind}")
+    return known

@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from flowpack import __version__
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.azureml.models.document import (
+    CHAT_INPUT,
+    CHAT_OUTPUT,
     FLOW_DIGEST,
     FLOWPACK_VERSION,
     IMAGE,
     LOCK_DIGEST,
+    MODE,
     REVISION,
+    SOURCE_FLOW_ID,
     ModelDocument,
 )
-from flowpack.azureml.models.request import ModelRequest, promptflow_properties
 from flowpack.azureml.models.rules import check_flow, check_model, check_tags
+from flowpack.errors import InputError, Location, UsageError
 from flowpack.flows.model import Flow
+
+CHAT = "chat"
+NO_CHAT = "none"
+DEFAULT_MAXIMUM_MEGABYTES = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRequest:
+    """``mode``, ``chat_input``, ``chat_output`` and ``source_flow_id`` override what the flow says.
+
+    ``image`` is the reference, with a digest, of the image that serves this flow; ``output`` the folder for
+    ``model.yaml`` and the flow folder that it names.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    mode: str | None = None
+    chat_input: str | None = None
+    chat_output: str | None = None
+    source_flow_id: str | None = None
+    image: str | None = None
+    output: Path | None = None
+    maximum_megabytes: int = DEFAULT_MAXIMUM_MEGABYTES
+
+
+def promptflow_properties(flow: Flow, request: ModelRequest) -> dict[str, str]:
+    """The source flow's id for every flow; the mode, the input and the output for a chat flow alone."""
+    return {SOURCE_FLOW_ID: request.source_flow_id or flow.name, **_chat_properties(flow, request)}
+
+
+def _chat_properties(flow: Flow, request: ModelRequest) -> dict[str, str]:
+    named = {"--chat-input": request.chat_input, "--chat-output": request.chat_output}
+    if request.mode == NO_CHAT:
+        given = next((option for option, value in named.items() if value), None)
+        if given:
+            raise UsageError(f"{given} does not go with --mode {NO_CHAT}")
+        return {}
+    found = flow.chat
+    chat_input = request.chat_input or (found.input if found else None)
+    chat_output = request.chat_output or (found.output if found else None)
+    if chat_input and chat_output:
+        return {MODE: CHAT, CHAT_INPUT: chat_input, CHAT_OUTPUT: chat_output}
+    if request.mode == CHAT or chat_input or chat_output:
+        raise InputError(
+            "the flow does not say its chat interface: it has no single chat input, chat output and chat history",
+            location=Location(flow.file),
+            hint="give --chat-input and --chat-output, or mark them in the flow: is_chat_input, is_chat_output",
+        )
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)

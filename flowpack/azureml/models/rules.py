@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from flowpack.assembly.flow_folder import FlowFolder
+from flowpack.azureml.limits import MODEL_NAME
 from flowpack.azureml.models.document import CHAT_INPUT, CHAT_OUTPUT, FLOW_DIGEST, ModelDocument
 from flowpack.errors import InputError, Location, UsageError, nearest
 from flowpack.flows.model import Flow
 
 MAXIMUM_FILES = 1500
 _MEGABYTE = 1_000_000
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _READ_BY_AZURE_AI_ML = (".amlignore", ".gitignore")
 
@@ -46,7 +46,7 @@ def check_tags(tags: Iterable[str]) -> None:
 
 
 def _check_name(name: str) -> None:
-    if _NAME.fullmatch(name):
+    if MODEL_NAME.fullmatch(name):
         return
     suggested = re.sub(r"[^a-zA-Z0-9_]+", "-", name).strip("-_")[:255]
     raise InputError(

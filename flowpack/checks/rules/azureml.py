@@ -8,6 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from flowpack.azureml.limits import (
+    LONGEST_NAME,
+    LONGEST_NAMES_ON_KUBERNETES,
+    MODEL_NAME,
+    MOST_DEPLOYMENTS,
+    NAME,
+    SHORTEST_NAME,
+)
 from flowpack.checks.azure_documents import AzureDocument, Kind, is_filled_in
 from flowpack.checks.findings import Severity
 from flowpack.checks.registry import Problem, rule
@@ -17,12 +25,9 @@ from flowpack.documents.yaml_documents import Value
 from flowpack.errors import nearest
 from flowpack.reading import is_there
 
-_NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
-_MODEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _PREFIX = "azureml.promptflow."
 _SOURCE = f"{_PREFIX}source_flow_id"
 _CHAT = ("mode", "chat_input", "chat_output")
-_MOST_DEPLOYMENTS = 20
 
 
 @rule("FP501", "azure-document", Severity.ERROR, "A model, endpoint or deployment document cannot be read.")
@@ -40,17 +45,17 @@ def endpoint_name(subject: Subject) -> Iterator[Problem]:
             text = text_of(value)
             if value is None or text is None or is_filled_in(text):
                 continue
-            if not _NAME.fullmatch(text) or not 3 <= len(text) <= 32:
-                meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:32].rstrip("-")
+            if not NAME.fullmatch(text) or not SHORTEST_NAME <= len(text) <= LONGEST_NAME:
+                meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:LONGEST_NAME].rstrip("-")
                 message = f"'{text}' is not a valid name: 3 to 32 letters, digits and '-', the first a letter"
-                hint = f"{meant}, for example" if _NAME.fullmatch(meant) and len(meant) > 2 else None
+                hint = f"{meant}, for example" if NAME.fullmatch(meant) and len(meant) >= SHORTEST_NAME else None
                 yield Problem(message, value.location, hint)
         yield from _kubernetes_names(document)
 
 
 def _kubernetes_names(document: AzureDocument) -> Iterator[Problem]:
     name, endpoint = document.name, text_of(document.get("endpoint_name"))
-    if document.is_kubernetes and name and endpoint and len(name + endpoint) > 62:
+    if document.is_kubernetes and name and endpoint and len(name + endpoint) > LONGEST_NAMES_ON_KUBERNETES:
         value = document.fields["name"]
         yield Problem(
             "on Kubernetes the endpoint's and the deployment's name have 62 characters together", value.location
@@ -76,7 +81,7 @@ def model_name(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.MODEL):
         value = document.get("name")
         text = text_of(value)
-        if value is not None and text is not None and not is_filled_in(text) and not _MODEL_NAME.fullmatch(text):
+        if value is not None and text is not None and not is_filled_in(text) and not MODEL_NAME.fullmatch(text):
             meant = re.sub(r"[^a-zA-Z0-9_]+", "-", text).strip("-_")[:255]
             message = f"'{text}' is not a valid name for a model: 1 to 255 letters, digits, '-' and '_'"
             yield Problem(message, value.location, f"{meant}, for example" if meant else None)
@@ -176,9 +181,9 @@ def too_many_deployments(subject: Subject) -> Iterator[Problem]:
         endpoint = text_of(document.get("endpoint_name")) or ""
         if endpoint and document.name and not is_filled_in(endpoint + document.name):
             names = of_endpoints.setdefault(endpoint, set())
-            if document.name not in names and len(names) == _MOST_DEPLOYMENTS:
+            if document.name not in names and len(names) == MOST_DEPLOYMENTS:
                 message = (
-                    f"endpoint '{endpoint}' has {_MOST_DEPLOYMENTS} deployments before this one, and may have no more"
+                    f"endpoint '{endpoint}' has {MOST_DEPLOYMENTS} deployments before this one, and may have no more"
                 )
                 yield Problem(message, document.fields["name"].location, "delete an old one, or take another endpoint")
             names.add(document.name)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from flowpack.assembly.sources import FolderWalk
+from flowpack.azureml.limits import LONGEST_REQUEST, LONGEST_REQUEST_OF_OTHERS, MOST_INSTANCES
 from flowpack.azureml.models.document import SOURCE_FLOW_ID
 from flowpack.checks.azure_documents import AzureDocument, Kind
 from flowpack.checks.findings import Edit, Severity
@@ -20,9 +21,6 @@ from flowpack.documents.yaml_documents import Value
 from flowpack.errors import FlowpackError, InputError
 from flowpack.reading import is_folder
 
-_LONGEST = 300_000
-_LONGEST_OF_OTHERS = 180_000
-_MOST_INSTANCES = 50
 _WORKER_NUMBERS = ("PROMPTFLOW_WORKER_NUM", "PROMPTFLOW_WORKER_THREADS")
 _OF_A_WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 _ROUTES = {"liveness_route": "/health", "readiness_route": "/health", "scoring_route": "/score"}
@@ -41,11 +39,11 @@ def request_timeout(subject: Subject) -> Iterator[Problem]:
         number = number_of(value)
         if value is None or number is None:
             continue
-        if not 0 < number <= _LONGEST:
-            yield Problem(f"{number} ms is not a valid timeout: it is 1 to {_LONGEST} ms", value.location)
-        elif number > _LONGEST_OF_OTHERS and not document.is_kubernetes and _model_is_no_flow(subject, document):
-            hint = f"add the property {SOURCE_FLOW_ID} to the model: with it {_LONGEST} ms are allowed"
-            yield Problem(f"a model without it waits at most {_LONGEST_OF_OTHERS} ms", value.location, hint)
+        if not 0 < number <= LONGEST_REQUEST:
+            yield Problem(f"{number} ms is not a valid timeout: it is 1 to {LONGEST_REQUEST} ms", value.location)
+        elif number > LONGEST_REQUEST_OF_OTHERS and not document.is_kubernetes and _model_is_no_flow(subject, document):
+            hint = f"add the property {SOURCE_FLOW_ID} to the model: with it {LONGEST_REQUEST} ms are allowed"
+            yield Problem(f"a model without it waits at most {LONGEST_REQUEST_OF_OTHERS} ms", value.location, hint)
 
 
 def _model_is_no_flow(subject: Subject, document: AzureDocument) -> bool:
@@ -68,8 +66,8 @@ def instance_count(subject: Subject) -> Iterator[Problem]:
             )
         elif number is not None and number < 1:
             yield Problem(f"{number} instances serve nothing", value.location, "at least 1; 3 for high availability")
-        elif number is not None and number > _MOST_INSTANCES and not document.is_kubernetes:
-            yield Problem(f"a managed deployment has at most {_MOST_INSTANCES} instances", value.location)
+        elif number is not None and number > MOST_INSTANCES and not document.is_kubernetes:
+            yield Problem(f"a managed deployment has at most {MOST_INSTANCES} instances", value.location)
 
 
 @rule("FP523", "variable-not-text", Severity.ERROR, "The value of an environment variable is not a string.")

@@ -8,12 +8,11 @@ from collections.abc import Collection, Iterator, Mapping
 from flowpack.assembly.flow_folder import check_sources
 from flowpack.checks.dag_structure import circles, structure_problems
 from flowpack.checks.findings import Severity
-from flowpack.checks.literals import KIND, counts_as_left_out, fits
 from flowpack.checks.model_calls import parameters_of
 from flowpack.checks.nodes import NodeView, Reference
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
-from flowpack.checks.values import at, fields_of, text_of
+from flowpack.checks.values import KIND, at, counts_as_left_out, fields_of, fits, text_of
 from flowpack.errors import FlowpackError, InputError, Location, YamlError, listed, nearest
 from flowpack.flows.model import REQUIRED, FlowKind
 from flowpack.flows.python_source import MAXIMUM_BYTES, PythonSource

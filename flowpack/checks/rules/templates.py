@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowpack.checks.findings import Severity
-from flowpack.checks.literals import counts_as_left_out
 from flowpack.checks.model_calls import parameters_of
 from flowpack.checks.nodes import NodeView
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
-from flowpack.checks.values import text_of
+from flowpack.checks.values import counts_as_left_out, text_of
 from flowpack.errors import InputError, Location, listed, nearest
 from flowpack.flows.front_matter import find_parts
 from flowpack.flows.model import FlowKind

@@ -11,12 +11,10 @@ from typing import Any
 from flowpack.assembly.flow_folder import assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
-from flowpack.azureml.endpoints.plan import PlannedDeployment, plan_deployment
-from flowpack.azureml.endpoints.request import DeployRequest
+from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment, plan_deployment
 from flowpack.azureml.endpoints.rollout import RolledOut, roll_out, standing_of
 from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
-from flowpack.azureml.models.plan import ModelSource, plan_model
-from flowpack.azureml.models.request import ModelRequest
+from flowpack.azureml.models.plan import ModelRequest, ModelSource, plan_model
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import AzureError, ServingError
 from flowpack.flows.reader import read_flow

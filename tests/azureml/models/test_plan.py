@@ -11,8 +11,7 @@ from flowpack import __version__
 from flowpack.assembly.flow_folder import assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.azureml.models.document import ModelDocument
-from flowpack.azureml.models.plan import ModelSource, plan_model
-from flowpack.azureml.models.request import ModelRequest
+from flowpack.azureml.models.plan import ModelRequest, ModelSource, plan_model
 from flowpack.errors import FlowpackError, InputError, UsageError
 from flowpack.flows.reader import read_flow
 from tests.azureml.models.examples import flow_folder

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from flowpack.azureml.models.local_registry import LocalRegistry
+from flowpack.azureml.models.plan import ModelRequest
 from flowpack.azureml.models.registry import ModelRegistry
-from flowpack.azureml.models.request import ModelRequest
 from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import find_workspace
 from flowpack.dependencies.target import Target
