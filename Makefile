@@ -47,7 +47,7 @@ lint: $(VENV)/ready
 
 # The site, in build/site. A page that is missing from the menu and a broken link or anchor are errors.
 docs: $(VENV)/ready
-	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build
 
 bench: $(VENV)/ready
 	scripts/with-real-parts $(BIN)/python -m benchmarks
