@@ -206,6 +206,6 @@ def assignments(pairs: tuple[str, ...], option: str) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError(f"{option} '{name}' is no NAME=VALUE")
+            raise UsageError(f"{option} '{name}' is not NAME=VALUE")
         parsed[name] = value
     return parsed

@@ -244,7 +244,7 @@ class _Check:
         except (yaml.YAMLError, ValueError, KeyError, OverflowError, AttributeError) as error:
             kind = node.tag.removeprefix(_TAG)
             raise self._refuse(
-                f"'{shortened(node.value)}' is no {kind}", node, "put it in quotes if it is text"
+                f"'{shortened(node.value)}' is not a valid {kind}", node, "put it in quotes if it is text"
             ) from error
         return value
 

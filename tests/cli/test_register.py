@@ -164,7 +164,7 @@ def test_an_empty_registry_has_no_models(registry: Path) -> None:
         (("--registry", "azure:x"), "'azure:x' is not a valid registry"),
         (("--registry", "local", "--workspace-name", "w"), "a local registry has no workspace"),
         (("--workspace-name", "w"), "which workspace is meant is not clear"),
-        (("--tag", "x"), "--tag 'x' is no NAME=VALUE"),
+        (("--tag", "x"), "--tag 'x' is not NAME=VALUE"),
         (("--image", "registry/chat:1"), "does not name the image by its digest"),
     ],
 )

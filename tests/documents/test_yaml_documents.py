@@ -88,8 +88,8 @@ def test_byte_order_mark_and_crlf_are_read(tmp_path: Path) -> None:
         ("a: *unknown\n", 1, 4, "undefined alias"),
         ("? [1]\n: 2\n", 1, 3, "a key must be a plain value"),
         ("a: 1\nb: {<<: 3}\n", 2, 9, "'<<' takes a mapping"),
-        ("a:\n- 2024-13-45\n", 2, 3, "'2024-13-45' is no timestamp"),
-        ("a: !!int twelve\n", 1, 4, "'twelve' is no int"),
+        ("a:\n- 2024-13-45\n", 2, 3, "'2024-13-45' is not a valid timestamp"),
+        ("a: !!int twelve\n", 1, 4, "'twelve' is not a valid int"),
         ("a: =\n", 1, 4, "'=' has a meaning of its own"),
         (
             "a: !!python/object/apply:os.system [x]\n",

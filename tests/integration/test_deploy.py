@@ -156,7 +156,7 @@ def test_a_document_that_breaks_a_rule_is_refused_before_anything_is_made(
     document = tmp_path / "mine.yaml"
     document.write_text("endpoint_name: prod_1\nrequest_settings: {request_timeout_ms: 900000}\n")
     done = flowpack("deploy", chat, "--image", IMAGE, "--deployment-file", document, expect=1)
-    assert "FP502 endpoint-name: 'prod_1' is no name here" in done.stderr
+    assert "FP502 endpoint-name: 'prod_1' is not a valid name" in done.stderr
     assert "FP521 request-timeout" in done.stderr
     assert azure.model_versions("basic-chat") == {}
 

@@ -181,7 +181,9 @@ def response_fields(subject: Subject) -> Iterator[Problem]:
         except FlowpackError:
             fields = None
         if not isinstance(fields, list):
-            yield Problem(f"'{text}' is no JSON list", value.location, """write '["answer"]', with quotes around it""")
+            yield Problem(
+                f"'{text}' is not a JSON list", value.location, """write '["answer"]', with quotes around it"""
+            )
             continue
         outputs = subject.flow.outputs if subject.flow else {}
         unknown = [each for each in fields if outputs and str(each) not in outputs]

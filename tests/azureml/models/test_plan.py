@@ -86,7 +86,7 @@ def test_a_name_gets_a_suggestion(chat: Path) -> None:
 
 @pytest.mark.parametrize("version", ["0", "1.2.0", "v1", "-1", "01", "latest"])
 def test_a_version_is_a_whole_number(chat: Path, version: str) -> None:
-    with pytest.raises(InputError, match="is no version"):
+    with pytest.raises(InputError, match="is not a valid version"):
         planned(chat, version=version)
 
 
