@@ -16,13 +16,14 @@ from flowpack.assembly.flow_folder import FlowFolder, assemble, write_flow_folde
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.errors import InputError
 from flowpack.flows.reader import read_flow
+from flowpack.reporting import SILENT
 from tests.paths import FLOWS, ROOT, write_tree
 from tests.recording import Recording
 
 
-def assembled(folder: Path, *roots: Path, said: list[str] | None = None, strict: bool = False) -> FlowFolder:
+def assembled(folder: Path, *roots: Path, said: Recording | None = None, strict: bool = False) -> FlowFolder:
     flow = read_flow(folder)
-    return assemble(flow, IncludeRoots.of(flow.folder, roots), (said if said is not None else []).append, strict=strict)
+    return assemble(flow, IncludeRoots.of(flow.folder, roots), SILENT if said is None else said, strict=strict)
 
 
 def flow_including(*includes: str) -> str:

@@ -42,7 +42,7 @@ def test_a_python_that_fits(tmp_path: Path, version: str) -> None:
         ("python=3.9", "python=3.9, and the image gets Python 3.11", "build with --python 3.9"),
         ("python>=3.12", "python>=3.12", "build with --python 3.12"),
         ("conda-forge::ffmpeg=6", "installed by conda", "base image"),
-        ("python=three", "no version of Python", ""),
+        ("python=three", "not a version of Python", ""),
         ("{pip: ['-r more.txt']}", "is an option", "python_requirements_txt"),
         ("{pip: ['git+https://a.example/b']}", "version control", ""),
     ],

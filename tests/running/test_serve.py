@@ -36,7 +36,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
     started: list[Mapping[str, str]] = []
 
     @contextlib.contextmanager
-    def start(image: str, *, environment: Mapping[str, str], **_: object) -> Iterator[Served]:
+    def start(engine: object, image: str, *, environment: Mapping[str, str], **_: object) -> Iterator[Served]:
         started.append(environment)
         yield Served("http://127.0.0.1:1", "docker", 0.1, cast(Any, None))
 

@@ -12,7 +12,18 @@ from tests.running.builds import SERVING
 
 SOURCES = sorted(SERVING.glob("*.py"))
 # What the lock brings; each is imported where it is needed, not when a module of ours loads, server modules apart.
-INSTALLED = {"azure", "filetype", "gunicorn", "promptflow", "requests", "ruamel", "starlette", "uvicorn", "werkzeug"}
+INSTALLED = {
+    "azure",
+    "filetype",
+    "gunicorn",
+    "promptflow",
+    "requests",
+    "ruamel",
+    "starlette",
+    "urllib3",
+    "uvicorn",
+    "werkzeug",
+}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
