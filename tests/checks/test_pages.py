@@ -7,8 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from email.message import Message
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from flowpack.checks.reports import FORMATS, render
 from flowpack.cli.main import cli
 from flowpack.errors import UsageError
 from tests.checks.findings_samples import repository, samples
-from tests.paths import ROOT
+from tests.paths import ROOT, write_tree
 
 ADDRESS = "https://docs.example/reference/rules/FP101/"
 
@@ -56,31 +54,26 @@ def test_where_each_format_has_its_place(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def installed() -> Iterator[Message]:
-    """The metadata of an installation."""
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of an installation, and nothing else to import from."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     pages.documentation.cache_clear()
-    yield Message()
+    yield tmp_path
     pages.documentation.cache_clear()
 
 
 @pytest.mark.real_documentation
-def test_the_address_is_that_of_the_metadata(installed: Message, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed["Project-URL"] = "Changes, https://changes.example"
-    installed["Project-URL"] = "Documentation, https://docs.example/en"
-    monkeypatch.setattr(metadata, "metadata", lambda _: installed)
+def test_the_address_is_that_of_the_metadata(installed: Path) -> None:
+    urls = "Project-URL: Changes, https://changes.example\nProject-URL: Documentation, https://docs.example/en\n"
+    write_tree(installed, {"flowpack-0.1.0.dist-info/METADATA": f"Metadata-Version: 2.4\nName: flowpack\n{urls}\n"})
     assert pages.page_url("FP103") == "https://docs.example/en/reference/rules/FP103/"
 
 
 @pytest.mark.real_documentation
-def test_there_is_no_address_without_metadata(installed: Message, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "metadata", lambda _: installed)
+def test_there_is_no_address_without_metadata(installed: Path) -> None:
     assert pages.page_url("FP103") is None
     pages.documentation.cache_clear()
-
-    def missing(name: str) -> Message:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "metadata", missing)
+    write_tree(installed, {"flowpack-0.1.0.dist-info/METADATA": "Metadata-Version: 2.4\nName: flowpack\n"})
     assert pages.page_url("FP103") is None
 
 
