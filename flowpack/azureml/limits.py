@@ -26,3 +26,8 @@ LONGEST_REQUEST_OF_OTHERS = 180_000
 
 RETRIES: dict[str, Any] = {"retry_status": 6, "retry_read": 5, "retry_connect": 4}
 """azure-core waits as long as Retry-After asks, else longer each time; by itself it tries 3 times again."""
+
+# Seconds. Azure documents no limit; a deployment takes 5 to 20 minutes.
+LONGEST_BUSY_WAIT = 1800.0
+"""How long flowpack waits for somebody else's change of an endpoint."""
+BUSY_PAUSE = 10.0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flowpack.azureml.endpoints import turns
+from flowpack.azureml.endpoints import busy
 from flowpack.azureml.endpoints.plan import DeployRequest
 from flowpack.azureml.endpoints.rollout import RolledOut
 from flowpack.azureml.models.plan import ModelRequest
@@ -50,7 +50,7 @@ def azure(
     for name, value in quick_azure.workspace_variables().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FLOWPACK_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(turns, "_PAUSE", 0.2)
+    monkeypatch.setattr(busy, "BUSY_PAUSE", 0.2)
     return quick_azure
 
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from flowpack.azureml.endpoints.busy import EndpointBusy
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
 from flowpack.azureml.endpoints.states import FAILED, Deployment, Endpoint
-from flowpack.azureml.endpoints.turns import EndpointBusy
 from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.sdk import quiet, sdk
 from flowpack.azureml.service_errors import translated, words_of
