@@ -1,4 +1,4 @@
-"""``flowpack deploy`` and ``flowpack endpoint`` with the real azure-ai-ml, in the Azure of tests/azure_emulator.
+"""``flowpack deploy`` and ``flowpack endpoint`` with the real azure-ai-ml, in the Azure of azure_emulator.
 
 Deployments echo what they are asked: tests/integration/test_action.py runs the images.
 """
@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from azure_emulator import AzureEmulator
+from azure_emulator.setup import BLOB_READER, Setup
 from flowpack.azureml.endpoints import busy
 from flowpack.azureml.endpoints.plan import DeployRequest
 from flowpack.azureml.endpoints.rollout import RolledOut
@@ -23,8 +25,6 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
 from flowpack.pipeline.builds import BuildRequest
 from flowpack.pipeline.deploy import deploy, plan_deployment
-from tests.azure_emulator import AzureEmulator
-from tests.azure_emulator.setup import BLOB_READER, Setup
 from tests.azureml.models.examples import build_folder, flow_folder
 from tests.commands import Done
 from tests.integration.azure_parts import use_azure

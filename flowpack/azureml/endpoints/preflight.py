@@ -13,14 +13,12 @@ from flowpack.azureml.endpoints.identity import identity_at
 from flowpack.azureml.endpoints.plan import PlannedDeployment
 from flowpack.azureml.endpoints.roles import missing_roles
 from flowpack.azureml.endpoints.states import Deployment
+from flowpack.azureml.limits import UPGRADE_RESERVE
 from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.skus import quota_exempt
 from flowpack.errors import AzureError, nearest
 from flowpack.flows.connections import Connection
 from flowpack.reporting import Reporter
-
-_RESERVE = 1.2
-"""Managed endpoints keep a fifth more instances free, for upgrades."""
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _FAMILY_USAGE = "Microsoft.MachineLearningServices/vmFamily/usages"
@@ -144,7 +142,7 @@ def _quota(
 
 
 def _reserved(instances: int, sku: str) -> int:
-    return instances if quota_exempt(sku) else math.ceil(round(_RESERVE * instances, 6))
+    return instances if quota_exempt(sku) else math.ceil(round(UPGRADE_RESERVE * instances, 6))
 
 
 def _held(existing: Deployment | None, sku: str) -> int:

@@ -26,7 +26,7 @@ from flowpack.errors import AzureError, InputError
 
 Outcome = Literal["created", "updated", "unchanged"]
 
-_DIGITS = 16  # of a digest in a mark: a tag's value has at most 256 characters, and holds the marks of all that retire
+_DIGITS = 16  # of a digest in a mark: one tag's value, of 256 characters, holds the marks of all that retire
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
