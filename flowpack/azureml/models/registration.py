@@ -57,7 +57,8 @@ def register_model(
         wanted = replace(document, version=document.version or str(number))
         reporter.info(f"registering {wanted.name}:{wanted.version} in {registry}")
         try:
-            return Registered(version=registry.create(wanted, folder), state="created")
+            with reporter.task(f"uploading {wanted.name}:{wanted.version}"):
+                return Registered(version=registry.create(wanted, folder), state="created")
         except VersionTaken:
             reporter.info(f"{wanted.name}:{wanted.version} was made by another at the same time: looking again")
             sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2 ** min(attempt, 8))))  # noqa: S311  (no secret)

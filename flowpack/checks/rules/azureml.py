@@ -49,7 +49,8 @@ def endpoint_name(subject: Subject) -> Iterator[Problem]:
                 continue
             if not NAME.fullmatch(text) or not SHORTEST_NAME <= len(text) <= LONGEST_NAME:
                 meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:LONGEST_NAME].rstrip("-")
-                message = f"'{text}' is not a valid name: {SHORTEST_NAME} to {LONGEST_NAME} letters, digits and '-', the first a letter"
+                allowed = f"{SHORTEST_NAME} to {LONGEST_NAME} letters, digits and '-', the first a letter"
+                message = f"'{text}' is not a valid name: {allowed}"
                 hint = f"{meant}, for example" if NAME.fullmatch(meant) and len(meant) >= SHORTEST_NAME else None
                 yield Problem(message, value.location, hint)
         yield from _kubernetes_names(document)
@@ -60,7 +61,8 @@ def _kubernetes_names(document: AzureDocument) -> Iterator[Problem]:
     if document.is_kubernetes and name and endpoint and len(name + endpoint) > LONGEST_NAMES_ON_KUBERNETES:
         value = document.fields["name"]
         yield Problem(
-            f"on Kubernetes the endpoint's and the deployment's name have at most {LONGEST_NAMES_ON_KUBERNETES} characters together",
+            "on Kubernetes the endpoint's and the deployment's name together have at most "
+            f"{LONGEST_NAMES_ON_KUBERNETES} characters",
             value.location,
         )
 
