@@ -13,7 +13,7 @@ from flowpack.azureml.endpoints.scoring import scorer
 from flowpack.azureml.endpoints.steps import Step, Wanted, choose_name, compare
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.azureml.models.plan import ModelRequest
-from flowpack.azureml.models.registration import Registered
+from flowpack.azureml.models.registration import Registered, find_version
 from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import Workspace
 from flowpack.checks.planned_documents import refuse_broken
@@ -54,6 +54,17 @@ def deploy(
         return apply(steps, endpoints, snapshot, target, score=score, reporter=reporter)
 
     return registered, retry_while_busy(attempt, reporter).since(attempts[0])
+
+
+def preview_steps(planned: PlannedDeployment, workspace: Workspace) -> tuple[Step, ...]:
+    """What ``deploy`` would do to the endpoint as it is now. Reads the workspace and changes nothing."""
+    endpoints = WorkspaceEndpoints(workspace)
+    document = planned.model.document
+    held = find_version(WorkspaceRegistry(workspace, endpoints.resources).versions(document.name), document)
+    model = planned.deployment.with_model(f"{document.name}:{held.version if held else 'NEW'}")
+    snapshot = take_snapshot(endpoints, planned.endpoint.name)
+    named = model.named(choose_name(snapshot, planned, model), workspace)
+    return compare(snapshot, Wanted(planned=planned, document=named, test=planned.request.sample is not None))
 
 
 def plan_deployment(

@@ -150,6 +150,19 @@ def test_a_dry_run_asks_nobody_and_shows_no_secret(azure: AzureEmulator, chat: P
     assert list(azure.journal) == []
 
 
+def test_the_steps_are_shown_and_nothing_is_changed(azure: AzureEmulator, chat: Path) -> None:
+    azure.journal.clear()
+    shown = flowpack("deploy", chat, "--image", IMAGE, "--show-steps").stdout.splitlines()
+    assert shown == [
+        "create endpoint basic-chat",
+        "create deployment blue of endpoint basic-chat with basic-chat:NEW",
+        "score the sample with deployment blue",
+        "set the traffic: blue 100 %",
+    ]
+    assert azure.endpoint("basic-chat") is None
+    assert azure.model_versions("basic-chat") == {}
+
+
 def test_a_document_that_breaks_a_rule_is_refused_before_anything_is_made(
     azure: AzureEmulator, chat: Path, tmp_path: Path
 ) -> None:

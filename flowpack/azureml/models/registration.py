@@ -42,14 +42,14 @@ def register_model(
     Two that make the next version at once ask for the same number. With one content they ask for the same thing; with
     another the registry refuses the second, which looks again.
     """
-    held = _holding(registry.versions(document.name), document)  # mostly there is nothing to do
+    held = find_version(registry.versions(document.name), document)  # mostly there is nothing to do
     if held:
         return _brought_up_to_date(registry, held, document)
     for attempt in range(_ATTEMPTS):
         number = registry.next_number(document.name)
         # After the number: what is made in between is seen here, or has taken the number.
         versions = registry.versions(document.name)
-        held = _holding(versions, document)
+        held = find_version(versions, document)
         if held:
             return _brought_up_to_date(registry, held, document)
         _check_free(versions, document)
@@ -68,7 +68,8 @@ def register_model(
     )
 
 
-def _holding(versions: Iterable[ModelVersion], document: ModelDocument) -> ModelVersion | None:
+def find_version(versions: Iterable[ModelVersion], document: ModelDocument) -> ModelVersion | None:
+    """The newest version with the content and the properties of the document."""
     holding = [each for each in versions if not each.archived and each.holds(document)]
     if document.version is not None:
         holding = [each for each in holding if each.version == document.version]
