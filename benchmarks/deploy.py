@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from azure_emulator import AzureEmulator, Setup
+from azure_emulator.blobs import find_azurite
 from benchmarks.measure import in_turn
-from tests.azure_emulator import AzureEmulator, Setup
-from tests.azure_emulator.blobs import find_azurite
 
 FLOWS = Path(__file__).parents[1] / "fixtures"
 FLOWPACK = str(Path(sys.executable).with_name("flowpack"))

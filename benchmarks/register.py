@@ -8,9 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from azure_emulator import AzureEmulator
+from azure_emulator.blobs import find_azurite
 from benchmarks.measure import in_turn
-from tests.azure_emulator import AzureEmulator
-from tests.azure_emulator.blobs import find_azurite
 
 FLOWS = Path(__file__).parents[1] / "fixtures"
 FLOWPACK = str(Path(sys.executable).with_name("flowpack"))

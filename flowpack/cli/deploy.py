@@ -18,7 +18,7 @@ from flowpack.cli.register import image_with_digest
 from flowpack.cli.registry_options import workspace_of, workspace_options
 from flowpack.cli.reporters import reporter_for
 from flowpack.cli.serving_options import variable_options, variables_of
-from flowpack.pipeline.deploy import deploy, plan_deployment
+from flowpack.pipeline.deploy import deploy, plan_deployment, preview_steps
 
 if TYPE_CHECKING:
     from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment
@@ -74,11 +74,12 @@ deployment_options = together(
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A folder for the three documents.")
 @click.option("--dry-run", is_flag=True, help="Show the documents; ask no workspace, write nothing.")
+@click.option("--show-steps", is_flag=True, help="Compare with the workspace and print the steps; change nothing.")
 @workspace_options
 @flow_options
 @answer_options
-def command(source: Path, *, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Register the flow at SOURCE and bring it to an online endpoint.
+def command(source: Path, *, dry_run: bool, show_steps: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Deploy the flow at SOURCE to an online endpoint. Traffic moves once the new deployment answers.
 
     SOURCE is what `flowpack build --push` wrote, or a flow with --image. A new deployment is made beside the one that
     serves, scored with the flow's sample, and then gets the traffic; the old one goes away. Where the endpoint has
@@ -96,7 +97,12 @@ def command(source: Path, *, dry_run: bool, as_json: bool, quiet: bool, **option
     if dry_run:
         _show(planned, workspace, as_json)
         return
-    registered, done = deploy(with_sample(planned, given, reporter) if test else planned, workspace, reporter)
+    planned = with_sample(planned, given, reporter) if test else planned
+    if show_steps:
+        steps = [str(step) for step in preview_steps(planned, workspace)]
+        answer({"steps": steps}, "\n".join(steps) or "nothing to do", as_json)
+        return
+    registered, done = deploy(planned, workspace, reporter)
     version, endpoint = registered.version, done.endpoint
     reporter.info(f"{done.state}: deployment {done.deployment.name} of endpoint {endpoint.name} in {workspace}")
     document = {

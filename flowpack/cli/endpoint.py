@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowpack.azureml.endpoints.busy import retry_while_busy
 from flowpack.azureml.endpoints.documents import RETIRING
 from flowpack.azureml.endpoints.scoring import ask
-from flowpack.azureml.endpoints.turns import in_turn
 from flowpack.azureml.endpoints.workspace_endpoints import MODEL_DOWNLOAD, SERVER, WorkspaceEndpoints
 from flowpack.azureml.models.document import FLOW_DIGEST, IMAGE
 from flowpack.cli.inputs import given_inputs, input_options
@@ -104,7 +104,7 @@ def traffic(endpoint: str, shares: tuple[str, ...], *, as_json: bool, quiet: boo
         _check_deployments(wanted, [each.name for each in endpoints.deployments(endpoint)], endpoint)
         if {name: share for name, share in wanted.items() if share} != dict(found.traffic):
             # What a person gives traffic, and takes it from, is to stay.
-            _in_turn(lambda: endpoints.set_traffic(endpoint, wanted, {RETIRING: ""}), quiet)
+            _retry_while_busy(lambda: endpoints.set_traffic(endpoint, wanted, {RETIRING: ""}), quiet)
         found = endpoints.existing(endpoint)
     answer({"endpoint": endpoint, "traffic": dict(found.traffic)}, _shown(found.traffic) or "no traffic", as_json)
 
@@ -154,7 +154,7 @@ def keys(endpoint: str, *, regenerate: str | None, as_json: bool, quiet: bool, *
         answer({"auth_mode": found.auth_mode, "token": token}, token, as_json)
         return
     if regenerate:
-        _in_turn(lambda: endpoints.regenerate_key(endpoint, regenerate), quiet)
+        _retry_while_busy(lambda: endpoints.regenerate_key(endpoint, regenerate), quiet)
     both = endpoints.keys(endpoint)
     answer({"auth_mode": found.auth_mode, **both}, both[regenerate or "primary"], as_json)
 
@@ -181,9 +181,9 @@ def delete(endpoint: str, deployment: str | None, *, yes: bool, as_json: bool, q
         more = f" with {', '.join(there)}" if there and not deployment else ""
         click.confirm(log_text(f"delete {what}{more}?"), abort=True, err=True)
     if deployment:
-        _in_turn(lambda: endpoints.delete_deployment(endpoint, deployment), quiet)
+        _retry_while_busy(lambda: endpoints.delete_deployment(endpoint, deployment), quiet)
     else:
-        _in_turn(lambda: endpoints.delete_endpoint(endpoint), quiet)
+        _retry_while_busy(lambda: endpoints.delete_endpoint(endpoint), quiet)
     answer({"endpoint": endpoint, "deployment": deployment, "state": "deleted"}, f"deleted {what}", as_json)
 
 
@@ -191,8 +191,8 @@ def _endpoints(options: dict[str, Any], quiet: bool) -> WorkspaceEndpoints:
     return WorkspaceEndpoints(workspace_of(options), reporter_for(quiet))
 
 
-def _in_turn(change: Callable[[], None], quiet: bool) -> None:
-    in_turn(change, reporter_for(quiet))
+def _retry_while_busy(change: Callable[[], None], quiet: bool) -> None:
+    retry_while_busy(change, reporter_for(quiet))
 
 
 def _chosen(endpoints: WorkspaceEndpoints, found: Endpoint, wanted: str | None) -> str:

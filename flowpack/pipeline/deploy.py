@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from flowpack.azureml.endpoints.busy import retry_while_busy
 from flowpack.azureml.endpoints.folder import write_documents
 from flowpack.azureml.endpoints.identity import with_client_id
 from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment
 from flowpack.azureml.endpoints.plan import plan_deployment as planned_deployment
 from flowpack.azureml.endpoints.preflight import check_ready
-from flowpack.azureml.endpoints.rollout import RolledOut, of_all_attempts, roll_out, standing_of
+from flowpack.azureml.endpoints.rollout import RolledOut, apply, take_snapshot
 from flowpack.azureml.endpoints.scoring import scorer
-from flowpack.azureml.endpoints.turns import in_turn
+from flowpack.azureml.endpoints.steps import Step, Wanted, choose_name, compare
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.azureml.models.plan import ModelRequest
-from flowpack.azureml.models.registration import Registered
+from flowpack.azureml.models.registration import Registered, find_version
 from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import Workspace
 from flowpack.checks.planned_documents import refuse_broken
@@ -34,23 +35,36 @@ def deploy(
     reporter.info(f"model {registered.version.name}:{registered.version.version}: {registered.state}")
     model = planned.deployment.with_model(f"{registered.version.name}:{registered.version.version}")
     score = scorer(endpoints, wanted, reporter) if wanted.sample is not None else None
-    attempts = []
+    attempts: list[tuple[Step, ...]] = []
 
     def attempt() -> RolledOut:
-        standing = standing_of(endpoints, planned, model)
-        attempts.append(standing)
-        document = model.named(standing.name, workspace)
-        if standing.same is None:
+        snapshot = take_snapshot(endpoints, planned.endpoint.name)
+        document = model.named(choose_name(snapshot, planned, model), workspace)
+        if not snapshot.is_up_to_date(document):
             document = with_client_id(endpoints.resources, planned.endpoint, document)
             if wanted.preflight:
-                check_ready(endpoints.resources, planned, document, standing, reporter)
+                existing = snapshot.deployment(document.name)
+                check_ready(endpoints.resources, planned, document, existing, reporter)
             endpoints.check_documents(planned.endpoint, document)
         if wanted.output:
             write_documents(planned.endpoint, document, wanted.output)
-        return roll_out(endpoints, planned, document, standing, score=score, reporter=reporter)
+        target = Wanted(planned=planned, document=document, test=score is not None)
+        steps = compare(snapshot, target)
+        attempts.append(steps)
+        return apply(steps, endpoints, snapshot, target, score=score, reporter=reporter)
 
-    done = in_turn(attempt, reporter)
-    return registered, of_all_attempts(attempts[0], done)
+    return registered, retry_while_busy(attempt, reporter).since(attempts[0])
+
+
+def preview_steps(planned: PlannedDeployment, workspace: Workspace) -> tuple[Step, ...]:
+    """What ``deploy`` would do to the endpoint as it is now. Reads the workspace and changes nothing."""
+    endpoints = WorkspaceEndpoints(workspace)
+    document = planned.model.document
+    held = find_version(WorkspaceRegistry(workspace, endpoints.resources).versions(document.name), document)
+    model = planned.deployment.with_model(f"{document.name}:{held.version if held else 'NEW'}")
+    snapshot = take_snapshot(endpoints, planned.endpoint.name)
+    named = model.named(choose_name(snapshot, planned, model), workspace)
+    return compare(snapshot, Wanted(planned=planned, document=named, test=planned.request.sample is not None))
 
 
 def plan_deployment(

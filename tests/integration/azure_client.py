@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.azure_emulator import AzureEmulator, Setup
+from azure_emulator import AzureEmulator, Setup
 
 ENDPOINT = """\
 $schema: https://azuremlschemas.azureedge.net/latest/managedOnlineEndpoint.schema.json

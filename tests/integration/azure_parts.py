@@ -1,4 +1,4 @@
-"""An Azure for integration tests, as a pytest plugin: tests/azure_emulator, with the real Azurite behind it.
+"""An Azure for integration tests, as a pytest plugin: azure_emulator, with the real Azurite behind it.
 
 Where Azurite is missing, its tests are skipped with a reason; in CI they fail instead.
 """
@@ -16,7 +16,7 @@ from tests.integration.real_parts import missing
 
 # Elsewhere it is imported where it is used: the storage client takes half a second, and most tests need no Azure.
 if TYPE_CHECKING:
-    from tests.azure_emulator import AzureEmulator, Setup
+    from azure_emulator import AzureEmulator, Setup
 
 # What a developer's machine may have set, and what would lead a program to another Azure or another identity.
 FOREIGN = ("AZURE_", "AZUREML_", "ARM_", "IDENTITY_", "MSI_", "IMDS_")
@@ -24,7 +24,7 @@ FOREIGN = ("AZURE_", "AZUREML_", "ARM_", "IDENTITY_", "MSI_", "IMDS_")
 
 @pytest.fixture(scope="session")
 def azurite() -> Path:
-    from tests.azure_emulator.blobs import find_azurite  # noqa: PLC0415
+    from azure_emulator.blobs import find_azurite  # noqa: PLC0415
 
     found = find_azurite()
     if found is None:
@@ -35,7 +35,7 @@ def azurite() -> Path:
 @pytest.fixture(scope="session")
 def shared_azure(azurite: Path) -> Iterator[AzureEmulator]:
     """One for the session; ``azure`` is the same, emptied for a test."""
-    from tests.azure_emulator import AzureEmulator  # noqa: PLC0415
+    from azure_emulator import AzureEmulator  # noqa: PLC0415
 
     with AzureEmulator(azurite=azurite) as emulator:
         yield emulator
@@ -52,7 +52,7 @@ def azure(shared_azure: AzureEmulator) -> Iterator[AzureEmulator]:
 
 @pytest.fixture(scope="session")
 def shared_quick_azure(azurite: Path) -> Iterator[AzureEmulator]:
-    from tests.azure_emulator import AzureEmulator, Setup  # noqa: PLC0415
+    from azure_emulator import AzureEmulator, Setup  # noqa: PLC0415
 
     with AzureEmulator(setup=Setup(runs_containers=False), azurite=azurite) as emulator:
         yield emulator
@@ -76,7 +76,7 @@ def quick_azure_environment(
 @pytest.fixture
 def another_azure(azurite: Path) -> Iterator[Callable[..., AzureEmulator]]:
     """Starts one that a test has for itself: ``another_azure(setup=Setup(page_size=2), folder=tmp_path)``."""
-    from tests.azure_emulator import AzureEmulator  # noqa: PLC0415
+    from azure_emulator import AzureEmulator  # noqa: PLC0415
 
     started: list[AzureEmulator] = []
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.azure_emulator import AzureEmulator
-from tests.azure_emulator.connections import custom_keys
+from azure_emulator import AzureEmulator
+from azure_emulator.connections import custom_keys
 from tests.commands import flowpack
 from tests.integration.action_runner import ActionRun, ActionRunner
 from tests.integration.real_parts import Docker, RunningRegistry

@@ -27,8 +27,8 @@ from azure.core.exceptions import (
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import ContainerClient
 
-from tests.azure_emulator import AzureEmulator, Fault, Setup
-from tests.azure_emulator.setup import MANAGEMENT
+from azure_emulator import AzureEmulator, Fault, Setup
+from azure_emulator.setup import MANAGEMENT
 from tests.integration.azure_parts import use_azure
 from tests.paths import ROOT, write_tree
 
@@ -443,8 +443,8 @@ def test_as_a_program_with_its_state_in_a_folder(azurite: Path, tmp_path: Path) 
 
 @contextmanager
 def program(*options: str | Path) -> Iterator[tuple[dict[str, str], Callable[..., Any]]]:
-    """``python -m tests.azure_emulator``: the variables that it writes, and its own routes."""
-    command = [sys.executable, "-m", "tests.azure_emulator", "--json", *map(str, options)]
+    """``python -m azure_emulator``: the variables that it writes, and its own routes."""
+    command = [sys.executable, "-m", "azure_emulator", "--json", *map(str, options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout

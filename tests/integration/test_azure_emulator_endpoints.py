@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from tests.azure_emulator import AzureEmulator, Setup
+from azure_emulator import AzureEmulator, Setup
 from tests.integration.azure_client import DEPLOYMENT, ENDPOINT, FLOW, LOCATION, URI, Azure, put_model
 from tests.integration.azure_parts import use_azure
 from tests.integration.conftest import BuiltImage

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
-from tests.azure_emulator import AzureEmulator, Setup
-from tests.azure_emulator.connections import api_key
-from tests.azure_emulator.setup import BLOB_READER, READER, SECRETS_READER
+from azure_emulator import AzureEmulator, Setup
+from azure_emulator.connections import api_key
+from azure_emulator.setup import BLOB_READER, READER, SECRETS_READER
 from tests.integration.azure_client import ENDPOINT, LOCATION, Azure, put_model
 
 # Of azure-ai-ml's own schemas, as it is imported.

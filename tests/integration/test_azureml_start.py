@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from azure_emulator import AzureEmulator, Setup
+from azure_emulator.connections import api_key
+from azure_emulator.resources.endpoints import ENFORCES
 from flowpack.errors import ServingError
 from flowpack.running.processes import serve_in_environment
 from flowpack.running.scoring import score
-from tests.azure_emulator import AzureEmulator, Setup
-from tests.azure_emulator.connections import api_key
-from tests.azure_emulator.resources.endpoints import ENFORCES
 from tests.commands import flowpack
 from tests.openai_stub import OpenAIStub
 from tests.paths import FLOWS

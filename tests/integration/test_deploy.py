@@ -1,4 +1,4 @@
-"""``flowpack deploy`` and ``flowpack endpoint`` with the real azure-ai-ml, in the Azure of tests/azure_emulator.
+"""``flowpack deploy`` and ``flowpack endpoint`` with the real azure-ai-ml, in the Azure of azure_emulator.
 
 Deployments echo what they are asked: tests/integration/test_action.py runs the images.
 """
@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from flowpack.azureml.endpoints import turns
+from azure_emulator import AzureEmulator
+from azure_emulator.setup import BLOB_READER, Setup
+from flowpack.azureml.endpoints import busy
 from flowpack.azureml.endpoints.plan import DeployRequest
 from flowpack.azureml.endpoints.rollout import RolledOut
 from flowpack.azureml.models.plan import ModelRequest
@@ -23,8 +25,6 @@ from flowpack.dependencies.target import Target
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
 from flowpack.pipeline.builds import BuildRequest
 from flowpack.pipeline.deploy import deploy, plan_deployment
-from tests.azure_emulator import AzureEmulator
-from tests.azure_emulator.setup import BLOB_READER, Setup
 from tests.azureml.models.examples import build_folder, flow_folder
 from tests.commands import Done
 from tests.integration.azure_parts import use_azure
@@ -50,7 +50,7 @@ def azure(
     for name, value in quick_azure.workspace_variables().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FLOWPACK_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(turns, "_PAUSE", 0.2)
+    monkeypatch.setattr(busy, "BUSY_PAUSE", 0.2)
     return quick_azure
 
 
@@ -148,6 +148,19 @@ def test_a_dry_run_asks_nobody_and_shows_no_secret(azure: AzureEmulator, chat: P
     assert [document["name"] for document in documents] == ["basic-chat", "basic-chat", "blue"]
     assert "hush" not in done.stdout + done.stderr
     assert list(azure.journal) == []
+
+
+def test_the_steps_are_shown_and_nothing_is_changed(azure: AzureEmulator, chat: Path) -> None:
+    azure.journal.clear()
+    shown = flowpack("deploy", chat, "--image", IMAGE, "--show-steps").stdout.splitlines()
+    assert shown == [
+        "create endpoint basic-chat",
+        "create deployment blue of endpoint basic-chat with basic-chat:NEW",
+        "score the sample with deployment blue",
+        "set the traffic: blue 100 %",
+    ]
+    assert azure.endpoint("basic-chat") is None
+    assert azure.model_versions("basic-chat") == {}
 
 
 def test_a_document_that_breaks_a_rule_is_refused_before_anything_is_made(

@@ -1,4 +1,4 @@
-"""``flowpack register`` with the real azure-ai-ml and the real Azurite, in the Azure of tests/azure_emulator."""
+"""``flowpack register`` with the real azure-ai-ml and the real Azurite, in the Azure of azure_emulator."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from azure_emulator import AzureEmulator
+from azure_emulator.setup import Setup
 from flowpack.azureml.models.registration import register_model
 from flowpack.azureml.models.registry import ModelRegistry
 from flowpack.azureml.models.workspace_registry import WorkspaceRegistry
 from flowpack.azureml.workspace import find_workspace
-from tests.azure_emulator import AzureEmulator
-from tests.azure_emulator.setup import Setup
 from tests.azureml.models.examples import build_folder, content_folder, document, flow_folder
 from tests.azureml.models.many_writers import PROCESSES, REGISTRATIONS, Writers
 from tests.azureml.models.registry_contract import RegistryContract

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.azure_emulator import AzureEmulator, Setup
-from tests.azure_emulator.connections import api_key, custom_keys
-from tests.azure_emulator.setup import SECRETS_READER
+from azure_emulator import AzureEmulator, Setup
+from azure_emulator.connections import api_key, custom_keys
+from azure_emulator.setup import SECRETS_READER
 from tests.paths import write_tree
 from tests.running.builds import AZURE_OPEN_AI
 from tests.serving.conftest import Environments, Launch

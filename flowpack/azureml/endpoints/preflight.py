@@ -12,15 +12,13 @@ from flowpack.azureml.endpoints.documents import DeploymentDocument
 from flowpack.azureml.endpoints.identity import identity_at
 from flowpack.azureml.endpoints.plan import PlannedDeployment
 from flowpack.azureml.endpoints.roles import missing_roles
-from flowpack.azureml.endpoints.rollout import Standing
+from flowpack.azureml.endpoints.states import Deployment
+from flowpack.azureml.limits import UPGRADE_RESERVE
 from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.skus import quota_exempt
 from flowpack.errors import AzureError, nearest
 from flowpack.flows.connections import Connection
 from flowpack.reporting import Reporter
-
-_RESERVE = 1.2
-"""Managed endpoints keep a fifth more instances free, for upgrades."""
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _FAMILY_USAGE = "Microsoft.MachineLearningServices/vmFamily/usages"
@@ -31,7 +29,7 @@ def check_ready(
     resources: ResourceManager,
     planned: PlannedDeployment,
     document: DeploymentDocument,
-    standing: Standing,
+    existing: Deployment | None,
     reporter: Reporter,
 ) -> None:
     """An AzureError that names everything that is missing; what only may be missing is told as a warning."""
@@ -47,7 +45,7 @@ def check_ready(
         problems += _connections(resources, planned, document)
     if not planned.endpoint.is_kubernetes:
         with _allowed("the quota", reporter):
-            problems += _quota(resources, workspace["location"], document, standing)
+            problems += _quota(resources, workspace["location"], document, existing)
     if problems:
         raise AzureError(
             f"deployment {document.name} of endpoint {document.endpoint_name} would fail",
@@ -110,7 +108,7 @@ def _told(connection: Connection, document: DeploymentDocument) -> bool:
 
 
 def _quota(
-    resources: ResourceManager, location: str, document: DeploymentDocument, standing: Standing
+    resources: ResourceManager, location: str, document: DeploymentDocument, existing: Deployment | None
 ) -> Iterator[str]:
     """``ceil(1.2 x instances) x cores`` of the instance type's family and of the region have to be free."""
     subscription = resources.workspace.subscription
@@ -124,7 +122,7 @@ def _quota(
         near = nearest(wanted, (each["name"] for each in sizes.values()))
         yield f"instance type '{wanted}': {location} has none of that name" + (f": '{near}'?" if near else "")
         return
-    needed = _reserved(document.instance_count, wanted) - _held(standing, wanted)
+    needed = _reserved(document.instance_count, wanted) - _held(existing, wanted)
     cores = needed * int(size["vCPUs"])
     if cores <= 0:
         return
@@ -144,15 +142,14 @@ def _quota(
 
 
 def _reserved(instances: int, sku: str) -> int:
-    return instances if quota_exempt(sku) else math.ceil(round(_RESERVE * instances, 6))
+    return instances if quota_exempt(sku) else math.ceil(round(UPGRADE_RESERVE * instances, 6))
 
 
-def _held(standing: Standing, sku: str) -> int:
+def _held(existing: Deployment | None, sku: str) -> int:
     """What the deployment has already, where it is updated in place."""
-    before = standing.before
-    if before is None or (before.instance_type or "").lower() != sku.lower():
+    if existing is None or (existing.instance_type or "").lower() != sku.lower():
         return 0
-    return _reserved(before.instance_count or 0, sku)
+    return _reserved(existing.instance_count or 0, sku)
 
 
 def _plain(family: str) -> str:

@@ -1,33 +1,46 @@
-"""Brings a deployment to an endpoint so that what serves goes on serving until the new one has answered."""
+"""Carries out the steps of a rollout. What serves goes on serving until the new deployment has answered.
+
+Others may change the endpoint between the snapshot and a step, so that each step looks again at what it depends on.
+EndpointBusy means: take a new snapshot and compare again. What was reached stays, and the next comparison finds it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from flowpack.azureml.endpoints.documents import (
-    DEPLOYMENT_DIGEST,
-    ENDPOINT_DIGEST,
-    RETIRING,
-    DeploymentDocument,
-    EndpointDocument,
+from flowpack.azureml.endpoints.busy import EndpointBusy
+from flowpack.azureml.endpoints.documents import DEPLOYMENT_DIGEST, RETIRING, DeploymentDocument, EndpointDocument
+from flowpack.azureml.endpoints.states import Deployment, Endpoint
+from flowpack.azureml.endpoints.steps import (
+    CreateDeployment,
+    CreateEndpoint,
+    Outcome,
+    RemoveIdleDeployment,
+    RemoveRetiredDeployment,
+    ScoreSample,
+    SetTraffic,
+    Snapshot,
+    Step,
+    UpdateDeployment,
+    UpdateEndpoint,
+    Wanted,
+    has_traffic,
+    mark_deployment,
+    outcome_of,
+    runs_document,
+    share_traffic,
 )
-from flowpack.azureml.endpoints.plan import COLORS, PlannedDeployment
-from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
-from flowpack.azureml.endpoints.turns import EndpointBusy
-from flowpack.azureml.limits import MOST_DEPLOYMENTS
-from flowpack.errors import AzureError, FlowpackError, InputError
+from flowpack.errors import AzureError, FlowpackError
 from flowpack.reporting import Reporter
 
 Score = Callable[[Endpoint, str], Any]
-"""Scores the sample with one deployment of an endpoint; raises what went wrong."""
-
-_TOLD = 16  # digits of a digest; a tag's value has at most 256 characters
+"""Scores the sample with one deployment of an endpoint. Raises a FlowpackError if it does not answer."""
 
 
 class Endpoints(Protocol):
-    """What a rollout asks of a workspace."""
+    """What a rollout needs of a workspace."""
 
     def endpoint(self, name: str) -> Endpoint | None: ...
     def deployments(self, endpoint: str) -> list[Deployment]: ...
@@ -38,309 +51,160 @@ class Endpoints(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """What there is before a rollout, and where it leads: ``name`` is the deployment's.
-
-    ``endpoint`` is None where it is still to be made; ``before`` is the deployment of that name as it is now, ``same``
-    one that is what is asked for already.
-    """
-
-    endpoint: Endpoint | None
-    there: tuple[Deployment, ...]
-    name: str
-    same: Deployment | None
-
-    @property
-    def before(self) -> Deployment | None:
-        return next((each for each in self.there if each.name == self.name), None)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the deployment serves nobody and is no work of others, so that one that fails may go away."""
-        before = self.before
-        return not _serves(self.endpoint, self.name) and (before is None or DEPLOYMENT_DIGEST in before.tags)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RolledOut:
-    """``state`` is created, updated (what it runs, or its traffic) or unchanged.
-
-    ``answer`` is that to the sample, None where none was sent.
-    """
+    """``answer`` is the deployment's answer to the sample, None if none was sent."""
 
     endpoint: Endpoint
     deployment: DeploymentDocument
-    state: str
+    state: Outcome
     traffic: Mapping[str, int]
     answer: Any = None
     removed: tuple[str, ...] = ()
 
+    def since(self, first: tuple[Step, ...]) -> RolledOut:
+        """With the state that the user sees, who asked once: ``first`` are the steps of the first attempt."""
+        return self if self.state != "unchanged" else replace(self, state=outcome_of(first))
 
-def standing_of(endpoints: Endpoints, planned: PlannedDeployment, document: DeploymentDocument) -> Standing:
-    """``document`` is the plan's with its model. Writes nothing."""
-    wanted, request = planned.endpoint, planned.request
-    endpoint = endpoints.endpoint(wanted.name)
+
+def take_snapshot(endpoints: Endpoints, name: str) -> Snapshot:
+    endpoint = endpoints.endpoint(name)
     if endpoint is None:
-        return Standing(endpoint=None, there=(), name=_spelled(request.deployment or COLORS[0], ()), same=None)
-    if endpoint.state == FAILED:
-        raise AzureError(
-            f"endpoint {wanted.name} is in the state {endpoint.state}",
-            hint=f"remove it with `flowpack endpoint delete {wanted.name}`, then deploy again",
-        )
-    if planned.states_endpoint and endpoint.auth_mode != wanted.fields["auth_mode"]:
-        raise InputError(
-            f"endpoint {wanted.name} has the auth_mode {endpoint.auth_mode}, which cannot become "
-            f"{wanted.fields['auth_mode']}",
-            hint="deploy to an endpoint of another name, or leave its auth_mode as it is",
-        )
-    if bool(endpoint.compute) != wanted.is_kubernetes:
-        is_there = f"on the Kubernetes cluster {endpoint.compute.rsplit('/', 1)[-1]}" if endpoint.compute else "managed"
-        raise InputError(
-            f"endpoint {wanted.name} is {is_there}, and what is asked for is {'not' if endpoint.compute else 'on one'}",
-            hint="--compute names the cluster of a Kubernetes endpoint; a managed one goes without",
-        )
-    there = tuple(endpoints.deployments(endpoint.name))
-    named = request.deployment and _spelled(request.deployment, there)
-    same = _same(there, document, endpoint, named)
-    name = same.name if same else named or _free_color(there, endpoint)
-    found = Standing(endpoint=endpoint, there=there, name=name, same=same)
-    if found.before is None and len(there) >= MOST_DEPLOYMENTS:
-        raise InputError(
-            f"endpoint {wanted.name} has {len(there)} deployments, and more than {MOST_DEPLOYMENTS} it cannot have",
-            hint=f"remove one: flowpack endpoint delete {wanted.name} {there[0].name}",
-        )
-    return found
+        return Snapshot(endpoint=None)
+    return Snapshot(endpoint=endpoint, deployments=tuple(endpoints.deployments(endpoint.name)))
 
 
-def roll_out(
+def apply(
+    steps: tuple[Step, ...],
     endpoints: Endpoints,
-    planned: PlannedDeployment,
-    document: DeploymentDocument,
-    standing: Standing,
+    snapshot: Snapshot,
+    wanted: Wanted,
     *,
     score: Score | None,
     reporter: Reporter,
 ) -> RolledOut:
-    """``score`` is None where no sample is to be sent.
-
-    After an EndpointBusy the same is done again from a new standing: what was reached stays, and is found.
-    """
-    request, name = planned.request, standing.name
-    endpoint = _endpoint(endpoints, planned, standing, reporter)
-    traffic = _shares(endpoint.traffic, name, request.traffic)
-    moves = traffic != dict(endpoint.traffic)
-    removed = () if request.keep_old or request.deployment else _replaced(standing, traffic)
-    state, answer = "unchanged", None
-    try:
-        if standing.same is None:
-            state = _write(endpoints, standing, document, reporter)
-        else:
-            reporter.info(f"deployment {name} of endpoint {endpoint.name} is as it should be already")
-        # One that is as it was, and has its traffic, has answered before it got that: unless it was changed in place.
-        if score and (moves or state != "unchanged" or request.deployment):
-            answer = score(endpoint, name)
-    except FlowpackError:
-        reporter.info(f"the traffic of endpoint {endpoint.name} stays as it was")
-        if standing.same is None and standing.is_idle and not request.keep_failed:
-            _remove_failed(endpoints, document, reporter)
-        raise
-    if moves:
-        tags = _retiring(standing, removed)
-        _move(endpoints, document, endpoint.traffic, traffic, tags=tags, reporter=reporter)
-        state = "updated" if state == "unchanged" else state
-    removed = tuple(old for old in removed if _retire(endpoints, standing, endpoint.name, old, reporter))
+    """``steps`` are those of ``compare(snapshot, wanted)``; ``score`` is needed for a ScoreSample."""
+    rollout = _Rollout(endpoints, snapshot.endpoint, wanted.document, score, reporter)
+    if snapshot.is_up_to_date(wanted.document):
+        reporter.info(f"deployment {rollout.name} of endpoint {wanted.document.endpoint_name} is up to date")
+    for step in steps:
+        try:
+            rollout.carry_out(step)
+        except FlowpackError:
+            if isinstance(step, (RemoveIdleDeployment, CreateDeployment, UpdateDeployment, ScoreSample)):
+                reporter.info(f"the traffic of endpoint {wanted.document.endpoint_name} stays as it was")
+                if any(isinstance(each, CreateDeployment) and not each.keep_failed for each in steps):
+                    rollout.remove_failed()
+            raise
+    assert rollout.endpoint is not None  # noqa: S101  (the first step creates one that does not exist)
+    before = snapshot.endpoint.traffic if snapshot.endpoint else {}
     return RolledOut(
-        endpoint=endpoint, deployment=document, state=state, traffic=traffic, answer=answer, removed=removed
+        endpoint=rollout.endpoint,
+        deployment=wanted.document,
+        state=outcome_of(steps),
+        traffic=share_traffic(before, rollout.name, wanted.planned.request.traffic),
+        answer=rollout.answer,
+        removed=tuple(rollout.removed),
     )
 
 
-def of_all_attempts(first: Standing, done: RolledOut) -> RolledOut:
-    """What was reached before an EndpointBusy is no news to the attempt after it; to who asked it is."""
-    if done.state != "unchanged":
-        return done
-    if first.same is None:
-        there = any(each.name == done.deployment.name for each in first.there)
-        return replace(done, state="updated" if there else "created")
-    moved = first.endpoint is None or dict(first.endpoint.traffic) != dict(done.traffic)
-    return replace(done, state="updated" if moved else "unchanged")
+class _Rollout:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        endpoint: Endpoint | None,
+        document: DeploymentDocument,
+        score: Score | None,
+        reporter: Reporter,
+    ) -> None:
+        self.endpoint = endpoint
+        self.name = document.name
+        self.answer: Any = None
+        self.removed: list[str] = []
+        self._endpoints, self._document, self._score, self._reporter = endpoints, document, score, reporter
 
+    def carry_out(self, step: Step) -> None:
+        if isinstance(step, (CreateEndpoint, UpdateEndpoint)):
+            self._reporter.info(str(step))
+            self.endpoint = self._endpoints.write_endpoint(step.document)
+        elif isinstance(step, RemoveIdleDeployment):
+            self._reporter.info(str(step))
+            self._remove_idle(step.deployment.name)
+        elif isinstance(step, CreateDeployment):
+            if self._current_deployment(self.name):
+                raise EndpointBusy(f"deployment {self.name}")  # another rollout created it after the snapshot
+            self._write_deployment(step)
+        elif isinstance(step, UpdateDeployment):
+            self._write_deployment(step)
+        elif isinstance(step, ScoreSample):
+            assert self._score is not None and self.endpoint is not None  # noqa: S101
+            self.answer = self._score(self.endpoint, self.name)
+        elif isinstance(step, SetTraffic):
+            self._set_traffic(step)
+        else:
+            self._remove_retired(step)
 
-def _endpoint(endpoints: Endpoints, planned: PlannedDeployment, standing: Standing, reporter: Reporter) -> Endpoint:
-    wanted, there = planned.endpoint, standing.endpoint
-    if there is None:
-        reporter.info(f"creating endpoint {wanted.name}")
-        return endpoints.write_endpoint(wanted)
-    if planned.states_endpoint and there.tags.get(ENDPOINT_DIGEST) != wanted.digest:
-        reporter.info(f"updating endpoint {wanted.name}")
-        return endpoints.write_endpoint(wanted)
-    return there
+    def remove_failed(self) -> None:
+        """Removes the new deployment, unless others have changed it or given it traffic. Hides no earlier error."""
+        try:
+            current = self._current_deployment(self.name)
+            if current and current.tags.get(DEPLOYMENT_DIGEST) != self._document.digest:
+                self._reporter.warning(f"deployment {self.name} stays: another rollout has changed it")
+            elif current and not has_traffic(self._current_endpoint(), self.name):
+                self._reporter.info(f"remove deployment {self.name}, which failed")
+                self._endpoints.delete_deployment(self._document.endpoint_name, self.name)
+        except (FlowpackError, EndpointBusy) as error:
+            self._reporter.warning(f"deployment {self.name} could not be removed: {error}")
 
+    def _write_deployment(self, step: CreateDeployment | UpdateDeployment) -> None:
+        self._reporter.info(f"{step}: this takes some minutes")
+        self._endpoints.write_deployment(step.document)
 
-def _same(
-    there: Sequence[Deployment], document: DeploymentDocument, endpoint: Endpoint, wanted: str | None
-) -> Deployment | None:
-    """The deployment that does this already; of two the one that serves more."""
-    same = [
-        each
-        for each in there
-        if each.state == SUCCEEDED
-        and each.tags.get(DEPLOYMENT_DIGEST) == document.digest
-        and wanted in (None, each.name)
-    ]
-    return max(same, key=lambda each: endpoint.traffic.get(each.name, 0), default=None)
+    def _remove_idle(self, name: str) -> None:
+        """Azure refuses to delete a deployment with traffic: that is how a rollout which tests it now is noticed."""
+        try:
+            self._endpoints.delete_deployment(self._document.endpoint_name, name)
+        except FlowpackError:
+            if has_traffic(self._current_endpoint(), name):
+                raise EndpointBusy(f"deployment {name}") from None
+            raise
 
-
-def _remove_failed(endpoints: Endpoints, document: DeploymentDocument, reporter: Reporter) -> None:
-    """What went wrong before is what is to be told. One that another has changed or given traffic meanwhile stays."""
-    endpoint, name = document.endpoint_name, document.name
-    try:
-        now = _now(endpoints, endpoint, name)
-        if now and now.tags.get(DEPLOYMENT_DIGEST) != document.digest:
-            reporter.warning(f"deployment {name} was changed by another meanwhile")
-        elif now and not _serves(endpoints.endpoint(endpoint), name):
-            reporter.info(f"removing deployment {name}")
-            endpoints.delete_deployment(endpoint, name)
-    except (FlowpackError, EndpointBusy) as error:
-        reporter.warning(f"deployment {name} could not be removed: {error}")
-
-
-def _move(
-    endpoints: Endpoints,
-    document: DeploymentDocument,
-    before: Mapping[str, int],
-    traffic: Mapping[str, int],
-    *,
-    tags: Mapping[str, str],
-    reporter: Reporter,
-) -> None:
-    """Another rollout at the same time takes the same free deployment, and has not tested what this one did.
-
-    It may do so while the traffic moves: that is seen after it, as what served before is still there.
-    """
-    endpoint = document.endpoint_name
-    changed = AzureError(
-        f"deployment {document.name} of endpoint {endpoint} was changed by another meanwhile: it gets no traffic",
-        hint="let one job at a time deploy to an endpoint, and run this one again",
-    )
-    if not _is_ours(endpoints, document):
-        raise changed
-    reporter.info(f"traffic: {', '.join(f'{each} {share} %' for each, share in traffic.items()) or 'none'}")
-    endpoints.set_traffic(endpoint, traffic, tags)
-    if not _is_ours(endpoints, document):
-        now = endpoints.endpoint(endpoint)
-        if now and dict(now.traffic) == dict(traffic):  # else yet another has moved it since
-            reporter.warning(f"deployment {document.name} was changed by another: the traffic goes back")
-            endpoints.set_traffic(endpoint, before, {RETIRING: ""})
-        raise changed
-
-
-def _is_ours(endpoints: Endpoints, document: DeploymentDocument) -> bool:
-    now = _now(endpoints, document.endpoint_name, document.name)
-    return now is not None and now.state == SUCCEEDED and now.tags.get(DEPLOYMENT_DIGEST) == document.digest
-
-
-def _retire(endpoints: Endpoints, standing: Standing, endpoint: str, old: str, reporter: Reporter) -> bool:
-    """Whether it was removed; by now it may be what another rollout makes, or gives traffic."""
-    before, now = next(each for each in standing.there if each.name == old), _now(endpoints, endpoint, old)
-    if now is None or _told(now) != _told(before) or _serves(endpoints.endpoint(endpoint), old):
-        return False
-    reporter.info(f"removing deployment {old}, which serves no more")
-    endpoints.delete_deployment(endpoint, old)
-    return True
-
-
-def _now(endpoints: Endpoints, endpoint: str, name: str) -> Deployment | None:
-    return next((each for each in endpoints.deployments(endpoint) if each.name == name), None)
-
-
-def _serves(endpoint: Endpoint | None, name: str) -> bool:
-    return endpoint is not None and bool(endpoint.traffic.get(name) or endpoint.mirror_traffic.get(name))
-
-
-def _free_color(there: Sequence[Deployment], endpoint: Endpoint) -> str:
-    """One of flowpack's own that serves nobody, such as an interrupted rollout leaves; else one that is not there."""
-    by_name = {each.name: each for each in there}
-    for color in COLORS:
-        if color in by_name and not _serves(endpoint, color) and DEPLOYMENT_DIGEST in by_name[color].tags:
-            return color
-    for color in COLORS:
-        if color not in by_name:
-            return color
-    raise InputError(
-        f"endpoint {endpoint.name} has the deployments {' and '.join(COLORS)}, and none of them is free",
-        hint="name another with --deployment, or end the rollout first: "
-        f"flowpack endpoint traffic {endpoint.name} {COLORS[1]}=100",
-    )
-
-
-def _write(endpoints: Endpoints, standing: Standing, document: DeploymentDocument, reporter: Reporter) -> str:
-    before, name, endpoint = standing.before, document.name, document.endpoint_name
-    if before is not None and standing.is_idle:
-        reporter.info(
-            f"removing deployment {name}, which {'never started' if before.state == FAILED else 'serves nobody'}"
+    def _set_traffic(self, step: SetTraffic) -> None:
+        """Looks before and after: another rollout may replace the deployment as the traffic moves, and its content
+        has not answered this rollout's sample."""
+        endpoint = self._document.endpoint_name
+        changed = AzureError(
+            f"deployment {self.name} of endpoint {endpoint} was changed by another meanwhile: it gets no traffic",
+            hint="let one job at a time deploy to an endpoint, and run this one again",
         )
-        _remove_idle(endpoints, endpoint, name)
-        before = None
-    if before is None and _now(endpoints, endpoint, name):
-        raise EndpointBusy(f"deployment {name}")  # another rollout has made it since this one looked
-    verb, state = ("creating", "created") if before is None else ("updating", "updated")
-    model = str(document.fields["model"]).removeprefix("azureml:")
-    reporter.info(f"{verb} deployment {name} of endpoint {endpoint} with {model}: this takes some minutes")
-    endpoints.write_deployment(document)
-    return state
+        if not self._is_unchanged():
+            raise changed
+        self._reporter.info(str(step))
+        self._endpoints.set_traffic(endpoint, step.shares, step.tags)
+        if not self._is_unchanged():
+            current = self._current_endpoint()
+            if current and dict(current.traffic) == dict(step.shares):  # otherwise somebody has moved it since
+                self._reporter.warning(f"another rollout has changed deployment {self.name}: the traffic moves back")
+                self._endpoints.set_traffic(endpoint, step.before, {RETIRING: ""})
+            raise changed
 
+    def _remove_retired(self, step: RemoveRetiredDeployment) -> None:
+        """Leaves it if another rollout has created it again or given it traffic."""
+        name, current = step.deployment.name, self._current_deployment(step.deployment.name)
+        if current is None or mark_deployment(current) != mark_deployment(step.deployment):
+            return
+        if has_traffic(self._current_endpoint(), name):
+            return
+        self._reporter.info(str(step))
+        self._endpoints.delete_deployment(self._document.endpoint_name, name)
+        self.removed.append(name)
 
-def _remove_idle(endpoints: Endpoints, endpoint: str, name: str) -> None:
-    """Not changed in place: by now it may be what another rollout tests or gives traffic.
+    def _is_unchanged(self) -> bool:
+        current = self._current_deployment(self.name)
+        return current is not None and runs_document(current, self._document)
 
-    Azure deletes none with traffic, so that this one notices; and neither does the other give traffic to what is gone.
-    """
-    try:
-        endpoints.delete_deployment(endpoint, name)
-    except FlowpackError:
-        if _serves(endpoints.endpoint(endpoint), name):
-            raise EndpointBusy(f"deployment {name}") from None
-        raise
+    def _current_endpoint(self) -> Endpoint | None:
+        return self._endpoints.endpoint(self._document.endpoint_name)
 
-
-def _shares(now: Mapping[str, int], name: str, percent: int) -> dict[str, int]:
-    """``percent`` for this one; the others share the rest as they did, in whole numbers that sum up."""
-    others = {each: share for each, share in now.items() if each != name and share}
-    total, rest = sum(others.values()), 100 - percent
-    if not others:
-        return {name: 100} if percent else {}  # there is nobody else to serve
-    shares = {each: rest * share // total for each, share in others.items()}
-    largest = max(others, key=lambda each: others[each])
-    shares[largest] += rest - sum(shares.values())
-    return {each: share for each, share in {**shares, name: percent}.items() if share}
-
-
-def _replaced(standing: Standing, after: Mapping[str, int]) -> tuple[str, ...]:
-    """Those of flowpack's own that served before and serve no more, and those that a rollout before left so."""
-    endpoint = standing.endpoint
-    if endpoint is None:
-        return ()
-    left = set(endpoint.tags.get(RETIRING, "").split())
-    return tuple(
-        each.name
-        for each in standing.there
-        if DEPLOYMENT_DIGEST in each.tags
-        and (endpoint.traffic.get(each.name) or _told(each) in left)
-        and each.name != standing.name
-        and not after.get(each.name)
-        and not endpoint.mirror_traffic.get(each.name)
-    )
-
-
-def _retiring(standing: Standing, names: Sequence[str]) -> dict[str, str]:
-    return {RETIRING: " ".join(_told(each) for each in standing.there if each.name in names)}
-
-
-def _told(deployment: Deployment) -> str:
-    """What it runs as well: the next one of the same name is another."""
-    return f"{deployment.name}={deployment.tags.get(DEPLOYMENT_DIGEST, '')[-_TOLD:]}"
-
-
-def _spelled(name: str, there: Sequence[Deployment]) -> str:
-    """Azure takes no notice of the case of a name."""
-    return next((each.name for each in there if each.name.lower() == name.lower()), name.lower())
+    def _current_deployment(self, name: str) -> Deployment | None:
+        found = self._endpoints.deployments(self._document.endpoint_name)
+        return next((each for each in found if each.name == name), None)

@@ -59,13 +59,15 @@ def with_sample(planned: PlannedDeployment, given: Mapping[str, Any], reporter: 
 def scorer(endpoints: WorkspaceEndpoints, request: DeployRequest, reporter: Reporter) -> Callable[[Endpoint, str], Any]:
     """Sends the request's sample to one deployment, and gives its answer."""
 
-    def scored(endpoint: Endpoint, deployment: str) -> Any:
+    def score_deployment(endpoint: Endpoint, deployment: str) -> Any:
         found = endpoints.existing(endpoint.name)  # its scoring URI may be new
-        told = ask(found, endpoints.bearer(found), request.sample or {}, deployment=deployment, seconds=request.seconds)
-        reporter.info(f"deployment {deployment} answered the sample in {told.seconds:.2f} s")
-        return told.answer
+        bearer, sample = endpoints.bearer(found), request.sample or {}
+        with reporter.task(f"scoring the sample with deployment {deployment}"):
+            scored = ask(found, bearer, sample, deployment=deployment, seconds=request.seconds)
+        reporter.info(f"deployment {deployment} answered the sample in {scored.seconds:.2f} s")
+        return scored.answer
 
-    return scored
+    return score_deployment
 
 
 def _context() -> ssl.SSLContext:

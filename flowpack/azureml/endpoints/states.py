@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from flowpack.documents.yaml_documents import Value, read_document
 
-SUCCEEDED = "Succeeded"
-FAILED = "Failed"
+State = Literal["Creating", "Updating", "Scaling", "Deleting", "Succeeded", "Failed", "Canceled", ""]
+"""Azure's provisioningState; empty where Azure states none that is known."""
+SUCCEEDED: State = "Succeeded"
+FAILED: State = "Failed"
+
+AuthMode = Literal["key", "aml_token", "aad_token"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +27,8 @@ class Endpoint:
 
     name: str
     id: str
-    state: str
-    auth_mode: str
+    state: State
+    auth_mode: AuthMode
     scoring_uri: str
     traffic: Mapping[str, int]
     mirror_traffic: Mapping[str, int]
@@ -39,7 +43,7 @@ class Endpoint:
         return cls(
             name=resource["name"],
             id=resource["id"],
-            state=stated.get("provisioningState") or "",
+            state=_state(stated.get("provisioningState")),
             auth_mode=AUTH_MODES.get(str(stated.get("authMode")).lower(), "key"),
             scoring_uri=stated.get("scoringUri") or "",
             traffic=_shares(stated.get("traffic")),
@@ -51,8 +55,12 @@ class Endpoint:
         )
 
 
-AUTH_MODES = {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}
+AUTH_MODES: dict[str, AuthMode] = {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}
 """As azure-ai-ml writes them, by Azure's own names in lower case."""
+
+
+def _state(stated: Any) -> State:
+    return next((state for state in get_args(State) if state == stated), "")
 
 
 def _shares(stated: Mapping[str, int] | None) -> dict[str, int]:
@@ -63,7 +71,7 @@ def _shares(stated: Mapping[str, int] | None) -> dict[str, int]:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
     name: str
-    state: str
+    state: State
     model: str
     environment: str
     instance_type: str | None
@@ -75,7 +83,7 @@ class Deployment:
         stated = resource["properties"]
         return cls(
             name=resource["name"],
-            state=stated.get("provisioningState") or "",
+            state=_state(stated.get("provisioningState")),
             model=_short(stated.get("model") or ""),
             environment=stated.get("environmentId") or "",
             instance_type=stated.get("instanceType"),

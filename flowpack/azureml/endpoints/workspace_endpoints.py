@@ -5,29 +5,27 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from flowpack.azureml.endpoints.busy import EndpointBusy
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
 from flowpack.azureml.endpoints.states import FAILED, Deployment, Endpoint
-from flowpack.azureml.endpoints.turns import EndpointBusy
 from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.sdk import quiet, sdk
 from flowpack.azureml.service_errors import translated, words_of
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import AzureError, FlowpackError, InputError
-from flowpack.reporting import SILENT, Reporter
+from flowpack.reporting import SILENT, Reporter, Task
 
 SERVER, MODEL_DOWNLOAD = "InferenceServer", "StorageInitializer"
 """The containers of a deployment that keep a log."""
 
 _ENDPOINTS, _DEPLOYMENTS = "onlineEndpoints", "deployments"
 _AUDIENCE = "https://ml.azure.com/.default"
-_HEARTBEAT = 60.0  # seconds between two lines that say that it goes on
-_STEP = 1.0
+_POLL = 1.0  # seconds
 _LINES = 60
 
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
@@ -75,7 +73,7 @@ class WorkspaceEndpoints:
                 _complete(entity, self._client.online_endpoints.get(document.name))
             return self._client.online_endpoints.begin_create_or_update(entity)
 
-        self._carry_out(f"endpoint {document.name}", begin)
+        self._carry_out(f"endpoint {document.name}", "writing", begin)
         return self.existing(document.name)
 
     def set_traffic(self, name: str, traffic: Mapping[str, int], tags: Mapping[str, str] = _NO_TAGS) -> None:
@@ -90,7 +88,7 @@ class WorkspaceEndpoints:
             entity.mirror_traffic = mirrored
             return self._client.online_endpoints.begin_create_or_update(entity)
 
-        self._carry_out(f"endpoint {name}", begin)
+        self._carry_out(f"endpoint {name}", "setting the traffic of", begin)
 
     def write_deployment(self, document: DeploymentDocument) -> None:
         """Until it serves; else an AzureError with the last lines of its log."""
@@ -100,7 +98,7 @@ class WorkspaceEndpoints:
             return self._client.online_deployments.begin_create_or_update(_deployment_entity(document))
 
         try:
-            self._carry_out(f"deployment {document.name}", begin)
+            self._carry_out(f"deployment {document.name}", "starting", begin)
         except AzureError as error:
             found = self.resources.get(_ENDPOINTS, document.endpoint_name, _DEPLOYMENTS, document.name)
             if found is None or Deployment.of(found).state != FAILED:
@@ -114,10 +112,10 @@ class WorkspaceEndpoints:
 
     def delete_deployment(self, endpoint: str, name: str) -> None:
         deployments = self._client.online_deployments
-        self._carry_out(f"deployment {name}", lambda: deployments.begin_delete(name, endpoint))
+        self._carry_out(f"deployment {name}", "removing", lambda: deployments.begin_delete(name, endpoint))
 
     def delete_endpoint(self, name: str) -> None:
-        self._carry_out(f"endpoint {name}", lambda: self._client.online_endpoints.begin_delete(name))
+        self._carry_out(f"endpoint {name}", "removing", lambda: self._client.online_endpoints.begin_delete(name))
 
     def logs(self, endpoint: str, deployment: str, *, lines: int, container: str = SERVER) -> str:
         body = {"containerType": container, "tail": lines}
@@ -131,7 +129,11 @@ class WorkspaceEndpoints:
 
     def regenerate_key(self, endpoint: str, which: str) -> None:
         endpoints = self._client.online_endpoints
-        self._carry_out(f"endpoint {endpoint}", lambda: endpoints.begin_regenerate_keys(endpoint, key_type=which))
+        self._carry_out(
+            f"endpoint {endpoint}",
+            "regenerating a key of",
+            lambda: endpoints.begin_regenerate_keys(endpoint, key_type=which),
+        )
 
     def bearer(self, endpoint: Endpoint) -> str:
         """What a request to it shows: a key, or a token of its kind."""
@@ -149,13 +151,16 @@ class WorkspaceEndpoints:
         with quiet():
             return sdk().ml_client(self.workspace, self.resources.credential)
 
-    def _carry_out(self, what: str, begin: Callable[[], Any]) -> None:
-        """Begins a long-running operation and waits for its end; EndpointBusy where another one runs."""
+    def _carry_out(self, what: str, doing: str, begin: Callable[[], Any]) -> None:
+        """Begins a long-running operation and waits for its end. EndpointBusy if another one is under way.
+
+        ``doing`` what is the task that the user waits for: "starting" "deployment blue".
+        """
         try:
             poller = self._begun(what, begin)
-            # azure-ai-ml draws a full stop each time it asks.
-            with contextlib.redirect_stdout(io.StringIO()):
-                self._wait_for(what, poller)
+            # azure-ai-ml prints a full stop each time it asks.
+            with self._reporter.task(f"{doing} {what}") as task, contextlib.redirect_stdout(io.StringIO()):
+                wait_for(poller, task)
                 poller.result()
         except KeyboardInterrupt:
             self._reporter.warning(f"{what}: Azure goes on with it")
@@ -174,15 +179,6 @@ class WorkspaceEndpoints:
                 raise EndpointBusy(what) from error
             raise
 
-    def _wait_for(self, what: str, poller: Any) -> None:
-        began = told = time.monotonic()
-        while not poller.done():
-            poller.wait(_STEP)
-            now = time.monotonic()
-            if now - told >= _HEARTBEAT:
-                told = now
-                self._reporter.info(f"{what}: {poller.status()}, {(now - began) / 60:.0f} min")
-
     def _failed(self, what: str, error: Exception) -> FlowpackError:
         """An operation that was taken and then failed answers 200, with its own error inside."""
         if getattr(error, "status_code", None) in (200, 201, 202):
@@ -196,6 +192,13 @@ class WorkspaceEndpoints:
                 if found:
                     return f"the last lines of its log ({container}):\n{found}"
         return ""
+
+
+def wait_for(poller: Any, task: Task) -> None:
+    """Until Azure has ended the operation. The task shows Azure's own word for its state."""
+    while not poller.done():
+        task.detail(str(poller.status()))
+        poller.wait(_POLL)
 
 
 def _complete(entity: Any, present: Any) -> None:

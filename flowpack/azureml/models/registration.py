@@ -42,14 +42,14 @@ def register_model(
     Two that make the next version at once ask for the same number. With one content they ask for the same thing; with
     another the registry refuses the second, which looks again.
     """
-    held = _holding(registry.versions(document.name), document)  # mostly there is nothing to do
+    held = find_version(registry.versions(document.name), document)  # mostly there is nothing to do
     if held:
         return _brought_up_to_date(registry, held, document)
     for attempt in range(_ATTEMPTS):
         number = registry.next_number(document.name)
         # After the number: what is made in between is seen here, or has taken the number.
         versions = registry.versions(document.name)
-        held = _holding(versions, document)
+        held = find_version(versions, document)
         if held:
             return _brought_up_to_date(registry, held, document)
         _check_free(versions, document)
@@ -57,7 +57,8 @@ def register_model(
         wanted = replace(document, version=document.version or str(number))
         reporter.info(f"registering {wanted.name}:{wanted.version} in {registry}")
         try:
-            return Registered(version=registry.create(wanted, folder), state="created")
+            with reporter.task(f"uploading {wanted.name}:{wanted.version}"):
+                return Registered(version=registry.create(wanted, folder), state="created")
         except VersionTaken:
             reporter.info(f"{wanted.name}:{wanted.version} was made by another at the same time: looking again")
             sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2 ** min(attempt, 8))))  # noqa: S311  (no secret)
@@ -67,7 +68,8 @@ def register_model(
     )
 
 
-def _holding(versions: Iterable[ModelVersion], document: ModelDocument) -> ModelVersion | None:
+def find_version(versions: Iterable[ModelVersion], document: ModelDocument) -> ModelVersion | None:
+    """The newest version with the content and the properties of the document."""
     holding = [each for each in versions if not each.archived and each.holds(document)]
     if document.version is not None:
         holding = [each for each in holding if each.version == document.version]

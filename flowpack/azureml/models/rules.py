@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from flowpack.assembly.flow_folder import FlowFolder
-from flowpack.azureml.limits import MODEL_NAME
+from flowpack.azureml.limits import LONGEST_MODEL_NAME, MODEL_NAME
 from flowpack.azureml.models.document import CHAT_INPUT, CHAT_OUTPUT, FLOW_DIGEST, ModelDocument
 from flowpack.errors import InputError, Location, UsageError, nearest
 from flowpack.flows.model import Flow
@@ -48,10 +48,10 @@ def check_tags(tags: Iterable[str]) -> None:
 def _check_name(name: str) -> None:
     if MODEL_NAME.fullmatch(name):
         return
-    suggested = re.sub(r"[^a-zA-Z0-9_]+", "-", name).strip("-_")[:255]
+    suggested = re.sub(r"[^a-zA-Z0-9_]+", "-", name).strip("-_")[:LONGEST_MODEL_NAME]
     raise InputError(
-        f"'{name}' is not a valid name for a model: 1 to 255 letters, digits, '-' and '_', the first a letter or a"
-        " digit",
+        f"'{name}' is not a valid name for a model: 1 to {LONGEST_MODEL_NAME} letters, digits, '-' and '_', "
+        "the first a letter or a digit",
         hint=f"--name {suggested}" if suggested else "choose one with --name",
     )
 

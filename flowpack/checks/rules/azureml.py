@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator
 
 from flowpack.azureml.limits import (
+    LONGEST_MODEL_NAME,
     LONGEST_NAME,
     LONGEST_NAMES_ON_KUBERNETES,
     MODEL_NAME,
     MOST_DEPLOYMENTS,
+    MOST_MIRRORED,
     NAME,
     SHORTEST_NAME,
 )
@@ -47,7 +49,8 @@ def endpoint_name(subject: Subject) -> Iterator[Problem]:
                 continue
             if not NAME.fullmatch(text) or not SHORTEST_NAME <= len(text) <= LONGEST_NAME:
                 meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:LONGEST_NAME].rstrip("-")
-                message = f"'{text}' is not a valid name: 3 to 32 letters, digits and '-', the first a letter"
+                allowed = f"{SHORTEST_NAME} to {LONGEST_NAME} letters, digits and '-', the first a letter"
+                message = f"'{text}' is not a valid name: {allowed}"
                 hint = f"{meant}, for example" if NAME.fullmatch(meant) and len(meant) >= SHORTEST_NAME else None
                 yield Problem(message, value.location, hint)
         yield from _kubernetes_names(document)
@@ -58,14 +61,16 @@ def _kubernetes_names(document: AzureDocument) -> Iterator[Problem]:
     if document.is_kubernetes and name and endpoint and len(name + endpoint) > LONGEST_NAMES_ON_KUBERNETES:
         value = document.fields["name"]
         yield Problem(
-            "on Kubernetes the endpoint's and the deployment's name have 62 characters together", value.location
+            "on Kubernetes the endpoint's and the deployment's name together have at most "
+            f"{LONGEST_NAMES_ON_KUBERNETES} characters",
+            value.location,
         )
 
 
 @rule("FP503", "traffic", Severity.ERROR, "Traffic adds up to more than 100 %, or too much traffic is mirrored.")
 def traffic(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.ENDPOINT):
-        for key, most in (("traffic", 100), ("mirror_traffic", 50)):
+        for key, most in (("traffic", 100), ("mirror_traffic", MOST_MIRRORED)):
             value = document.get(key)
             shares = [number_of(each) or 0 for each in fields_of(value).values()]
             if value is None or not shares:
@@ -82,8 +87,10 @@ def model_name(subject: Subject) -> Iterator[Problem]:
         value = document.get("name")
         text = text_of(value)
         if value is not None and text is not None and not is_filled_in(text) and not MODEL_NAME.fullmatch(text):
-            meant = re.sub(r"[^a-zA-Z0-9_]+", "-", text).strip("-_")[:255]
-            message = f"'{text}' is not a valid name for a model: 1 to 255 letters, digits, '-' and '_'"
+            meant = re.sub(r"[^a-zA-Z0-9_]+", "-", text).strip("-_")[:LONGEST_MODEL_NAME]
+            message = (
+                f"'{text}' is not a valid name for a model: 1 to {LONGEST_MODEL_NAME} letters, digits, '-' and '_'"
+            )
             yield Problem(message, value.location, f"{meant}, for example" if meant else None)
 
 

@@ -12,8 +12,9 @@ from flowpack.assembly.flow_folder import assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument
 from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment, plan_deployment
-from flowpack.azureml.endpoints.rollout import RolledOut, roll_out, standing_of
+from flowpack.azureml.endpoints.rollout import RolledOut, apply, take_snapshot
 from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
+from flowpack.azureml.endpoints.steps import Snapshot, Wanted, choose_name, compare
 from flowpack.azureml.models.plan import ModelRequest, ModelSource, plan_model
 from flowpack.azureml.workspace import Workspace
 from flowpack.errors import AzureError, ServingError
@@ -117,6 +118,10 @@ class OneEndpoint:
         """The steps of ``pipeline.deploy`` that are about the endpoint; ``changes`` holds those of this time."""
         self.changes.clear()
         document = plan.deployment.with_model(model)
-        standing = standing_of(self, plan, document)
-        named = document.named(standing.name, WORKSPACE)
-        return roll_out(self, plan, named, standing, score=self.score, reporter=SILENT)
+        snapshot = take_snapshot(self, plan.endpoint.name)
+        named = document.named(choose_name(snapshot, plan, document), WORKSPACE)
+        return self.roll_out_from(snapshot, plan, named)
+
+    def roll_out_from(self, snapshot: Snapshot, plan: PlannedDeployment, document: DeploymentDocument) -> RolledOut:
+        wanted = Wanted(planned=plan, document=document, test=True)
+        return apply(compare(snapshot, wanted), self, snapshot, wanted, score=self.score, reporter=SILENT)

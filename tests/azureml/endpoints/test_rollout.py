@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from flowpack.azureml.endpoints.busy import EndpointBusy, retry_while_busy
 from flowpack.azureml.endpoints.plan import PlannedDeployment
-from flowpack.azureml.endpoints.rollout import roll_out, standing_of
+from flowpack.azureml.endpoints.rollout import take_snapshot
 from flowpack.azureml.endpoints.states import FAILED, SUCCEEDED, Deployment, Endpoint
-from flowpack.azureml.endpoints.turns import EndpointBusy, in_turn
 from flowpack.errors import AzureError, FlowpackError, InputError, ServingError
 from flowpack.reporting import SILENT
 from tests.azureml.endpoints.examples import WORKSPACE, Killed, OneEndpoint, planned
@@ -252,10 +252,10 @@ def test_what_got_traffic_meanwhile_is_not_changed_in_place(azure: OneEndpoint, 
     azure.roll_out(plan(chat, 2, traffic=0))
     mine = plan(chat, 3)
     model = mine.deployment.with_model("chat:1")
-    standing = standing_of(azure, mine, model)
+    snapshot = take_snapshot(azure, mine.endpoint.name)
     azure.set_traffic("chat", {"green": 100})
     with pytest.raises(EndpointBusy):
-        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, reporter=SILENT)
+        azure.roll_out_from(snapshot, mine, model.named("green", WORKSPACE))
     assert azure.by_name["green"].environment == image(2)
     assert azure.roll_out(mine).deployment.name == "blue"
 
@@ -264,10 +264,10 @@ def test_what_was_made_meanwhile_is_not_changed_in_place(azure: OneEndpoint, cha
     azure.roll_out(plan(chat, 1))
     mine = plan(chat, 3)
     model = mine.deployment.with_model("chat:1")
-    standing = standing_of(azure, mine, model)
+    snapshot = take_snapshot(azure, mine.endpoint.name)
     azure.roll_out(plan(chat, 2))
     with pytest.raises(EndpointBusy):
-        roll_out(azure, mine, model.named("green", WORKSPACE), standing, score=azure.score, reporter=SILENT)
+        azure.roll_out_from(snapshot, mine, model.named("green", WORKSPACE))
     assert azure.by_name["green"].environment == image(2)
 
 
@@ -348,8 +348,8 @@ def test_an_attempt_is_made_again_when_the_endpoint_is_busy() -> None:
             raise answer
         return str(answer)
 
-    assert in_turn(attempt, said, sleep=lambda _: None) == "done"
-    assert said == ["endpoint chat: another change of it is under way; waiting for its end"]
+    assert retry_while_busy(attempt, said, sleep=lambda _: None) == "done"
+    assert said == ["endpoint chat: waiting for another change of it to end"]
 
 
 def test_patience_has_an_end() -> None:
@@ -358,5 +358,5 @@ def test_patience_has_an_end() -> None:
 
     slept: list[float] = []
     with pytest.raises(FlowpackError, match="did not end in 30 min"):
-        in_turn(busy, SILENT, sleep=slept.append)
+        retry_while_busy(busy, SILENT, sleep=slept.append)
     assert sum(slept) == 1800
