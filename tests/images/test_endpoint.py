@@ -75,3 +75,13 @@ def test_a_password_in_docker_host_is_not_shown() -> None:
     with pytest.raises(EngineError) as caught:
         connect(find_endpoint({"DOCKER_HOST": "tcp://me:hunter2@127.0.0.1:1"}))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.attack("C1")
+def test_what_the_sdk_starts_is_no_program_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"bin{os.pathsep}/usr/bin{os.pathsep}.")
+    with pytest.raises(EngineError):
+        connect(Endpoint(host=f"unix://{tmp_path}/none.sock", origin="a test"))
+    assert os.environ["PATH"] == "/usr/bin"

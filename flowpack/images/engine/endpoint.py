@@ -68,9 +68,8 @@ def find_endpoint(environ: Mapping[str, str] = os.environ) -> Endpoint:
 
 def connect(endpoint: Endpoint, patience: int = PATIENCE) -> docker.APIClient:
     """A client that the engine has answered. EngineError in the SDK's words, with what to do."""
-    if endpoint.host.startswith("ssh://"):
-        # The SDK starts `ssh` by PATH, which must not lead to a program of the working directory.
-        os.environ["PATH"] = merged_environment(None).get("PATH", os.defpath)
+    # The SDK starts `ssh` and credential helpers by PATH, which must not lead to programs of the working directory.
+    os.environ["PATH"] = merged_environment(None).get("PATH", os.defpath)
     try:
         client = docker.APIClient(
             base_url=endpoint.host,
