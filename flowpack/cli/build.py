@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 @click.option("--tag", "-t", metavar="REF", help="Build the image under this name.")
 @click.option("--push", is_flag=True, help="Push the image and print registry/repository@sha256:… on stdout.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and the Dockerfile; write nothing.")
-@click.option("--explain", metavar="PATH", help="Only say why a path is in the standalone folder or is left out.")
-@click.option("--no-buildkit", is_flag=True, help="A Dockerfile for engines without BuildKit.")
+@click.option("--explain", metavar="PATH", help="Only explain why a path is in the standalone folder, or is left out.")
+@click.option("--no-buildkit", is_flag=True, help="Write a Dockerfile for engines without BuildKit.")
 @flow_options
 @package_options
 @base_options

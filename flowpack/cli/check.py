@@ -36,14 +36,14 @@ _BASELINE = Path("flowpack-baseline.json")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="The report.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--explain", "explained", metavar="RULE", help="Print the page of a rule, by its code or its name.")
-@click.option("--select", multiple=True, metavar="CODES", help="These rules alone: FP103, or FP1 for a group.")
-@click.option("--ignore", multiple=True, metavar="CODES", help="All rules but these.")
+@click.option("--select", multiple=True, metavar="CODES", help="Check only these rules: FP103, or FP1 for a group.")
+@click.option("--ignore", multiple=True, metavar="CODES", help="Check all rules except these.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @click.option("--fix", is_flag=True, help="Apply fixes that do not change behaviour.")
 @click.option(
     "--baseline",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Report only what this file, which --write-baseline wrote, does not have.",
+    help="Report only findings that this file, from --write-baseline, does not have.",
 )
 @click.option("--write-baseline", is_flag=True, help=f"Write the baseline, by default {_BASELINE}, and report nothing.")
 @click.option(

@@ -55,7 +55,7 @@ _READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--push", is_flag=True, help="Push each image.")
 @click.option("--register", is_flag=True, help="Register each flow as a version of a model.")
-@click.option("--deploy", is_flag=True, help="Push, register, and bring each flow to an online endpoint.")
+@click.option("--deploy", is_flag=True, help="Push and register each flow, and deploy it to an online endpoint.")
 @click.option(
     "--endpoint",
     "endpoint_pattern",
@@ -73,8 +73,8 @@ _READ = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="NAME[=VALUE]",
     help="Pass or set a variable for the flows under test, which get no others. Repeatable.",
 )
-@click.option("--env-file", type=_READ, help="Variables for the flows under test, NAME=VALUE a line.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Keep the builds in this folder, one a flow.")
+@click.option("--env-file", type=_READ, help="A file of variables for the flows under test, one NAME=VALUE per line.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Keep the builds in this folder, one per flow.")
 @click.option("--summary", "summary_file", type=_FILE, help="Append a summary in Markdown to this file.")
 @click.option("--outputs", "outputs_file", type=_FILE, help="Append NAME=VALUE lines for the next job to this file.")
 @click.option(
@@ -83,7 +83,7 @@ _READ = click.Path(exists=True, dir_okay=False, path_type=Path)
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long an image's start may take, and its answer.",
+    help="Seconds to wait for an image to start, and for its answer.",
 )
 @registry_options
 @flow_options

@@ -34,20 +34,35 @@ _TAKEN = (
 deployment_options = together(
     click.option("--endpoint-file", type=_FILE, help="An endpoint.yaml to start from."),
     click.option("--deployment-file", type=_FILE, help="A deployment.yaml to start from; model and image are set."),
-    click.option("--instance-type", metavar="SKU", envvar="FLOWPACK_INSTANCE_TYPE", help="By default Standard_DS3_v2."),
-    click.option("--instance-count", type=click.IntRange(min=1), help="By default 1; 3 for high availability."),
+    click.option(
+        "--instance-type",
+        metavar="SKU",
+        envvar="FLOWPACK_INSTANCE_TYPE",
+        help="The instance type. Default: Standard_DS3_v2.",
+    ),
+    click.option(
+        "--instance-count",
+        type=click.IntRange(min=1),
+        help="The number of instances; 3 for high availability. Default: 1.",
+    ),
 )
 
 
 @click.command("deploy")
 @source_argument
-@click.option("--endpoint", metavar="NAME", help="The endpoint; by default the flow's name. Made where there is none.")
-@click.option("--deployment", metavar="NAME", help="Make or update this one in place, instead of blue beside green.")
-@click.option("--image", metavar="REF@DIGEST", help="The image that serves the flow; a build that was pushed knows it.")
-@click.option("--model-name", "name", metavar="NAME", help="The model's name; by default the flow's.")
+@click.option(
+    "--endpoint", metavar="NAME", help="The endpoint; it is created if it does not exist. Default: the flow's name."
+)
+@click.option("--deployment", metavar="NAME", help="Create or update this deployment in place, instead of blue-green.")
+@click.option(
+    "--image", metavar="REF@DIGEST", help="The image that serves the flow. Default: the one that the build pushed."
+)
+@click.option("--model-name", "name", metavar="NAME", help="The model's name. Default: the flow's name.")
 @deployment_options
-@click.option("--auth-mode", type=click.Choice(["key", "aml_token", "aad_token"]), help="By default key.")
-@click.option("--identity", metavar="ID", help="A user-assigned identity's resource id; by default system-assigned.")
+@click.option(
+    "--auth-mode", type=click.Choice(["key", "aml_token", "aad_token"]), help="How clients sign in. Default: key."
+)
+@click.option("--identity", metavar="ID", help="The resource ID of a user-assigned identity. Default: system-assigned.")
 @click.option("--compute", metavar="NAME", help="An attached Kubernetes cluster, instead of a managed endpoint.")
 @variable_options
 @click.option(
@@ -56,12 +71,12 @@ deployment_options = together(
     default=100,
     show_default=True,
     metavar="PERCENT",
-    help="The new deployment's share once it has answered; those that serve keep the rest.",
+    help="The new deployment's percentage of traffic once it has answered.",
 )
-@click.option("--keep-old", is_flag=True, help="Leave the deployment that was replaced, without traffic.")
-@click.option("--keep-failed", is_flag=True, help="Leave a new deployment that does not start or answer.")
+@click.option("--keep-old", is_flag=True, help="Keep the replaced deployment, without traffic.")
+@click.option("--keep-failed", is_flag=True, help="Keep a new deployment that does not start or answer.")
 @click.option("--no-test", is_flag=True, help="Do not score the sample before the traffic moves.")
-@click.option("--no-preflight", is_flag=True, help="Do not look for missing connections, roles and quota first.")
+@click.option("--no-preflight", is_flag=True, help="Do not check for missing connections, roles and quota first.")
 @input_options
 @click.option(
     "--timeout",
@@ -70,10 +85,10 @@ deployment_options = together(
     default=300.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long the sample's answer may take.",
+    help="Seconds to wait for the answer to the sample.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A folder for the three documents.")
-@click.option("--dry-run", is_flag=True, help="Show the documents; ask no workspace, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the documents; do not contact the workspace, write nothing.")
 @click.option("--show-steps", is_flag=True, help="Compare with the workspace and print the steps; change nothing.")
 @workspace_options
 @flow_options

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 
 _name = click.argument("endpoint", metavar="ENDPOINT")
-_deployment_option = click.option("--deployment", metavar="NAME", help="Ask this one; by default as the traffic goes.")
+_deployment_option = click.option(
+    "--deployment", metavar="NAME", help="Call this deployment. Default: as the traffic is split."
+)
 _common = together(workspace_options, answer_options)
 
 
@@ -75,7 +77,13 @@ def status(endpoint: str, *, as_json: bool, quiet: bool, **options: Any) -> None
 @command.command()
 @_name
 @click.argument("deployment", required=False)
-@click.option("--lines", type=click.IntRange(1, 10_000), default=200, show_default=True, help="The last so many lines.")
+@click.option(
+    "--lines",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    show_default=True,
+    help="How many of the last lines to print.",
+)
 @click.option("--download", is_flag=True, help="The log of the model's download, instead of the server's.")
 @_common
 def logs(

@@ -23,7 +23,7 @@ from flowpack.pipeline.lock import lock
 @click.command("lock")
 @source_argument
 @click.option("--upgrade", is_flag=True, help="Take the newest versions instead of keeping pins that still fit.")
-@click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh; exit 1 where it is not.")
+@click.option("--check", is_flag=True, help="Only check whether the lockfile is fresh; exit 1 if it is not.")
 @flow_options
 @package_options
 @base_image_option

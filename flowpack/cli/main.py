@@ -19,9 +19,9 @@ from flowpack.errors import FlowpackError, UsageError
 _COMMANDS = {
     "build": "Write a flow's build context; with --tag its image, with --push its digest.",
     "check": "Find problems in flows before you build them.",
-    "ci": "What a CI job does with a repository's flows: build, test, push, register, deploy.",
+    "ci": "Build, test, push, register and deploy a repository's flows in a CI job.",
     "deploy": "Deploy a flow to an online endpoint. Traffic moves once the new deployment answers.",
-    "endpoint": "Look at online endpoints, ask them, move their traffic, delete them.",
+    "endpoint": "Inspect and call online endpoints, move their traffic, delete them.",
     "lock": "Write or renew the lockfile beside a flow.",
     "models": "List the versions of models, with their promptflow properties and digests.",
     "register": "Register a flow as a version of a model.",

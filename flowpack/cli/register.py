@@ -20,18 +20,20 @@ from flowpack.pipeline.register import plan_registration, register
 
 @click.command("register")
 @source_argument
-@click.option("--name", help="The model's name; by default the flow's.")
-@click.option("--version", metavar="NUMBER", help="The version; by default the next.")
+@click.option("--name", help="The model's name. Default: the flow's name.")
+@click.option("--version", metavar="NUMBER", help="The version. Default: the next one.")
 @click.option("--description", help="The version's description.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of the version. Repeatable.")
 @click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="A property. Repeatable.")
-@click.option("--source-flow-id", metavar="ID", help="azureml.promptflow.source_flow_id; by default the flow's name.")
+@click.option("--source-flow-id", metavar="ID", help="azureml.promptflow.source_flow_id. Default: the flow's name.")
 @click.option(
-    "--mode", type=click.Choice(["chat", "none"]), help="Whether it is a chat flow; by default as the flow is."
+    "--mode", type=click.Choice(["chat", "none"]), help="Whether the model is a chat flow. Default: what the flow says."
 )
-@click.option("--chat-input", metavar="NAME", help="The chat window's input, where the flow does not mark it.")
-@click.option("--chat-output", metavar="NAME", help="The chat window's output, where the flow does not mark it.")
-@click.option("--image", metavar="REF@DIGEST", help="The image that serves the flow; a build that was pushed knows it.")
+@click.option("--chat-input", metavar="NAME", help="The input of the chat, if the flow does not mark it.")
+@click.option("--chat-output", metavar="NAME", help="The output of the chat, if the flow does not mark it.")
+@click.option(
+    "--image", metavar="REF@DIGEST", help="The image that serves the flow. Default: the one that the build pushed."
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="The folder for model.yaml and its flow folder.")
 @click.option(
     "--max-size",
@@ -40,10 +42,10 @@ from flowpack.pipeline.register import plan_registration, register
     default=DEFAULT_MAXIMUM_MEGABYTES,
     show_default=True,
     metavar="MB",
-    help="Refuse a flow folder beyond this size.",
+    help="Refuse a flow folder larger than this.",
 )
 @click.option("--locked", is_flag=True, help="Refuse a flow whose lockfile is missing or stale.")
-@click.option("--dry-run", is_flag=True, help="Show model.yaml; ask no registry, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print model.yaml; do not contact a registry, write nothing.")
 @registry_options
 @flow_options
 @answer_options

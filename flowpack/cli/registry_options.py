@@ -31,7 +31,7 @@ registry_options = together(
         "--registry",
         metavar="azure|local[:PATH]",
         envvar="FLOWPACK_REGISTRY",
-        help="The workspace, or a folder of this machine; by default the workspace where one is configured.",
+        help="The workspace, or a folder on this machine. Default: the workspace if one is configured.",
     ),
     workspace_options,
 )

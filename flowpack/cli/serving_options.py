@@ -19,7 +19,9 @@ variable_options = together(
         "--env", "-e", "variables", multiple=True, metavar="NAME[=VALUE]", help="Set or pass a variable. Repeatable."
     ),
     click.option(
-        "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Variables, NAME=VALUE a line."
+        "--env-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A file of variables, one NAME=VALUE per line.",
     ),
 )
 
@@ -30,9 +32,9 @@ serving_options = together(
         default="auto",
         show_default=True,
         envvar="FLOWPACK_ENGINE",
-        help="A container, or a virtual environment from the lock; auto takes a container where an engine answers.",
+        help="Run in a container or in a virtual environment; auto uses a container if an engine answers.",
     ),
-    click.option("--port", type=click.IntRange(1, 65535), help="The port on this machine; by default a free one."),
+    click.option("--port", type=click.IntRange(1, 65535), help="The port on this machine. Default: a free one."),
     variable_options,
     click.option("--run-network", metavar="MODE", help="The container's network: host, or a network's name."),
     click.option(
@@ -41,7 +43,7 @@ serving_options = together(
         default=120.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long the start may take, and the answer.",
+        help="Seconds to wait for the start, and for the answer.",
     ),
 )
 
