@@ -157,9 +157,9 @@ class WorkspaceEndpoints:
         ``doing`` what is the task that the user waits for: "starting" "deployment blue".
         """
         try:
-            poller = self._begun(what, begin)
-            # azure-ai-ml prints a full stop each time it asks.
-            with self._reporter.task(f"{doing} {what}") as task, contextlib.redirect_stdout(io.StringIO()):
+            # azure-ai-ml prints a full stop each time it asks, from a thread of its own.
+            with contextlib.redirect_stdout(io.StringIO()), self._reporter.task(f"{doing} {what}") as task:
+                poller = self._begun(what, begin)
                 wait_for(poller, task)
                 poller.result()
         except KeyboardInterrupt:
