@@ -219,7 +219,7 @@ try:
 except OSError as error:
     seen["mark"] = str(error)
 try:
-    pathlib.Path("/work/in/build_wheel.py").write_text("")
+    pathlib.Path("/source-build/in/build_wheel.py").write_text("")
     seen["own program"] = "written"
 except OSError:
     pass
