@@ -12,6 +12,6 @@ _WIDEST_PAGE = 100
 
 
 def print_page(page: str) -> None:
-    width = min(shutil.get_terminal_size().columns, _WIDEST_PAGE)
+    width = min(shutil.get_terminal_size().columns or _WIDEST_PAGE, _WIDEST_PAGE)  # a terminal may say that it has none
     console = Console(width=width, theme=Theme({"markdown.code": "bold"}))  # no background: a terminal may be light
     console.print(Markdown(page, code_theme="ansi_dark", hyperlinks=False))  # an address that can be read
