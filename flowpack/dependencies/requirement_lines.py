@@ -126,7 +126,7 @@ def _is_local_archive(text: str) -> bool:
 
 
 def _parsed(text: str, location: Location) -> Requirement:
-    first = text.split(maxsplit=1)[0]
+    first = (text.split(maxsplit=1) or [""])[0]
     url = urlsplit(first) if host_of(first) else None
     written = f"{_wheel_name(url.path, text, location)} @ {text}" if url else text
     try:

@@ -92,7 +92,7 @@ def _modules(folder: Path, module: str) -> list[str]:
     """Those beside where the module would be."""
     package = module.rpartition(".")[0]
     beside = folder.joinpath(*package.split(".")) if package else folder
-    return sorted(f"{package}.{path.stem}".lstrip(".") for path in beside.glob("*.py"))
+    return sorted(f"{package}.{path.stem}".lstrip(".") for path in (beside.glob("*.py") if is_folder(beside) else ()))
 
 
 def _near_module(module: str, beside: list[str], name: str) -> str:

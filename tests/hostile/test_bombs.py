@@ -234,3 +234,18 @@ def test_comparing_names_ends_in_time_however_many_and_long_they_are() -> None:
     nearest("a" * 3000, ("a" * 3000 + str(number) for number in range(10_000)))
     assert nearest("summarise", [f"other{number}" for number in range(100)] + ["sumarise"]) == "sumarise"
     assert time.process_time() - began < GENEROUS
+
+
+@pytest.mark.attack("low: a traceback where an error belongs")
+@pytest.mark.parametrize("text", ["''", "' '", "| # nothing"])
+def test_an_empty_requirement_of_a_conda_file_is_refused(text: str) -> None:
+    found = measure(reader("conda file"), f"dependencies:\n- pip:\n  - {text}\n")
+    assert found.problem is None
+    assert "is not a valid requirement" in (found.refusal or "")
+
+
+@pytest.mark.attack("low: overlong source paths")
+def test_an_entry_whose_module_is_longer_than_a_path_may_be_is_refused() -> None:
+    found = measure(reader("flow.flex.yaml"), "entry: " + "package." * 10_000 + "main:f\n")
+    assert found.problem is None
+    assert "there is no module" in (found.refusal or "")
