@@ -13,7 +13,8 @@ QUICK := tests/documents tests/flows tests/assembly tests/dependencies tests/ima
 # where it runs the quick tests on other Pythons; `make test-pythons` does not.
 LONG := assembly/test_big_flows azureml/models/test_many_writers checks/test_against_promptflow \
     dependencies/test_linear_readers dependencies/test_real_index dependencies/test_resolvers \
-    dependencies/test_source_distributions dependencies/test_uv_resolver flows/test_reader_fuzz images/test_install_packages
+    dependencies/test_source_distributions dependencies/test_uv_resolver flows/test_reader_fuzz images/test_fetch_by_hash \
+    images/test_install_packages
 QUICKEST := $(QUICK) $(LONG:%=--ignore=tests/%.py)
 
 .PHONY: demo test test-pythons test-latest test-lowest lint docs bench fuzz clean
