@@ -19,29 +19,30 @@ UNPRINTABLE = (
     r"\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
-_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
-_UNPRINTABLE_BUT_TABS = re.compile(rf"(?!\t)[{UNPRINTABLE}]")
-_UNPRINTABLE_BUT_BREAKS = re.compile(rf"(?!\n)[{UNPRINTABLE}]")
-_STYLES = re.compile(r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]")
+# These are seldom needed, and take longer to compile than the rest of the module: ``re`` does it when they are used.
+_UNPRINTABLE = f"[{UNPRINTABLE}]"
+_UNPRINTABLE_BUT_TABS = rf"(?!\t)[{UNPRINTABLE}]"
+_UNPRINTABLE_BUT_BREAKS = rf"(?!\n)[{UNPRINTABLE}]"
+_STYLES = r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]"
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 # Azure Pipelines takes ##vso[ anywhere in a line, as GitHub does with ##[ and TeamCity with ##teamcity[. Both compare
 # by the rules of a language, which pass over characters that are not seen.
 _UNSEEN = r"[^\x20-\x7e]{0,20}"
-_HASH_COMMAND = re.compile(rf"#{_UNSEEN}#(?={_UNSEEN}(?:[a-z]{_UNSEEN}){{0,12}}\[)", re.I)
+_HASH_COMMAND = rf"(?i)#{_UNSEEN}#(?={_UNSEEN}(?:[a-z]{_UNSEEN}){{0,12}}\[)"
 # GitHub takes :: at the start of a line, whatever space is before it.
-_COLON_COMMAND = re.compile(r"([^\x21-\x7e]*)::")
+_COLON_COMMAND = r"([^\x21-\x7e]*)::"
 
 
 def one_line(text: str) -> str:
     """A name or a message for a person: what does not print is written as ``\\n`` or ``\\u202e``."""
-    return text if text.isprintable() else _UNPRINTABLE.sub(_escape, text)
+    return text if text.isprintable() else re.sub(_UNPRINTABLE, _escape, text)
 
 
 def log_line(line: str) -> str:
     """A line that steers no terminal and is no command to a CI service; styles go, tabs stay."""
     if not line.isprintable():
-        line = _UNPRINTABLE_BUT_TABS.sub(_escape, _STYLES.sub("", line.removesuffix("\r")))
+        line = re.sub(_UNPRINTABLE_BUT_TABS, _escape, re.sub(_STYLES, "", line.removesuffix("\r")))
     return without_commands(line)
 
 
@@ -52,8 +53,8 @@ def log_text(text: str) -> str:
 
 def without_commands(line: str) -> str:
     if "#" in line:
-        line = _HASH_COMMAND.sub("# #", line)
-    if "::" in line and (match := _COLON_COMMAND.match(line)):
+        line = re.sub(_HASH_COMMAND, "# #", line)
+    if "::" in line and (match := re.match(_COLON_COMMAND, line)):
         line = f"{match[1]}: :{line[match.end() :]}"
     return line
 
@@ -73,7 +74,7 @@ def json_text(data: Any, *, indent: int | None = 2) -> str:
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     if "##" in text:  # in a string: nowhere else has JSON a #
         text = text.replace("##", "#\\u0023")
-    return _UNPRINTABLE_BUT_BREAKS.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    return re.sub(_UNPRINTABLE_BUT_BREAKS, lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def xml_text(document: str) -> str:

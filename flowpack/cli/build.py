@@ -12,17 +12,20 @@ from flowpack.assembly.explain import explain
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.cli.build_view import files_and_bytes, left_out_document, left_out_lines, plan_document, plan_text, tree
 from flowpack.cli.options import (
-    answer_options,
+    BaseOptions,
+    Console,
+    EngineOptions,
+    FlowOptions,
+    PackageOptions,
     base_options,
     build_request,
+    console_options,
     engine_options,
     flow_options,
-    image_request,
+    given_option,
     package_options,
     source_argument,
 )
-from flowpack.cli.output import answer
-from flowpack.cli.reporters import reporter_for
 from flowpack.errors import UsageError
 from flowpack.flows.reader import read_flow
 from flowpack.pipeline.build import build, plan_build
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 @package_options
 @base_options
 @engine_options
-@answer_options
+@console_options
 def command(
     source: Path,
     *,
@@ -59,40 +62,40 @@ def command(
     dry_run: bool,
     explain: str | None,
     no_buildkit: bool,
-    locked: bool,
-    base_image: str | None,
-    trust_base: bool,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    flow_options: FlowOptions,
+    package_options: PackageOptions,
+    base_options: BaseOptions,
+    engine_options: EngineOptions,
+    console: Console,
 ) -> None:
     """Write the build context of the flow at SOURCE: a standalone flow folder, connections, a lock, a Dockerfile.
 
     SOURCE is a flow folder or a flow file. With --tag the image is built too, with --push it is pushed.
     Nothing of the flow runs on this machine; --dry-run and --explain only look.
     """
-    engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
     request = build_request(
         source,
+        flow_options,
+        package_options,
+        base_options,
         output=output,
-        locked=locked,
-        base_image=base_image,
-        trust_base=trust_base,
-        pip_config=engine["pip_config"] if tag else None,
+        pip_config=engine_options.pip_config if tag else None,
+        network=engine_options.network,
         buildkit=not no_buildkit,
-        **options,
     )
     if push and not tag:
         raise UsageError("--push needs --tag", hint="--tag REGISTRY/REPOSITORY:TAG")
     if explain:
-        _explain(request, explain, as_json)
+        _explain(request, explain, console)
         return
     if not (output or tag or dry_run):
         raise UsageError("nothing to do without --output, --tag or --dry-run")
-    image = image_request(tag, push=push, **engine) if tag else None
-    reporter = reporter_for(quiet)
+    if not tag:
+        _refuse_image_options()
+    image = engine_options.image_request(tag, push=push) if tag else None
+    reporter = console.reporter()
     if dry_run:
-        _show_plan(request, reporter, as_json)
+        _show_plan(request, reporter, console)
         return
     built = build(request, image, reporter=reporter)
     counts = built.assembled.folder.left_out.counts()
@@ -101,19 +104,25 @@ def command(
     for line in left_out_lines(built.assembled.folder.left_out, counts):
         reporter.info(line)
     reporter.info(_summary(built))
-    answer(_document(built, counts), _text(built), as_json)
+    console.answer(_document(built, counts), _text(built))
 
 
-def _explain(request: BuildRequest, path: str, as_json: bool) -> None:
+def _refuse_image_options() -> None:
+    option = given_option(("pip_config", "ca_bundle", "pull", "no_cache"))
+    if option:
+        raise UsageError(f"{option} has no effect without --tag: no image is built", hint="--tag NAME, or leave it out")
+
+
+def _explain(request: BuildRequest, path: str, console: Console) -> None:
     flow = read_flow(request.source, request.variant, include_roots=request.include_roots)
     found = explain(flow, IncludeRoots.of(flow.folder, request.include_roots), path)
     document = {"path": path, "in": found.target is not None, "target": found.target, "why": found.why}
-    answer({**document, "rule": str(found.rule) if found.rule else None}, str(found), as_json)
+    console.answer({**document, "rule": str(found.rule) if found.rule else None}, str(found))
 
 
-def _show_plan(request: BuildRequest, reporter: Reporter, as_json: bool) -> None:
+def _show_plan(request: BuildRequest, reporter: Reporter, console: Console) -> None:
     planned = plan_build(request, reporter)
-    answer(plan_document(planned), plan_text(planned), as_json)
+    console.answer(plan_document(planned), plan_text(planned))
 
 
 def _summary(built: Built) -> str:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from flowpack.azureml.endpoints.plan import DeployRequest
 from flowpack.ci.results import outputs, summary
 from flowpack.ci.run_flows import CiDeployment, CiRequest, run_flows
-from flowpack.cli.deploy import deployment_options
+from flowpack.cli.deploy import DocumentOptions, document_options
 from flowpack.cli.options import (
-    answer_options,
+    BaseOptions,
+    Console,
+    EngineOptions,
+    FlowOptions,
+    PackageOptions,
     base_options,
     build_request,
+    console_options,
     engine_options,
     flow_options,
-    image_request,
+    given_option,
     package_options,
 )
-from flowpack.cli.output import answer
-from flowpack.cli.registry_options import registry_of, registry_options, workspace_of
-from flowpack.cli.reporters import reporter_for
-from flowpack.cli.serving_options import variables_of
+from flowpack.cli.registry_options import WorkspaceOptions, find_registry, registry_option, workspace_options
+from flowpack.cli.serving_options import VariableOptions, variable_options
 from flowpack.errors import UsageError
 from flowpack.images.engine import find_engine
 from flowpack.quoting import output_lines
@@ -36,9 +38,7 @@ if TYPE_CHECKING:
     from flowpack.ci.run_flows import CiDeployment
     from flowpack.images.engine.model import Engine
 
-_OF_A_DEPLOYMENT = ("endpoint_file", "deployment_file", "instance_type", "instance_count")
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("ci")
@@ -65,15 +65,9 @@ _READ = click.Path(exists=True, dir_okay=False, path_type=Path)
     envvar="FLOWPACK_ENDPOINT",
     help="Each endpoint's name: {flow}-prod.",
 )
-@deployment_options
+@document_options
 @click.option("--no-test", is_flag=True, help="Do not start the images.")
-@click.option(
-    *("--env", "-e", "variables"),
-    multiple=True,
-    metavar="NAME[=VALUE]",
-    help="Pass or set a variable for the flows under test, which get no others. Repeatable.",
-)
-@click.option("--env-file", type=_READ, help="A file of variables for the flows under test, one NAME=VALUE per line.")
+@variable_options
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Keep the builds in this folder, one per flow.")
 @click.option("--summary", "summary_file", type=_FILE, help="Append a summary in Markdown to this file.")
 @click.option("--outputs", "outputs_file", type=_FILE, help="Append NAME=VALUE lines for the next job to this file.")
@@ -85,12 +79,13 @@ _READ = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="SECONDS",
     help="Seconds to wait for an image to start, and for its answer.",
 )
-@registry_options
+@registry_option
+@workspace_options
 @flow_options
 @package_options
 @base_options
 @engine_options
-@answer_options
+@console_options
 def command(
     sources: tuple[str, ...],
     *,
@@ -105,9 +100,15 @@ def command(
     summary_file: Path | None,
     outputs_file: Path | None,
     timeout: float,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    registry: str | None,
+    document_options: DocumentOptions,
+    variable_options: VariableOptions,
+    workspace_options: WorkspaceOptions,
+    flow_options: FlowOptions,
+    package_options: PackageOptions,
+    base_options: BaseOptions,
+    engine_options: EngineOptions,
+    console: Console,
 ) -> None:
     """What a CI job does with the flows below each SOURCE: build the image, test it, push it, register it, deploy it.
 
@@ -118,24 +119,31 @@ def command(
 
     _check_pattern("--image", image_pattern, "--image REGISTRY/TEAM/{flow}:{revision}")
     _check_pattern("--endpoint", endpoint_pattern, "--endpoint {flow}-prod")
-    reporter = reporter_for(quiet)
-    engine = {name: options.pop(name) for name in ("network", "pip_config", "ca_bundle", "pull", "no_cache")}
-    place = {name: options.pop(name) for name in ("registry", "subscription", "resource_group", "workspace_name")}
-    files = {name: options.pop(name) for name in _OF_A_DEPLOYMENT}
-    given = {name: options.pop(name) for name in ("variables", "env_file")}
-    if no_test and any(given.values()):
+    reporter = console.reporter()
+    if no_test and given_option(("variables", "env_file")):
         raise UsageError("--env and --env-file are for the test", hint="leave out --no-test, or the variables")
-    deployment = _deployment(endpoint_pattern, files, place) if deploy else None
+    if not deploy:
+        _refuse(("endpoint_pattern", *(field.name for field in fields(DocumentOptions))), "--deploy")
+    if not (register or deploy):
+        _refuse(("registry", *(field.name for field in fields(WorkspaceOptions))), "--register or --deploy")
+    deployment = _deployment(endpoint_pattern, document_options, registry, workspace_options) if deploy else None
     request = CiRequest(
         sources=sources,
-        build=lambda source: build_request(source, pip_config=engine["pip_config"], **options),
-        image=lambda tag: image_request(tag, push=False, **engine),
+        build=lambda source: build_request(
+            source,
+            flow_options,
+            package_options,
+            base_options,
+            pip_config=engine_options.pip_config,
+            network=engine_options.network,
+        ),
+        image=engine_options.image_request,
         pattern=image_pattern,
         changed_since=changed_since,
         test=not no_test,
-        environment=variables_of(given, lambda name: reporter.warning(f"--env {name}: this machine has no {name}")),
+        environment=variable_options.values(lambda name: reporter.warning(f"--env {name}: this machine has no {name}")),
         push=push or deploy,
-        registry=registry_of(place, reporter) if register and not deploy else None,
+        registry=find_registry(registry, workspace_options, reporter) if register and not deploy else None,
         deployment=deployment,
         output=output,
         timeout=timeout,
@@ -151,7 +159,7 @@ def command(
         "\t".join(part or "-" for part in (r.flow, r.state, r.reference or r.image, r.model, r.scoring_uri))
         for r in results
     )
-    answer({"flows": [asdict(result) for result in results]}, text, as_json)
+    console.answer({"flows": [asdict(result) for result in results]}, text)
     sys.exit(max((result.exit_code for result in results), default=0))
 
 
@@ -160,10 +168,18 @@ def _check_pattern(option: str, pattern: str, example: str) -> None:
         raise UsageError(f"{option} '{pattern}' has no {{flow}}", hint=example)
 
 
-def _deployment(pattern: str, files: dict[str, Any], place: dict[str, Any]) -> CiDeployment:
-    if (place.pop("registry") or "azure") != "azure":
+def _refuse(names: tuple[str, ...], needed: str) -> None:
+    option = given_option(names)
+    if option:
+        raise UsageError(f"{option} has no effect without {needed}", hint=f"give {needed}, or leave it out")
+
+
+def _deployment(
+    pattern: str, documents: DocumentOptions, registry: str | None, workspace: WorkspaceOptions
+) -> CiDeployment:
+    if (registry or "azure") != "azure":
         raise UsageError("--deploy needs a workspace", hint="--registry azure, or leave --deploy out")
-    return CiDeployment(workspace=workspace_of(place), pattern=pattern, request=DeployRequest(**files))
+    return CiDeployment(workspace=workspace.workspace(), pattern=pattern, request=documents.request())
 
 
 @cache

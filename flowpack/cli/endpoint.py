@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,11 +12,10 @@ from flowpack.azureml.endpoints.documents import RETIRING
 from flowpack.azureml.endpoints.scoring import ask
 from flowpack.azureml.endpoints.workspace_endpoints import MODEL_DOWNLOAD, SERVER, WorkspaceEndpoints
 from flowpack.azureml.models.document import FLOW_DIGEST, IMAGE
-from flowpack.cli.inputs import given_inputs, input_options
-from flowpack.cli.options import answer_options, together
-from flowpack.cli.output import answer, table
-from flowpack.cli.registry_options import workspace_of, workspace_options
-from flowpack.cli.reporters import reporter_for
+from flowpack.cli.inputs import InputOptions, input_options
+from flowpack.cli.options import Console, console_options
+from flowpack.cli.output import table
+from flowpack.cli.registry_options import WorkspaceOptions, workspace_options
 from flowpack.errors import UsageError, nearest
 from flowpack.quoting import json_text, log_text
 
@@ -29,7 +27,6 @@ _name = click.argument("endpoint", metavar="ENDPOINT")
 _deployment_option = click.option(
     "--deployment", metavar="NAME", help="Call this deployment. Default: as the traffic is split."
 )
-_common = together(workspace_options, answer_options)
 
 
 @click.group("endpoint")
@@ -38,22 +35,24 @@ def command() -> None:
 
 
 @command.command("list")
-@_common
-def list_(*, as_json: bool, quiet: bool, **options: Any) -> None:
+@workspace_options
+@console_options
+def list_(*, workspace_options: WorkspaceOptions, console: Console) -> None:
     """List the workspace's endpoints."""
-    found = _endpoints(options, quiet).endpoints()
+    found = _endpoints(workspace_options, console).endpoints()
     rows = [(each.name, each.state, _shown(each.traffic), each.scoring_uri) for each in found]
     titles = ("ENDPOINT", "STATE", "TRAFFIC", "SCORING URI")
-    answer({"endpoints": [_document(each) for each in found]}, table(titles, rows) if rows else "no endpoints", as_json)
+    console.answer({"endpoints": [_document(each) for each in found]}, table(titles, rows) if rows else "no endpoints")
 
 
 @command.command()
 @_name
-@_common
-def status(endpoint: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
+@workspace_options
+@console_options
+def status(endpoint: str, *, workspace_options: WorkspaceOptions, console: Console) -> None:
     """Show an endpoint and its deployments: state, traffic, model, image, instances."""
 
-    endpoints = _endpoints(options, quiet)
+    endpoints = _endpoints(workspace_options, console)
     found = endpoints.existing(endpoint)
     deployments = endpoints.deployments(endpoint)
     rows = [
@@ -71,7 +70,7 @@ def status(endpoint: str, *, as_json: bool, quiet: bool, **options: Any) -> None
     titles = ("DEPLOYMENT", "STATE", "TRAFFIC", "MODEL", "INSTANCES", "FLOW DIGEST", "IMAGE")
     head = f"{found.name}  {found.state}  {found.auth_mode}  {found.scoring_uri}"
     document = {**_document(found), "deployments": [_deployment_document(each) for each in deployments]}
-    answer(document, "\n".join([head, *([table(titles, rows)] if rows else [])]), as_json)
+    console.answer(document, "\n".join([head, *([table(titles, rows)] if rows else [])]))
 
 
 @command.command()
@@ -85,36 +84,44 @@ def status(endpoint: str, *, as_json: bool, quiet: bool, **options: Any) -> None
     help="How many of the last lines to print.",
 )
 @click.option("--download", is_flag=True, help="The log of the model's download, instead of the server's.")
-@_common
+@workspace_options
+@console_options
 def logs(
-    endpoint: str, deployment: str | None, *, lines: int, download: bool, as_json: bool, quiet: bool, **options: Any
+    endpoint: str,
+    deployment: str | None,
+    *,
+    lines: int,
+    download: bool,
+    workspace_options: WorkspaceOptions,
+    console: Console,
 ) -> None:
     """Show the log of a deployment; by default of the one with the most traffic."""
 
-    endpoints = _endpoints(options, quiet)
+    endpoints = _endpoints(workspace_options, console)
     chosen = _chosen(endpoints, endpoints.existing(endpoint), deployment)
     container = MODEL_DOWNLOAD if download else SERVER
     text = endpoints.logs(endpoint, chosen, lines=lines, container=container)
-    answer({"deployment": chosen, "container": container, "log": text}, text.rstrip("\n"), as_json)
+    console.answer({"deployment": chosen, "container": container, "log": text}, text.rstrip("\n"))
 
 
 @command.command()
 @_name
 @click.argument("shares", metavar="DEPLOYMENT=PERCENT...", nargs=-1)
-@_common
-def traffic(endpoint: str, shares: tuple[str, ...], *, as_json: bool, quiet: bool, **options: Any) -> None:
+@workspace_options
+@console_options
+def traffic(endpoint: str, shares: tuple[str, ...], *, workspace_options: WorkspaceOptions, console: Console) -> None:
     """Show an endpoint's traffic, or set it: `blue=90 green=10`. A deployment that is not named gets none."""
 
     wanted = _shares(shares)
-    endpoints = _endpoints(options, quiet)
+    endpoints = _endpoints(workspace_options, console)
     found = endpoints.existing(endpoint)
     if wanted:
         _check_deployments(wanted, [each.name for each in endpoints.deployments(endpoint)], endpoint)
         if {name: share for name, share in wanted.items() if share} != dict(found.traffic):
             # What a person gives traffic, and takes it from, is to stay.
-            _retry_while_busy(lambda: endpoints.set_traffic(endpoint, wanted, {RETIRING: ""}), quiet)
+            _retry_while_busy(lambda: endpoints.set_traffic(endpoint, wanted, {RETIRING: ""}), console)
         found = endpoints.existing(endpoint)
-    answer({"endpoint": endpoint, "traffic": dict(found.traffic)}, _shown(found.traffic) or "no traffic", as_json)
+    console.answer({"endpoint": endpoint, "traffic": dict(found.traffic)}, _shown(found.traffic) or "no traffic")
 
 
 @command.command()
@@ -122,59 +129,62 @@ def traffic(endpoint: str, shares: tuple[str, ...], *, as_json: bool, quiet: boo
 @input_options
 @_deployment_option
 @click.option("--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, metavar="SECONDS")
-@_common
+@workspace_options
+@console_options
 def invoke(
     endpoint: str,
     *,
-    inputs: tuple[str, ...],
-    file: Path | None,
+    input_options: InputOptions,
     deployment: str | None,
     timeout: float,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    workspace_options: WorkspaceOptions,
+    console: Console,
 ) -> None:
     """Score inputs with an endpoint, and print the answer."""
 
-    given = given_inputs(file, inputs)
-    endpoints = _endpoints(options, quiet)
+    given = input_options.given()
+    endpoints = _endpoints(workspace_options, console)
     found = endpoints.existing(endpoint)
     if deployment:
         _check_deployments([deployment], [each.name for each in endpoints.deployments(endpoint)], endpoint)
     scored = ask(found, endpoints.bearer(found), given, deployment=deployment, seconds=timeout)
-    reporter_for(quiet).info(f"scored in {scored.seconds:.2f} s")
+    console.reporter().info(f"scored in {scored.seconds:.2f} s")
     document = {"score_seconds": round(scored.seconds, 3), "inputs": given, "answer": scored.answer}
-    answer(document, json_text(scored.answer), as_json)
+    console.answer(document, json_text(scored.answer))
 
 
 @command.command()
 @_name
 @click.option("--regenerate", type=click.Choice(["primary", "secondary"]), help="Regenerate this key first.")
-@_common
-def keys(endpoint: str, *, regenerate: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
+@workspace_options
+@console_options
+def keys(endpoint: str, *, regenerate: str | None, workspace_options: WorkspaceOptions, console: Console) -> None:
     """Print what a request to an endpoint shows as its bearer: the primary key, or a token. With --json both keys."""
-    endpoints = _endpoints(options, quiet)
+    endpoints = _endpoints(workspace_options, console)
     found = endpoints.existing(endpoint)
     if found.auth_mode != "key":
         if regenerate:
             raise UsageError(f"endpoint {endpoint} has no keys: its auth_mode is {found.auth_mode}")
         token = endpoints.bearer(found)
-        answer({"auth_mode": found.auth_mode, "token": token}, token, as_json)
+        console.answer({"auth_mode": found.auth_mode, "token": token}, token)
         return
     if regenerate:
-        _retry_while_busy(lambda: endpoints.regenerate_key(endpoint, regenerate), quiet)
+        _retry_while_busy(lambda: endpoints.regenerate_key(endpoint, regenerate), console)
     both = endpoints.keys(endpoint)
-    answer({"auth_mode": found.auth_mode, **both}, both[regenerate or "primary"], as_json)
+    console.answer({"auth_mode": found.auth_mode, **both}, both[regenerate or "primary"])
 
 
 @command.command()
 @_name
 @click.argument("deployment", required=False)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask first.")
-@_common
-def delete(endpoint: str, deployment: str | None, *, yes: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+@workspace_options
+@console_options
+def delete(
+    endpoint: str, deployment: str | None, *, yes: bool, workspace_options: WorkspaceOptions, console: Console
+) -> None:
     """Delete a deployment, or an endpoint with all of its own. A deployment with traffic is not deleted."""
-    endpoints = _endpoints(options, quiet)
+    endpoints = _endpoints(workspace_options, console)
     found = endpoints.existing(endpoint)
     there = [each.name for each in endpoints.deployments(endpoint)]
     if deployment:
@@ -189,18 +199,18 @@ def delete(endpoint: str, deployment: str | None, *, yes: bool, as_json: bool, q
         more = f" with {', '.join(there)}" if there and not deployment else ""
         click.confirm(log_text(f"delete {what}{more}?"), abort=True, err=True)
     if deployment:
-        _retry_while_busy(lambda: endpoints.delete_deployment(endpoint, deployment), quiet)
+        _retry_while_busy(lambda: endpoints.delete_deployment(endpoint, deployment), console)
     else:
-        _retry_while_busy(lambda: endpoints.delete_endpoint(endpoint), quiet)
-    answer({"endpoint": endpoint, "deployment": deployment, "state": "deleted"}, f"deleted {what}", as_json)
+        _retry_while_busy(lambda: endpoints.delete_endpoint(endpoint), console)
+    console.answer({"endpoint": endpoint, "deployment": deployment, "state": "deleted"}, f"deleted {what}")
 
 
-def _endpoints(options: dict[str, Any], quiet: bool) -> WorkspaceEndpoints:
-    return WorkspaceEndpoints(workspace_of(options), reporter_for(quiet))
+def _endpoints(options: WorkspaceOptions, console: Console) -> WorkspaceEndpoints:
+    return WorkspaceEndpoints(options.workspace(), console.reporter())
 
 
-def _retry_while_busy(change: Callable[[], None], quiet: bool) -> None:
-    retry_while_busy(change, reporter_for(quiet))
+def _retry_while_busy(change: Callable[[], None], console: Console) -> None:
+    retry_while_busy(change, console.reporter())
 
 
 def _chosen(endpoints: WorkspaceEndpoints, found: Endpoint, wanted: str | None) -> str:

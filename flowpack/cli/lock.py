@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from flowpack.cli.options import (
-    answer_options,
+    BaseOptions,
+    Console,
+    FlowOptions,
+    PackageOptions,
     base_image_option,
     build_request,
+    console_options,
     flow_options,
+    network_option,
     package_options,
     source_argument,
 )
-from flowpack.cli.output import answer
-from flowpack.cli.reporters import reporter_for
 from flowpack.pipeline.lock import lock
 
 
@@ -27,20 +29,31 @@ from flowpack.pipeline.lock import lock
 @flow_options
 @package_options
 @base_image_option
-@answer_options
-def command(source: Path, *, upgrade: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+@network_option
+@console_options
+def command(
+    source: Path,
+    *,
+    upgrade: bool,
+    check: bool,
+    base_image: str | None,
+    network: str | None,
+    flow_options: FlowOptions,
+    package_options: PackageOptions,
+    console: Console,
+) -> None:
     """Write or renew requirements.lock beside the flow at SOURCE.
 
     A build uses it as it is for as long as it is fresh: its checksum covers the requirements, what serving needs, the
     Python and the platform. Packages are taken as wheels, and none of their code runs on this machine.
     """
-    request = build_request(source, locked=check, **options)
-    path, lockfile = lock(request, upgrade=upgrade, reporter=reporter_for(quiet))
+    base = BaseOptions(locked=check, base_image=base_image)
+    request = build_request(source, flow_options, package_options, base, network=network)
+    path, lockfile = lock(request, upgrade=upgrade, reporter=console.reporter())
     document = {
         "lockfile": str(path),
         "digest": lockfile.digest,
         "packages": len(lockfile.pins),
         "origin": lockfile.origin,
     }
-    reporter_for(quiet).info(f"{len(lockfile.pins)} packages ({lockfile.origin})")
-    answer(document, str(path), as_json)
+    console.answer(document, str(path))

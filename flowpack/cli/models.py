@@ -8,10 +8,9 @@ import click
 
 from flowpack.azureml.models.document import CHAT_INPUT, CHAT_OUTPUT, FLOW_DIGEST, IMAGE, LOCK_DIGEST, SOURCE_FLOW_ID
 from flowpack.azureml.models.listing import flow_versions
-from flowpack.cli.options import answer_options
-from flowpack.cli.output import answer, table
-from flowpack.cli.registry_options import registry_of, registry_options
-from flowpack.cli.reporters import reporter_for
+from flowpack.cli.options import Console, console_options
+from flowpack.cli.output import table
+from flowpack.cli.registry_options import WorkspaceOptions, find_registry, registry_option, workspace_options
 
 if TYPE_CHECKING:
     from flowpack.azureml.models.registry import ModelVersion
@@ -21,18 +20,15 @@ _TITLES = ("MODEL", "SOURCE FLOW", "CHAT", "FLOW DIGEST", "LOCK DIGEST", "IMAGE"
 
 @click.command("models")
 @click.argument("name", required=False)
-@registry_options
-@answer_options
-def command(name: str | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+@registry_option
+@workspace_options
+@console_options
+def command(name: str | None, *, registry: str | None, workspace_options: WorkspaceOptions, console: Console) -> None:
     """List the versions of the model NAME, or of every model that holds a prompt flow, the newest first."""
-
-    registry = registry_of(options, reporter_for(quiet))
-    found = flow_versions(registry, name)
-    answer(
-        {"registry": str(registry), "models": [_document(each) for each in found]},
-        table(_TITLES, [_row(each) for each in found]) if found else "no models",
-        as_json,
-    )
+    models = find_registry(registry, workspace_options, console.reporter())
+    found = flow_versions(models, name)
+    document = {"registry": str(models), "models": [_document(each) for each in found]}
+    console.answer(document, table(_TITLES, [_row(each) for each in found]) if found else "no models")
 
 
 def _document(version: ModelVersion) -> dict[str, Any]:

@@ -4,38 +4,74 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import click
 
-from flowpack.cli.options import build_request, build_secrets, together
+from flowpack.cli.options import (
+    EXISTING_FILE,
+    BaseOptions,
+    EngineOptions,
+    FlowOptions,
+    PackageOptions,
+    base_options,
+    build_request,
+    engine_options,
+    flow_options,
+    given_option,
+    option_group,
+    package_options,
+)
 from flowpack.errors import InputError, Location, UsageError
+from flowpack.images.build_record import is_build
+from flowpack.images.reference import ImageReference
 from flowpack.pipeline.builds import BuildRequest
-from flowpack.pipeline.serve import ServeRequest
+from flowpack.pipeline.serve import BuildFolder, EngineChoice, ServeRequest, resolve_subject
+from flowpack.reporting import Reporter
 
-variable_options = together(
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VariableOptions:
+    variables: tuple[str, ...]
+    env_file: Path | None
+
+    def values(self, unset: Callable[[str], None] | None = None) -> dict[str, str]:
+        """``--env`` goes before the file. A name that this machine does not have goes to ``unset``, or is refused."""
+        return {**_file_variables(self.env_file), **_variables(self.variables, unset)}
+
+
+variable_options = option_group(
+    "variable_options",
+    VariableOptions,
     click.option(
         "--env", "-e", "variables", multiple=True, metavar="NAME[=VALUE]", help="Set or pass a variable. Repeatable."
     ),
-    click.option(
-        "--env-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A file of variables, one NAME=VALUE per line.",
-    ),
+    click.option("--env-file", type=EXISTING_FILE, help="A file of variables, one NAME=VALUE per line."),
 )
 
-serving_options = together(
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServingOptions:
+    engine: EngineChoice
+    port: int | None
+    run_network: str | None
+    timeout: float
+
+
+serving_options = option_group(
+    "serving_options",
+    ServingOptions,
     click.option(
         "--engine",
-        type=click.Choice(["auto", "docker", "venv"]),
+        type=click.Choice(get_args(EngineChoice)),
         default="auto",
         show_default=True,
         envvar="FLOWPACK_ENGINE",
         help="Run in a container or in a virtual environment; auto uses a container if an engine answers.",
     ),
     click.option("--port", type=click.IntRange(1, 65535), help="The port on this machine. Default: a free one."),
-    variable_options,
     click.option("--run-network", metavar="MODE", help="The container's network: host, or a network's name."),
     click.option(
         "--timeout",
@@ -47,45 +83,78 @@ serving_options = together(
     ),
 )
 
-_OF_THE_BUILD = (
-    "variant",
-    "include_roots",
-    "python",
-    "platform",
-    "resolver",
-    "pass_variables",
-    "slim",
-    "azureml",
-    "allow_source",
-    "locked",
-    "base_image",
-    "trust_base",
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartOptions:
+    """What ``run`` and ``test`` start a flow, a build or an image with."""
+
+    serving_options: ServingOptions
+    variable_options: VariableOptions
+    flow_options: FlowOptions
+    package_options: PackageOptions
+    base_options: BaseOptions
+    engine_options: EngineOptions
+
+    def request(self) -> ServeRequest:
+        serving, build = self.serving_options, self.engine_options
+        return ServeRequest(
+            engine=serving.engine,
+            environment=self.variable_options.values(),
+            port=serving.port,
+            network=serving.run_network,
+            timeout=serving.timeout,
+            secrets=build.secrets,
+            build_network=build.network,
+            pull=build.pull,
+            no_cache=build.no_cache,
+            trust_base=self.base_options.trust_base,
+        )
+
+    def resolve(self, subject: str, reporter: Reporter) -> BuildFolder | ImageReference:
+        """A flow is built. An option that has no effect on what is served is refused."""
+        is_flow = Path(subject).exists() and not is_build(Path(subject))
+        if self.serving_options.engine == "venv":
+            _refuse(_OF_A_CONTAINER, "--engine venv starts no container")
+        if not is_flow:
+            _refuse(_OF_A_FLOW, "it is for a flow")
+        return resolve_subject(subject, self._build_request, reporter)
+
+    def _build_request(self, source: Path) -> BuildRequest:
+        pip_config = None if self.serving_options.engine == "venv" else self.engine_options.pip_config
+        return build_request(
+            source,
+            self.flow_options,
+            self.package_options,
+            self.base_options,
+            pip_config=pip_config,
+            network=self.engine_options.network,
+        )
+
+
+start_options = option_group(
+    "start_options",
+    StartOptions,
+    serving_options,
+    variable_options,
+    flow_options,
+    package_options,
+    base_options,
+    engine_options,
 )
 
-
-def build_of(options: dict[str, Any]) -> Callable[[Path], BuildRequest]:
-    """How a flow is built that is given instead of a build."""
-    given = {name: options[name] for name in _OF_THE_BUILD}
-    pip_config = None if options["engine"] == "venv" else options["pip_config"]
-    return lambda source: build_request(source, pip_config=pip_config, **given)
-
-
-def serve_request(options: dict[str, Any]) -> ServeRequest:
-    return ServeRequest(
-        engine=options["engine"],
-        environment=variables_of(options),
-        port=options["port"],
-        network=options["run_network"],
-        timeout=options["timeout"],
-        secrets=build_secrets(options["pip_config"], options["ca_bundle"]),
-        build_network=options["network"],
-        trust_base=options["trust_base"],
-    )
+_OF_A_FLOW = tuple(
+    field.name
+    for group in (FlowOptions, PackageOptions, BaseOptions)
+    for field in fields(group)
+    if field.name != "trust_base"  # a build's image may be built again
+)
+_OF_A_CONTAINER = ("run_network", "pip_config", "ca_bundle", "pull", "no_cache")
 
 
-def variables_of(options: dict[str, Any], unset: Callable[[str], None] | None = None) -> dict[str, str]:
-    """An option goes before the file; ``unset`` is told of a name that this machine does not have, else an error."""
-    return {**_file_variables(options["env_file"]), **_variables(options["variables"], unset)}
+def _refuse(names: tuple[str, ...], why: str) -> None:
+    option = given_option(names)
+    if option:
+        raise UsageError(f"{option} has no effect here: {why}", hint=f"leave out {option}")
 
 
 def _variables(pairs: tuple[str, ...], unset: Callable[[str], None] | None) -> dict[str, str]:

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
-from flowpack.cli.inputs import given_inputs, input_options
-from flowpack.cli.options import (
-    answer_options,
-    base_options,
-    engine_options,
-    flow_options,
-    package_options,
-)
-from flowpack.cli.output import answer
-from flowpack.cli.reporters import reporter_for
-from flowpack.cli.serving_options import build_of, serve_request, serving_options
-from flowpack.pipeline.serve import resolve_subject, serve, served_flow
+from flowpack.cli.inputs import InputOptions, input_options
+from flowpack.cli.options import Console, console_options
+from flowpack.cli.serving_options import StartOptions, start_options
+from flowpack.pipeline.serve import serve, served_flow
 from flowpack.quoting import json_text
 from flowpack.running.scoring import sample_input, score
 
@@ -26,25 +15,18 @@ from flowpack.running.scoring import sample_input, score
 @click.command("test")
 @click.argument("subject", metavar="SOURCE|IMAGE")
 @input_options
-@serving_options
-@flow_options
-@package_options
-@base_options
-@engine_options
-@answer_options
-def command(
-    subject: str, *, inputs: tuple[str, ...], file: Path | None, as_json: bool, quiet: bool, **options: Any
-) -> None:
+@start_options
+@console_options
+def command(subject: str, *, input_options: InputOptions, start_options: StartOptions, console: Console) -> None:
     """Start a flow, what `flowpack build` wrote, or an image; score its sample; stop it.
 
     The sample is the flow's samples.json, else the sample in its file, else the defaults of its inputs. The flow gets
     the variables that `flowpack run` gives it. Prints the answer on stdout.
     """
-
-    reporter = reporter_for(quiet)
-    given = given_inputs(file, inputs)
-    request = serve_request(options)
-    resolved = resolve_subject(subject, build_of(options), reporter)
+    reporter = console.reporter()
+    given = input_options.given()
+    request = start_options.request()
+    resolved = start_options.resolve(subject, reporter)
     with serve(resolved, request, reporter) as served:
         reporter.info(f"healthy after {served.seconds:.1f} s ({served.engine})")
         with served_flow(resolved, served) as flow:
@@ -59,4 +41,4 @@ def command(
         "inputs": sample,
         "answer": scored.answer,
     }
-    answer(document, json_text(scored.answer), as_json)
+    console.answer(document, json_text(scored.answer))

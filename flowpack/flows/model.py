@@ -138,12 +138,22 @@ class Flow:
     @property
     def chat(self) -> ChatInterface | None:
         """The chat interface, by promptflow's rule: one chat input, one chat output and a chat history."""
-        inputs = [each.name for each in self.inputs.values() if each.is_chat_input]
-        outputs = [each.name for each in self.outputs.values() if each.is_chat_output]
-        histories = [each.name for each in self.inputs.values() if each.is_chat_history]
-        named = self.inputs.get("chat_history")
-        if not histories and named and named.is_chat_history is not False:
-            histories = [named.name]
+        inputs, outputs, histories = self.chat_inputs, self.chat_outputs, self.chat_histories
         if len(inputs) != 1 or len(outputs) != 1 or not histories:
             return None
         return ChatInterface(input=inputs[0], output=outputs[0], history=histories[0])
+
+    @property
+    def chat_inputs(self) -> list[str]:
+        return [each.name for each in self.inputs.values() if each.is_chat_input]
+
+    @property
+    def chat_outputs(self) -> list[str]:
+        return [each.name for each in self.outputs.values() if each.is_chat_output]
+
+    @property
+    def chat_histories(self) -> list[str]:
+        """Those that are marked, else an input of the name ``chat_history`` that is not marked as none."""
+        marked = [each.name for each in self.inputs.values() if each.is_chat_history]
+        named = self.inputs.get("chat_history")
+        return marked or ([named.name] if named and named.is_chat_history is not False else [])

@@ -43,9 +43,8 @@ def build(
     builder = (
         _image_builder(image, engine) if image else None
     )  # one that does not answer is known before a resolver runs
-    network = image.network if image else None
-    lock = lock_flow(assembled, request, network=network, reporter=reporter)
-    wheels = built_wheels(assembled, request, lock, network=network, reporter=reporter)
+    lock = lock_flow(assembled, request, reporter=reporter)
+    wheels = built_wheels(assembled, request, lock, reporter=reporter)
     with _staging(request.output) as folder:
         before = request.output / FLOW if request.output else None
         write_flow_folder(assembled.folder, folder / FLOW, before, reporter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.dependencies.lockfile import Lockfile
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from flowpack.images.engine.model import BuiltImage, PushedImage
     from flowpack.images.reference import ImageReference
 
+ConflictPolicy = Literal["warn", "error"]
+"""What two sources that supply different files for one path are: a warning, or an error."""
+
+ResolverChoice = Literal["auto", "pip-tools", "uv"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRequest:
@@ -32,8 +37,8 @@ class BuildRequest:
     output: Path | None = None
     variant: VariantChoice | None = None
     include_roots: tuple[Path, ...] = ()
-    on_conflict: str = "warn"
-    resolver: str = "auto"
+    on_conflict: ConflictPolicy = "warn"
+    resolver: ResolverChoice = "auto"
     passed_variables: tuple[PassedVariable, ...] = ()
     locked: bool = False
     slim: bool = False
@@ -43,6 +48,8 @@ class BuildRequest:
     trust_base: bool = False
     pip_config: Path | None = None
     """What the image's install step will be given; None where no image is built."""
+    network: str | None = None
+    """The network of what the engine builds: the image, and wheels of source distributions."""
     buildkit: bool = True
 
 
@@ -53,7 +60,6 @@ class ImageRequest:
     tag: ImageReference
     push: bool = False
     secrets: Mapping[str, Path] = field(default_factory=dict)
-    network: str | None = None
     pull: bool = False
     no_cache: bool = False
 

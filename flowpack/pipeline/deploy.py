@@ -5,12 +5,12 @@ from __future__ import annotations
 from flowpack.azureml.endpoints.busy import retry_while_busy
 from flowpack.azureml.endpoints.folder import write_documents
 from flowpack.azureml.endpoints.identity import with_client_id
-from flowpack.azureml.endpoints.plan import DeployRequest, PlannedDeployment
+from flowpack.azureml.endpoints.plan import NEXT, DeployRequest, PlannedDeployment
 from flowpack.azureml.endpoints.plan import plan_deployment as planned_deployment
 from flowpack.azureml.endpoints.preflight import check_ready
 from flowpack.azureml.endpoints.rollout import RolledOut, apply, take_snapshot
 from flowpack.azureml.endpoints.scoring import scorer
-from flowpack.azureml.endpoints.steps import Step, Wanted, choose_name, compare
+from flowpack.azureml.endpoints.steps import Snapshot, Step, Wanted, choose_name, compare
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.azureml.models.plan import ModelRequest
 from flowpack.azureml.models.registration import Registered, find_version
@@ -61,10 +61,17 @@ def preview_steps(planned: PlannedDeployment, workspace: Workspace) -> tuple[Ste
     endpoints = WorkspaceEndpoints(workspace)
     document = planned.model.document
     held = find_version(WorkspaceRegistry(workspace, endpoints.resources).versions(document.name), document)
-    model = planned.deployment.with_model(f"{document.name}:{held.version if held else 'NEW'}")
+    model = planned.deployment.with_model(f"{document.name}:{held.version if held else NEXT}")
     snapshot = take_snapshot(endpoints, planned.endpoint.name)
     named = model.named(choose_name(snapshot, planned, model), workspace)
     return compare(snapshot, Wanted(planned=planned, document=named, test=planned.request.sample is not None))
+
+
+def first_steps(planned: PlannedDeployment, workspace: Workspace) -> tuple[Step, ...]:
+    """What ``deploy`` does where the endpoint does not exist yet. Asks nobody."""
+    document = planned.as_far_as_known(workspace)
+    test = planned.request.sample is not None
+    return compare(Snapshot(endpoint=None), Wanted(planned=planned, document=document, test=test))
 
 
 def plan_deployment(

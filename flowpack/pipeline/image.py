@@ -31,7 +31,7 @@ class ImageBuilder:
             tag=image.tag,
             platform=request.target.platform,
             secrets=image.secrets,
-            network=image.network,
+            network=request.network,
             labels=source_labels(built.assembled.flow.folder),
             pull=image.pull,
             no_cache=image.no_cache,

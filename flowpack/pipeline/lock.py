@@ -31,7 +31,9 @@ def lock(request: BuildRequest, *, upgrade: bool = False, reporter: Reporter = S
     assembled = assemble_flow(request, reporter)
     lockfile = lock_flow(assembled, request, renew=not request.locked, upgrade=upgrade, reporter=reporter)
     path = assembled.flow.folder / LOCK_NAME
-    if not path.is_file() or read_bytes(path, limit=LOCK_BYTES, within=assembled.flow.roots) != lockfile.text.encode():
+    if path.is_file() and read_bytes(path, limit=LOCK_BYTES, within=assembled.flow.roots) == lockfile.text.encode():
+        reporter.info(f"{LOCK_NAME} is fresh: {len(lockfile.pins)} packages")
+    else:
         replace_file(path, lockfile.text)
     return path, lockfile
 
@@ -43,7 +45,6 @@ def lock_flow(
     only_fresh: bool = False,
     renew: bool = False,
     upgrade: bool = False,
-    network: str | None = None,
     reporter: Reporter = SILENT,
 ) -> Lockfile:
     """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one.
@@ -69,7 +70,7 @@ def lock_flow(
         upgrade=upgrade,
         passed=request.passed_variables,
         source=_as_asked(request),
-        sources=lambda: _sources(assembled, request, network),
+        sources=lambda: _sources(assembled, request),
         reporter=reporter,
     )
     warn_of_unused(options, lock.pins, lock.built, reporter)
@@ -81,14 +82,13 @@ def built_wheels(
     request: BuildRequest,
     lock: Lockfile,
     *,
-    network: str | None = None,
     reporter: Reporter = SILENT,
 ) -> tuple[Path, ...]:
     """The wheels of the lock that no index has."""
     if not lock.built:
         return ()
     requirements = requirements_of(assembled.folder, request.target).expanded(request.passed_variables)
-    sources = _sources(assembled, request, network)
+    sources = _sources(assembled, request)
     return sources.wheels_of(lock.built, requirements, request.target, request.resolver, reporter)
 
 
@@ -112,14 +112,14 @@ def allowed_names(names: Sequence[str]) -> frozenset[str]:
     return frozenset(canonicalize_name(name) for name in names)
 
 
-def _sources(assembled: Assembled, request: BuildRequest, network: str | None) -> SourceBuilds:
+def _sources(assembled: Assembled, request: BuildRequest) -> SourceBuilds:
     from flowpack.pipeline.source_builds import SourceBuilds  # noqa: PLC0415  (only where a wheel may have to be built)
 
     return SourceBuilds(
         options=allowed_names(request.allow_source),
         base=assembled.base,
         flow_folder=assembled.flow.folder,
-        network=network,
+        network=request.network,
     )
 
 

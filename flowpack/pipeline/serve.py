@@ -35,7 +35,7 @@ EngineChoice = Literal["auto", "docker", "venv"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServeRequest:
-    """``secrets`` and ``build_network`` are for an image that is built first.
+    """``secrets``, ``build_network``, ``pull`` and ``no_cache`` are for an image that is built first.
 
     ``environment`` is what the flow is given; ``passes_more`` adds this machine's variables that serving reads or the
     flow names.
@@ -49,6 +49,8 @@ class ServeRequest:
     timeout: float = 120.0
     secrets: Mapping[str, Path] = field(default_factory=dict)
     build_network: str | None = None
+    pull: bool = False
+    no_cache: bool = False
     trust_base: bool = False
 
 
@@ -151,9 +153,9 @@ def _engine(subject: BuildFolder | ImageReference, choice: EngineChoice, reporte
 
 
 def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, reporter: Reporter) -> ImageReference:
-    """The build's image, built where the engine does not have it."""
+    """The build's image, built where the engine does not have it, or where it is to be built again."""
     image = subject.record.image
-    if engine.inspect(image) is None:
+    if request.pull or request.no_cache or engine.inspect(image) is None:
         if not request.trust_base:
             check_trusted_build(subject.path / "Dockerfile", request.secrets.get(PIP_CONFIG_SECRET))
         wanted = ImageBuild(
@@ -162,6 +164,8 @@ def _built(subject: BuildFolder, engine: Engine, request: ServeRequest, reporter
             platform=subject.record.target.platform,
             secrets=request.secrets,
             network=request.build_network,
+            pull=request.pull,
+            no_cache=request.no_cache,
             buildkit=subject.record.buildkit,
         )
         engine.build(wanted, reporter)

@@ -38,6 +38,17 @@ def test_a_dry_run_shows_the_three_documents(chat: Path) -> None:
     assert deployment["environment"]["image"] == IMAGE
 
 
+def test_a_dry_run_shows_the_steps_for_a_new_endpoint(chat: Path) -> None:
+    steps = dry_run(chat, "--json").json["steps"]
+    assert steps == [
+        "create endpoint basic-chat",
+        "create deployment blue of endpoint basic-chat with basic-chat:<next>",
+        "score the sample with deployment blue",
+        "set the traffic: blue 100 %",
+    ]
+    assert "# set the traffic: blue 100 %" in dry_run(chat).stdout
+
+
 def test_options_reach_the_documents(chat: Path) -> None:
     shown = dry_run(chat, "--endpoint", "other", "--instance-count", "3", "--auth-mode", "aad_token", "--json").json
     assert shown["endpoint"]["name"] == shown["deployment"]["endpoint_name"] == "other"

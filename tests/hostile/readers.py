@@ -12,8 +12,8 @@ import flowpack.flows.templates  # noqa: F401
 from flowpack.assembly.ignore import IgnoreRules
 from flowpack.checks.baseline import Baseline
 from flowpack.checks.run import check
-from flowpack.cli.inputs import given_inputs
-from flowpack.cli.serving_options import variables_of
+from flowpack.cli.inputs import InputOptions
+from flowpack.cli.serving_options import VariableOptions
 from flowpack.dependencies.conda_file import with_conda_file
 from flowpack.dependencies.lock_format import parse_lock
 from flowpack.dependencies.requirements import Requirements, read_requirements
@@ -112,11 +112,11 @@ def _samples(folder: Path) -> object:
 
 
 def _inputs(folder: Path) -> object:
-    return given_inputs(folder / "inputs.json", ())
+    return InputOptions(file=folder / "inputs.json", inputs=()).given()
 
 
 def _variables(folder: Path) -> object:
-    return variables_of({"env_file": folder / "variables.env", "variables": ()})
+    return VariableOptions(env_file=folder / "variables.env", variables=()).values()
 
 
 def _baseline(folder: Path) -> object:

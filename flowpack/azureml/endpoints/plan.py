@@ -10,7 +10,7 @@ from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument, schema
 from flowpack.azureml.endpoints.identity import CLIENT_ID, check_identifier, lacks_client_id
-from flowpack.azureml.endpoints.states import read_stated
+from flowpack.azureml.endpoints.states import AuthMode, read_stated
 from flowpack.azureml.limits import LONGEST_NAME, LONGEST_REQUEST, SHORTEST_NAME
 from flowpack.azureml.models.document import FLOW_DIGEST, FLOWPACK_VERSION, IMAGE, LOCK_DIGEST, REVISION
 from flowpack.azureml.models.plan import ModelSource, PlannedModel
@@ -37,7 +37,7 @@ class DeployRequest:
     deployment_file: Path | None = None
     image: str | None = None
     compute: str | None = None
-    auth_mode: str | None = None
+    auth_mode: AuthMode | None = None
     identity: str | None = None
     instance_type: str | None = None
     instance_count: int | None = None

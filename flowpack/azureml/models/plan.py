@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from flowpack import __version__
 from flowpack.assembly.flow_folder import FlowFolder
@@ -24,8 +25,9 @@ from flowpack.azureml.models.rules import check_flow, check_model, check_tags
 from flowpack.errors import InputError, Location, UsageError
 from flowpack.flows.model import Flow
 
-CHAT = "chat"
-NO_CHAT = "none"
+Mode = Literal["chat", "none"]
+CHAT: Mode = "chat"
+NO_CHAT: Mode = "none"
 DEFAULT_MAXIMUM_MEGABYTES = 300
 
 
@@ -42,7 +44,7 @@ class ModelRequest:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
-    mode: str | None = None
+    mode: Mode | None = None
     chat_input: str | None = None
     chat_output: str | None = None
     source_flow_id: str | None = None

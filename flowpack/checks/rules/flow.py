@@ -218,15 +218,12 @@ def chat_interface(subject: Subject) -> Iterator[Problem]:
     flow = subject.flow
     if flow is None or flow.chat is not None:
         return
-    inputs = [name for name, each in flow.inputs.items() if each.is_chat_input]
-    outputs = [name for name, each in flow.outputs.items() if each.is_chat_output]
+    inputs, outputs = flow.chat_inputs, flow.chat_outputs
     if not inputs and not outputs:
         return
     missing = [f"{len(inputs) or 'no'} inputs with is_chat_input"] if len(inputs) != 1 else []
     missing += [f"{len(outputs) or 'no'} outputs with is_chat_output"] if len(outputs) != 1 else []
-    histories = [name for name, each in flow.inputs.items() if each.is_chat_history]
-    named = flow.inputs.get("chat_history")
-    if not histories and not (named and named.is_chat_history is not False):
+    if not flow.chat_histories:
         missing.append("no input with is_chat_history")
     key = "inputs" if inputs else "outputs"
     value = at(subject.document.root if subject.document else None, key, (inputs or outputs)[0])
