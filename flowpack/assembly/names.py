@@ -15,8 +15,8 @@ _LONGEST = 900
 _DEEPEST = 100
 """Programs that copy and remove folders hold a file descriptor and a frame for each level: 256 are what macOS gives."""
 
-_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_NOT_UTF8 = r"[\ud800-\udfff]"
+_FORBIDDEN = r"[\x00-\x1f\x7f\ud800-\udfff]"
 _UNFIT = {
     'has one of <>:"|?*\\, which Windows does not allow in a name': r'[<>:"|?*\\]',
     "has a name that ends with a dot or a space, which Windows drops": r"[. ](?:/|\Z)",
@@ -33,9 +33,9 @@ def why_impossible(target: str) -> str | None:
         return f"is longer than {_LONGEST} characters"
     if target.count("/") > _DEEPEST:
         return f"is in more than {_DEEPEST} folders"
-    if _FORBIDDEN.search(target) is None:
+    if target.isprintable() or re.search(_FORBIDDEN, target) is None:
         return None
-    return "is not UTF-8" if _NOT_UTF8.search(target) else "has a control character"
+    return "is not UTF-8" if re.search(_NOT_UTF8, target) else "has a control character"
 
 
 def below(folder: Path, relative: str) -> Path:

@@ -23,9 +23,7 @@ from flowpack.errors import Location
 if TYPE_CHECKING:
     from flowpack.checks.findings import Finding
 
-_COMMENT = re.compile(
-    r"(?:^|(?<=\s))(?:#|\{#-?)\s*flowpack:\s*ignore(?P<file>-file)?\[(?P<codes>[A-Za-z0-9,\s]+)\](?:\s*-?#\})?"
-)
+_COMMENT = r"(?:^|(?<=\s))(?:#|\{#-?)\s*flowpack:\s*ignore(?P<file>-file)?\[(?P<codes>[A-Za-z0-9,\s]+)\](?:\s*-?#\})?"
 
 
 def unsuppressed(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -77,9 +75,9 @@ def _suppressed(lines: Sequence[str], beginnings: frozenset[str]) -> _Suppressed
 
 
 def _codes(line: str, *, whole_file: bool = False) -> frozenset[str]:
-    comments = (match for match in _COMMENT.finditer(line) if bool(match["file"]) is whole_file)
+    comments = (match for match in re.finditer(_COMMENT, line) if bool(match["file"]) is whole_file)
     return frozenset(code.strip().upper() for match in comments for code in match["codes"].split(",") if code.strip())
 
 
 def _stands_alone(line: str) -> bool:
-    return _COMMENT.match(line.strip()) is not None
+    return re.match(_COMMENT, line.strip()) is not None

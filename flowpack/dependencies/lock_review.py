@@ -46,18 +46,24 @@ class UnexplainedLockError(LockError):
     """The lock is whole, and says what its header does not explain."""
 
 
-def unexplained(text: str, path: Path = Path(LOCK_NAME)) -> Iterator[UnexplainedLockError]:
-    """The first problems of a lock that ``parse_lock`` takes; none for one of another maker, which installs nothing."""
+def unexplained(
+    text: str, path: Path = Path(LOCK_NAME), parsed: ParsedLock | None = None
+) -> Iterator[UnexplainedLockError]:
+    """The first problems of a lock that ``parse_lock`` takes; none for one of another maker, which installs nothing.
+
+    ``parsed`` is what ``parse_lock`` made of the text, where that is known already.
+    """
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     for number, line in enumerate(lines, start=1):
         if not line.isprintable():  # readers of text differ in which characters end a line
             yield _problem("the line has a character that cannot be printed", path, number)
             return
-    parsed = read_header(lines, read_pins(lines, path))
+    parsed = parsed or read_header(lines, read_pins(lines, path))
     if parsed.inputs_digest is None:
         return
-    found = list(islice(_problems(lines, parsed, path), _MOST))
-    yield from found or islice(_other_lines(lines, parsed, path), 1)
+    blocks = [(number, block) for number, block, _ in entries(lines)]
+    found = list(islice(_problems(blocks, parsed, path), _MOST))
+    yield from found or islice(_other_lines(lines, blocks, parsed, path), 1)
 
 
 def check_installable(lock: Path) -> None:
@@ -79,11 +85,11 @@ def unlike(parsed: ParsedLock, inputs: LockInputs, path: Path) -> UnexplainedLoc
     return _problem("the header does not list what its checksum is of", path, None)
 
 
-def _problems(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
+def _problems(blocks: Sequence[tuple[int, str]], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
     stated = _section(parsed, "options")
     times = Counter(stated)
     options: Counter[str] = Counter()
-    for number, block, _ in entries(lines):
+    for number, block in blocks:
         words = block.split()
         if block.startswith("-"):
             options[block] += 1
@@ -182,10 +188,12 @@ def _is_built_from(pin: Pin, requirement: Requirement, text: str) -> bool:
     return bool(requirement.url) or requirement.specifier.contains(Version(pin.version), prereleases=True)
 
 
-def _other_lines(lines: Sequence[str], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
+def _other_lines(
+    lines: Sequence[str], blocks: Sequence[tuple[int, str]], parsed: ParsedLock, path: Path
+) -> Iterator[UnexplainedLockError]:
     """Whatever else an installer would read: the lines without comments are exactly those that flowpack writes."""
     stated = _section(parsed, "options")
-    wanted = [block for _, block, _ in entries(lines) if block.startswith("-") and _is_explained(block, stated)]
+    wanted = [block for _, block in blocks if block.startswith("-") and _is_explained(block, stated)]
     for pin in parsed.pins:
         wanted += installed_lines(pin)
     there = []

@@ -90,7 +90,7 @@ def lock_dependencies(
     command = f"flowpack lock {source}"
     old = None if upgrade else _existing_lock(existing, within, command, lenient=renew)
     if old is not None and existing is not None and old[1].inputs_digest == inputs.digest:
-        wrong = unlike(old[1], inputs, existing) or next(unexplained(old[0], existing), None)
+        wrong = unlike(old[1], inputs, existing) or next(unexplained(old[0], existing, None if renew else old[1]), None)
         if wrong is None:
             return _lockfile(old[0], inputs, old[1].pins, f"reused {LOCK_NAME}")
         if not renew:

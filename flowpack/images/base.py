@@ -23,11 +23,11 @@ OWN_STAGES = frozenset({"base", "dependencies", "launcher", "flow"})
 OWN_PREFIX = "flowpack"
 """No stage of a Dockerfile.base is named so, and no cache that it mounts: those are what flowpack's own steps use."""
 
-_FROM = re.compile(r"^(?P<head>\s*FROM\s+(?:--\S+\s+)*\S+)(?P<name>\s+AS\s+(?P<stage>\S+))?\s*$", re.I)
-_DIRECTIVE = re.compile(r"#\s*(?P<name>syntax|escape|check)\s*=", re.I)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_LONG_FLAG = re.compile(r"(?:^|(?<=\s))--\S+")
-_PLAIN_MOUNT = re.compile(r"--mount=[\w=,./:@+-]+")
+_FROM = r"(?i)^(?P<head>\s*FROM\s+(?:--\S+\s+)*\S+)(?P<name>\s+AS\s+(?P<stage>\S+))?\s*$"
+_DIRECTIVE = r"(?i)#\s*(?P<name>syntax|escape|check)\s*="
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]"
+_LONG_FLAG = r"(?:^|(?<=\s))--\S+"
+_PLAIN_MOUNT = r"--mount=[\w=,./:@+-]+"
 _OF_THE_COMMAND_LINE, _OWN = "--base-image", f"flowpack's own {BASE_FILE}"
 _TRUST = "--base-image to start from an image of your own, or --trust-base where you trust who may change the flow"
 
@@ -62,7 +62,7 @@ class Base:
     def of_file(cls, path: Path, origin: str, *, within: Roots | None = None, trusted: bool = True) -> Base:
         text = read_text(path, limit=DOCUMENT_BYTES, within=within)
         lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-        stages = {number: match for number, line in enumerate(lines) if (match := _FROM.match(line))}
+        stages = {number: match for number, line in enumerate(lines) if (match := re.match(_FROM, line))}
         if not stages:
             raise InputError("has no FROM instruction", location=Location(path))
         last = max(stages)
@@ -143,10 +143,10 @@ def _check_form(lines: Sequence[str], path: Path) -> None:
     """What would be read otherwise between flowpack's own lines than in a file of its own."""
     at_the_top = open_instruction = False
     for number, line in enumerate(lines, start=1):
-        control = _CONTROL.search(line)
+        control = re.search(_CONTROL, line)
         if control:
             raise InputError("has a control character", location=Location(path, number, control.start() + 1))
-        directive = _DIRECTIVE.match(line) if number == 1 or at_the_top else None
+        directive = re.match(_DIRECTIVE, line) if number == 1 or at_the_top else None
         at_the_top = directive is not None
         if directive:
             name = directive["name"].lower()
@@ -172,7 +172,7 @@ def _check_mounts(lines: Sequence[str], path: Path) -> None:
             continue
         fields = dict(field.partition("=")[::2] for field in flag.partition("=")[2].lower().split(","))
         kind = fields.get("type", "bind")
-        if _PLAIN_MOUNT.fullmatch(flag) is None or kind not in {"bind", "cache", "tmpfs"}:
+        if re.fullmatch(_PLAIN_MOUNT, flag) is None or kind not in {"bind", "cache", "tmpfs"}:
             what = f"a {kind}" if kind in {"secret", "ssh"} else "something that flowpack cannot tell"
             raise InputError(f"'{flag}' mounts {what} of the build", location=Location(path, number), hint=_TRUST)
         if fields.get("id", "").startswith(OWN_PREFIX) or fields.get("from", "").startswith(OWN_PREFIX):
@@ -190,13 +190,13 @@ def _flags(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
         if line.lstrip().startswith("#") or not line.strip():  # BuildKit passes over both within an instruction
             continue
         first = first if joined else number
-        yield from ((number, match[0]) for match in _LONG_FLAG.finditer(line))
+        yield from ((number, match[0]) for match in re.finditer(_LONG_FLAG, line))
         text = line.rstrip()
         if text.endswith("\\"):
             joined += text[:-1]
             continue
         if joined:
-            yield from ((first, match[0]) for match in _LONG_FLAG.finditer(joined + line))
+            yield from ((first, match[0]) for match in re.finditer(_LONG_FLAG, joined + line))
         joined = ""
 
 
