@@ -30,11 +30,16 @@ class Connection:
 
     @property
     def file_name(self) -> str:
-        return self.name.replace(" ", "_") + ".yaml"
+        return f"{self.override}.yaml"
+
+    @property
+    def override(self) -> str:
+        """The variable that replaces the whole connection, by another one's name or by JSON."""
+        return self.name.replace(" ", "_")
 
     def variable(self, key: str) -> str:
         """The variable that sets a field, named as ``pf flow build`` and promptflow's override contract name it."""
-        return f"{self.name.replace(' ', '_')}_{key}".upper()
+        return f"{self.override}_{key}".upper()
 
     @property
     def variables(self) -> tuple[str, ...]:

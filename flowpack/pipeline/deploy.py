@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowpack.azureml.endpoints.busy import retry_while_busy
+from flowpack.azureml.endpoints.documents import DeploymentDocument
 from flowpack.azureml.endpoints.folder import write_documents
 from flowpack.azureml.endpoints.identity import with_client_id
 from flowpack.azureml.endpoints.plan import NEXT, DeployRequest, PlannedDeployment
@@ -25,13 +26,26 @@ from flowpack.reporting import SILENT, Reporter
 def deploy(
     planned: PlannedDeployment, workspace: Workspace, reporter: Reporter = SILENT
 ) -> tuple[Registered, RolledOut]:
-    """From a flow and its image to a deployment that has answered and gets the traffic."""
+    """From a flow and its image to a deployment that has answered and gets the traffic.
 
+    What would fail is found first: without it neither a model version nor an endpoint is created.
+    """
     wanted = planned.request
     endpoints = WorkspaceEndpoints(workspace, reporter)
-    registered = register_planned(
-        planned.model, wanted.output, WorkspaceRegistry(workspace, endpoints.resources), reporter
-    )
+
+    def check(snapshot: Snapshot, document: DeploymentDocument) -> None:
+        if wanted.preflight:
+            check_ready(endpoints.resources, planned, document, snapshot.deployment(document.name), reporter)
+        endpoints.check_documents(planned.endpoint, document)
+
+    def check_before_creating() -> None:
+        snapshot = take_snapshot(endpoints, planned.endpoint.name)
+        model = planned.deployment.with_model(f"{planned.model.document.name}:{NEXT}")
+        document = model.named(choose_name(snapshot, planned, model), workspace)
+        check(snapshot, with_client_id(endpoints.resources, planned.endpoint, document))
+
+    registry = WorkspaceRegistry(workspace, endpoints.resources)
+    registered = register_planned(planned.model, wanted.output, registry, reporter, check_before_creating)
     reporter.info(f"model {registered.version.name}:{registered.version.version}: {registered.state}")
     model = planned.deployment.with_model(f"{registered.version.name}:{registered.version.version}")
     score = scorer(endpoints, wanted, reporter) if wanted.sample is not None else None
@@ -42,10 +56,8 @@ def deploy(
         document = model.named(choose_name(snapshot, planned, model), workspace)
         if not snapshot.is_up_to_date(document):
             document = with_client_id(endpoints.resources, planned.endpoint, document)
-            if wanted.preflight:
-                existing = snapshot.deployment(document.name)
-                check_ready(endpoints.resources, planned, document, existing, reporter)
-            endpoints.check_documents(planned.endpoint, document)
+            if registered.state != "created":
+                check(snapshot, document)
         if wanted.output:
             write_documents(planned.endpoint, document, wanted.output)
         target = Wanted(planned=planned, document=document, test=score is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,12 +30,15 @@ def register(
 
 
 def register_planned(
-    planned: PlannedModel, output: Path | None, registry: ModelRegistry, reporter: Reporter
+    planned: PlannedModel,
+    output: Path | None,
+    registry: ModelRegistry,
+    reporter: Reporter,
+    before_creating: Callable[[], None] = lambda: None,
 ) -> Registered:
-
     place = model_place(planned.document, output)
     folder = write_flow(planned.folder, place, planned.document.folder_name)
-    registered = register_model(registry, planned.document, folder, reporter)
+    registered = register_model(registry, planned.document, folder, reporter, before_creating=before_creating)
     document = write_document(registered.version.as_held(planned.document), place)
     return replace(registered, document=document)
 

@@ -80,8 +80,10 @@ class Connections:
                 self._known[name] = _resolve(name, documents, self._environ)
             except CannotStartError as error:
                 problems += error.problems
-                if _target(name, self._environ) in answer.absent:
-                    problems.append(Problem(str(self._source), f"has no connection for '{name}'", missing=False))
+                target = _target(name, self._environ)
+                if target in answer.absent:
+                    held = f"for '{name}'" if target == name else f"with the name that {_override(name)} holds"
+                    problems.append(Problem(str(self._source), f"has no connection {held}", missing=False))
         if problems:
             raise CannotStartError([*problems, *answer.problems])
         for problem in answer.problems:
@@ -114,15 +116,20 @@ def _target(name: str, environ: Mapping[str, str]) -> str | None:
 
 def _named_variable(name: str, environ: Mapping[str, str]) -> tuple[str, Any]:
     """What the variable named as the connection holds: its text, and its data where that is JSON."""
-    given = environ.get(name.replace(" ", "_"), "").strip()
+    given = environ.get(_override(name), "").strip()
     try:
         return given, json.loads(given)
     except ValueError:
         return given, None
 
 
+def _override(name: str) -> str:
+    """The variable that replaces the whole connection."""
+    return name.replace(" ", "_")
+
+
 def variable(connection: str, field: str) -> str:
-    return f"{connection.replace(' ', '_')}_{field}".upper()
+    return f"{_override(connection)}_{field}".upper()
 
 
 def _resolve(name: str, documents: Mapping[str, Document], environ: Mapping[str, str]) -> Connection:
@@ -147,13 +154,13 @@ def _document(name: str, documents: Mapping[str, Document], environ: Mapping[str
         if name in documents:
             return _document_of(documents[name], name)
         reason = f"connection '{name}' is not in the image: its JSON, or the name of one that is"
-        raise CannotStartError([Problem(name.replace(" ", "_"), reason)])
+        raise CannotStartError([Problem(_override(name), reason)])
     if isinstance(data, dict):
         return _document_of(data, name, documents.get(name))
     if given in documents:
         return _document_of(documents[given], name)
     others = ", ".join(f"'{each}'" for each in documents) or "none"
-    raise _wrong(name, f"neither JSON nor the name of a connection; known are {others}")
+    raise _wrong(name, f"{_override(name)} is neither JSON nor the name of a connection; the image has {others}")
 
 
 def _document_of(data: Document, name: str, document: Document | None = None) -> Document:
@@ -181,7 +188,7 @@ def _document_of(data: Document, name: str, document: Document | None = None) ->
 
 
 def _wrong(name: str, reason: str) -> CannotStartError:
-    return CannotStartError([Problem(name.replace(" ", "_"), f"connection '{name}': {reason}", missing=False)])
+    return CannotStartError([Problem(_override(name), f"connection '{name}': {reason}", missing=False)])
 
 
 def _connection(name: str, document: Document) -> Connection:

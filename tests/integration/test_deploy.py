@@ -155,7 +155,7 @@ def test_the_steps_are_shown_and_nothing_is_changed(azure: AzureEmulator, chat: 
     shown = flowpack("deploy", chat, "--image", IMAGE, "--show-steps").stdout.splitlines()
     assert shown == [
         "create endpoint basic-chat",
-        "create deployment blue of endpoint basic-chat with basic-chat:NEW",
+        "create deployment blue of endpoint basic-chat with basic-chat:<next>",
         "score the sample with deployment blue",
         "set the traffic: blue 100 %",
     ]
@@ -298,9 +298,10 @@ class TestPreflight:
         azure.connect("weather-service", {"authType": "CustomKeys", "category": "CustomKeys", "target": "_"})
         with pytest.raises(AzureError, match="would fail") as caught:
             weather()
-        assert "connection 'weather service': the workspace has none of that name" in (caught.value.detail or "")
+        assert "the workspace has no connection 'weather service'" in (caught.value.detail or "")
         assert "did you mean 'weather-service'?" in (caught.value.detail or "")
         assert azure.endpoint("custom-connection") is None
+        assert azure.model_versions("custom-connection") == {}, "no version is registered that nothing can serve"
 
     def test_variables_that_tell_all_of_it_do_instead(self, azure: AzureEmulator, weather: Deploys) -> None:
         names = ("WEATHER_SERVICE_ENDPOINT", "WEATHER_SERVICE_REGION", "WEATHER_SERVICE_API_KEY")
@@ -358,7 +359,7 @@ class TestPreflight:
         identity = azure.user_assigned("flow-identity")
         with pytest.raises(AzureError, match="does not start"):
             deploys(identity=azure.setup.identity_id("flow-identity"))
-        warned = [line for line in deploys.said if "seems to lack the role" in line]
+        warned = [line for line in deploys.said if "lacks the role" in line]
         assert len(warned) == 1
         assert "Storage Blob Data Reader, which loads the model: az role assignment create" in warned[0]
         azure.assign(identity["principalId"], "Storage Blob Data Reader", azure.setup.storage_id)

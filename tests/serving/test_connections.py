@@ -264,7 +264,7 @@ def test_what_a_source_does_not_have_comes_from_the_document() -> None:
     store.has.clear()
     assert resolved("open_ai_connection", KEY, AZURE, source=store)["value"]["api_key"] == "k"
     found = problems_of({"open_ai_connection": "nobody"}, AZURE, source=store)
-    assert ("the store", "has no connection for 'open_ai_connection'") in found
+    assert ("the store", "has no connection with the name that open_ai_connection holds") in found
     assert "nobody" not in str(found)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument
@@ -22,6 +24,7 @@ from flowpack.reporting import Reporter
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _FAMILY_USAGE = "Microsoft.MachineLearningServices/vmFamily/usages"
+_REFERENCE = re.compile(r"\$\{\{\s*azureml://connections/([^/}\s]+)\s*\}\}")
 _REGION_USAGE = "Microsoft.MachineLearningServices/dedicatedCores/usages"
 
 
@@ -40,7 +43,7 @@ def check_ready(
     if identity:
         with _allowed("the identity's roles", reporter):
             for role in _roles(resources, identity_at(resources, identity), workspace, planned, document):
-                reporter.warning(f"the identity seems to lack the role {role}")
+                reporter.warning(f"the identity lacks the role {role}")
     with _allowed("the connections", reporter):
         problems += _connections(resources, planned, document)
     if not planned.endpoint.is_kubernetes:
@@ -82,29 +85,75 @@ def _roles(
 
 
 def _connections(resources: ResourceManager, planned: PlannedDeployment, document: DeploymentDocument) -> Iterator[str]:
-    """Each has to be in the workspace, or to be told whole by the deployment's variables."""
-    by_workspace = [each for each in planned.connections if not _told(each, document)]
-    if not by_workspace:
-        return
+    """Each has to be in the workspace, or to be given whole by the deployment's variables."""
+    wanted = [each for each in (_wanted(each, document) for each in planned.connections) if each]
     if planned.asks_workspace is False:
-        for each in by_workspace:
-            unset = ", ".join(name for name in each.variables if name not in document.variables)
-            yield (
-                f"connection '{each.name}': this image takes connections from variables alone, and {unset} is not "
-                "set: -e NAME=VALUE, or build with --azureml"
-            )
+        yield from _not_in_image(planned.connections, wanted, document)
+        wanted = [each for each in wanted if each.by_azure]
+    if not wanted:
         return
-    there = [each["name"] for each in resources.listed("connections")]
-    for each in by_workspace:
-        if each.name not in there:
-            near = nearest(each.name, there)
+    existing = [each["name"] for each in resources.listed("connections")]
+    for each in wanted:
+        if each.name not in existing:
+            near = nearest(each.name, existing)
             meant = f": did you mean '{near}'?" if near else ""
-            yield f"connection '{each.name}': the workspace has none of that name{meant}"
+            yield f"{each}: the workspace has no connection '{each.name}'{meant}"
 
 
-def _told(connection: Connection, document: DeploymentDocument) -> bool:
-    another = connection.name.replace(" ", "_")
-    return another in document.variables or all(name in document.variables for name in connection.variables)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A connection of the workspace that one of the flow's stands for, or that an override names in its place.
+
+    ``by_azure``: Azure puts the connection's content into the variable; the image asks for nothing.
+    """
+
+    connection: Connection
+    name: str
+    by_azure: bool = False
+
+    def __str__(self) -> str:
+        if self.name == self.connection.name:
+            return f"connection '{self.connection.name}'"
+        return f"connection '{self.connection.name}', which {self.connection.override} replaces"
+
+
+def _wanted(connection: Connection, document: DeploymentDocument) -> _Wanted | None:
+    """None where the deployment's variables give the whole connection."""
+    override = str(document.variables.get(connection.override, "")).strip()
+    reference = _REFERENCE.fullmatch(override)
+    if reference:
+        return _Wanted(connection, reference[1], by_azure=True)
+    try:
+        content = json.loads(override) if override else None
+    except ValueError:
+        return _Wanted(connection, override)
+    if isinstance(content, dict) and {"type", "properties"} & content.keys():
+        return None
+    if all(name in document.variables for name in connection.variables):
+        return None
+    return _Wanted(connection, connection.name)
+
+
+def _not_in_image(
+    connections: Sequence[Connection], wanted: Sequence[_Wanted], document: DeploymentDocument
+) -> Iterator[str]:
+    """For an image that takes connections from variables alone."""
+    names = [each.name for each in connections]
+    for each in wanted:
+        if each.by_azure:
+            continue
+        if each.name != each.connection.name:
+            if each.name not in names:
+                yield (
+                    f"{each}: this image takes connections from variables alone, and knows {', '.join(names)}; "
+                    f"give its JSON, or ${{{{azureml://connections/{each.name}}}}}"
+                )
+            continue
+        unset = ", ".join(name for name in each.connection.variables if name not in document.variables)
+        yield (
+            f"{each}: this image takes connections from variables alone, and {unset} is not "
+            "set: -e NAME=VALUE, or build with --azureml"
+        )
 
 
 def _quota(

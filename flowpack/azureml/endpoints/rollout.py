@@ -48,6 +48,7 @@ class Endpoints(Protocol):
     def write_deployment(self, document: DeploymentDocument) -> None: ...
     def set_traffic(self, name: str, traffic: Mapping[str, int], tags: Mapping[str, str]) -> None: ...
     def delete_deployment(self, endpoint: str, name: str) -> None: ...
+    def delete_endpoint(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +95,8 @@ def apply(
                 reporter.info(f"the traffic of endpoint {wanted.document.endpoint_name} stays as it was")
                 if any(isinstance(each, CreateDeployment) and not each.keep_failed for each in steps):
                     rollout.remove_failed()
+                    if snapshot.endpoint is None:
+                        rollout.remove_empty_endpoint()
             raise
     assert rollout.endpoint is not None  # noqa: S101  (the first step creates one that does not exist)
     before = snapshot.endpoint.traffic if snapshot.endpoint else {}
@@ -154,6 +157,16 @@ class _Rollout:
                 self._endpoints.delete_deployment(self._document.endpoint_name, self.name)
         except (FlowpackError, EndpointBusy) as error:
             self._reporter.warning(f"deployment {self.name} could not be removed: {error}")
+
+    def remove_empty_endpoint(self) -> None:
+        """Removes the endpoint that this rollout created, unless it has a deployment. Hides no earlier error."""
+        name = self._document.endpoint_name
+        try:
+            if self._current_endpoint() and not self._endpoints.deployments(name):
+                self._reporter.info(f"remove endpoint {name}, which has no deployment; --keep-failed keeps both")
+                self._endpoints.delete_endpoint(name)
+        except (FlowpackError, EndpointBusy) as error:
+            self._reporter.warning(f"endpoint {name} could not be removed: {error}")
 
     def _write_deployment(self, step: CreateDeployment | UpdateDeployment) -> None:
         self._reporter.info(f"{step}: this takes some minutes")

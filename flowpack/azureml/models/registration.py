@@ -35,9 +35,11 @@ def register_model(
     folder: Path,
     reporter: Reporter = SILENT,
     *,
+    before_creating: Callable[[], None] = lambda: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Registered:
-    """``folder`` holds the content. Without a version in the document the next one is taken.
+    """``folder`` holds the content. Without a version in the document the next one is taken. ``before_creating`` may
+    raise, and then no version is created.
 
     Two that make the next version at once ask for the same number. With one content they ask for the same thing; with
     another the registry refuses the second, which looks again.
@@ -45,6 +47,7 @@ def register_model(
     held = find_version(registry.versions(document.name), document)  # mostly there is nothing to do
     if held:
         return _brought_up_to_date(registry, held, document)
+    before_creating()
     for attempt in range(_ATTEMPTS):
         number = registry.next_number(document.name)
         # After the number: what is made in between is seen here, or has taken the number.

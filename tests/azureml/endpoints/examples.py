@@ -102,6 +102,11 @@ class OneEndpoint:
         self._change(f"delete {name}")
         del self.by_name[name]
 
+    def delete_endpoint(self, name: str) -> None:
+        assert not self.by_name
+        self._change(f"delete endpoint {name}")
+        self.there = None
+
     def _change(self, what: str) -> None:
         if what.startswith(self.ends_before):
             self.ends_before = "nothing"

@@ -1,8 +1,9 @@
-"""What the preflight refuses and what it lets pass: quota and instance types."""
+"""What the preflight refuses and what it lets pass: connections, quota and instance types."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.errors import AzureError
 from tests.azureml.endpoints.examples import WORKSPACE, planned
 from tests.azureml.models.examples import flow_folder
+from tests.paths import FLOWS
 from tests.recording import Recording
 
 REGION = "Microsoft.MachineLearningServices/dedicatedCores/usages"
@@ -24,8 +26,8 @@ class Region:
 
     workspace = WORKSPACE
 
-    def __init__(self, free: int, refusal: int | None = None) -> None:
-        self._free, self._refusal = free, refusal
+    def __init__(self, free: int = 99, refusal: int | None = None, connections: tuple[str, ...] = ()) -> None:
+        self._free, self._refusal, self._connections = free, refusal, connections
 
     def get(self, *parts: str) -> Any:
         return {"location": "westeurope", "id": "w", "properties": {}}
@@ -34,7 +36,8 @@ class Region:
         return {"value": [{"name": "Standard_DS3_v2", "vCPUs": 4, "family": "standardDSv2Family"}]}
 
     def listed(self, *parts: str) -> Iterator[Any]:
-        return iter(())
+        assert parts == ("connections",)
+        return iter([{"name": name} for name in self._connections])
 
     def listed_at(self, path: str) -> Iterator[Any]:
         if self._refusal:
@@ -87,3 +90,45 @@ def test_quota_that_may_not_be_read_is_a_warning(tmp_path: Path) -> None:
 def test_an_expired_sign_in_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AzureError, match="no"):
         check(tmp_path, Region(free=0, refusal=401))
+
+
+WEATHER = {"WEATHER_SERVICE_ENDPOINT": "e", "WEATHER_SERVICE_REGION": "r", "WEATHER_SERVICE_API_KEY": "k"}
+
+
+def weather(region: Region, *, asks_workspace: bool | None = True, **variables: str) -> str:
+    """What the preflight says of a flow with the connection 'weather service'; "" where nothing is missing."""
+    plan = replace(planned(FLOWS / "custom-connection", variables=variables), asks_workspace=asks_workspace)
+    document = plan.deployment.with_model("weather:1").named("blue", WORKSPACE)
+    try:
+        check_ready(cast(ResourceManager, region), plan, document, None, Recording())
+    except AzureError as error:
+        return error.detail or ""
+    return ""
+
+
+def test_a_connection_that_the_workspace_lacks_names_the_nearest() -> None:
+    said = weather(Region(connections=("weather-service",)))
+    assert "the workspace has no connection 'weather service': did you mean 'weather-service'?" in said
+    assert weather(Region(connections=("weather service",))) == ""
+
+
+def test_variables_that_give_the_whole_connection_need_no_workspace() -> None:
+    assert weather(Region(), **WEATHER) == ""
+    assert weather(Region(), weather_service='{"type": "custom", "configs": {}}') == ""
+    assert "has no connection" in weather(Region(), weather_service='{"region": "r"}'), "JSON of a single field"
+
+
+@pytest.mark.parametrize("override", ["other", "${{azureml://connections/other}}"])
+def test_another_connection_that_an_override_names_has_to_be_there(override: str) -> None:
+    said = weather(Region(connections=("weather service", "others")), weather_service=override)
+    assert "which weather_service replaces: the workspace has no connection 'other': did you mean 'others'?" in said
+    assert weather(Region(connections=("other",)), weather_service=override) == ""
+
+
+def test_an_image_that_cannot_ask_the_workspace_needs_every_variable() -> None:
+    region = Region(connections=("weather service", "other"))
+    without_key = {name: value for name, value in WEATHER.items() if "KEY" not in name}
+    assert "WEATHER_SERVICE_API_KEY is not set" in weather(region, asks_workspace=False, **without_key)
+    said = weather(region, asks_workspace=False, weather_service="other")
+    assert "give its JSON, or ${{azureml://connections/other}}" in said
+    assert weather(region, asks_workspace=False, weather_service="${{azureml://connections/other}}") == ""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, cast
+
+import pytest
 
 from flowpack.azureml.endpoints.roles import MODEL, PULL, SECRETS, Role, missing_roles
 from flowpack.azureml.resource_manager import ResourceManager
@@ -18,6 +21,11 @@ class Assignments:
 
     def __init__(self, *assigned: tuple[str, Role]) -> None:
         self._assigned = assigned
+
+    definitions: Mapping[str, Any] = MappingProxyType({})
+
+    def get_at(self, path: str, api_version: str) -> Any:
+        return self.definitions.get(path)
 
     def listed_at(self, path: str, api_version: str, **query: str) -> Iterator[Any]:
         assert query["$filter"] == "assignedTo('person')"
@@ -48,3 +56,33 @@ def test_roles_of_the_scope_and_above_it_count_and_those_beside_it_do_not() -> N
 
 def test_only_what_the_deployment_uses_is_needed() -> None:
     assert missing(image="other.azurecr.io/chat", asks_workspace=False) == [MODEL.name]
+
+
+@pytest.mark.parametrize("above", ["/", "/providers/Microsoft.Management/managementGroups/root"])
+def test_a_role_above_the_subscription_holds(above: str) -> None:
+    assert missing((above, MODEL), (above, SECRETS), (above, PULL)) == []
+
+
+def test_a_role_of_a_group_whose_name_begins_alike_does_not_hold() -> None:
+    beside = STORAGE[:-1]
+    assert missing((beside, MODEL), (GROUP, SECRETS), (REGISTRY, PULL)) == [MODEL.name]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "holds"),
+    [
+        ({"actions": ["microsoft.machinelearningservices/workspaces/*"]}, True),
+        ({"actions": ["*"], "notActions": ["*/listsecrets/action"]}, False),
+        ({"actions": ["*/read"]}, False),
+        ({"dataActions": ["*"]}, False),
+    ],
+)
+def test_a_custom_role_holds_by_what_it_allows(permissions: Mapping[str, Any], holds: bool) -> None:
+    custom = Role("Custom", "is a team's own", "", ("11111111-2222-3333-4444-555555555555",))
+    assignments = Assignments((STORAGE, MODEL), (REGISTRY, PULL), (ML, custom))
+    path = f"/x/roleDefinitions/{custom.by[0]}"
+    assignments.definitions = {path: {"properties": {"permissions": [permissions]}}}
+    found = missing_roles(
+        cast(ResourceManager, assignments), "person", WORKSPACE, image="images.azurecr.io/chat", asks_workspace=True
+    )
+    assert bool(found) is not holds

@@ -134,6 +134,23 @@ def test_one_that_does_not_start_goes_or_stays_to_be_looked_at(azure: OneEndpoin
     assert azure.changes == ["delete green", "write green", "score green", "traffic green=100", "delete blue"]
 
 
+@pytest.mark.parametrize("fault", ["broken", "mute"])
+def test_a_first_rollout_that_fails_leaves_no_empty_endpoint(azure: OneEndpoint, chat: Path, fault: str) -> None:
+    getattr(azure, fault).add(image(1))
+    with pytest.raises((AzureError, ServingError)):
+        azure.roll_out(plan(chat, 1))
+    assert azure.changes[-2:] == ["delete blue", "delete endpoint chat"]
+    assert azure.there is None
+
+
+def test_a_first_rollout_that_fails_leaves_both_where_the_failed_one_is_kept(azure: OneEndpoint, chat: Path) -> None:
+    azure.broken.add(image(1))
+    with pytest.raises(AzureError):
+        azure.roll_out(plan(chat, 1, keep_failed=True))
+    assert azure.there
+    assert list(azure.by_name) == ["blue"]
+
+
 def test_in_place_what_serves_is_not_removed_when_it_fails(azure: OneEndpoint, chat: Path) -> None:
     azure.roll_out(plan(chat, 1, deployment="only"))
     azure.mute.add(image(2))
