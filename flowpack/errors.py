@@ -157,8 +157,8 @@ def few_suggestions() -> Iterator[None]:
         _left.reset(token)
 
 
-def nearest(name: str, options: Iterable[str]) -> str | None:
-    """The option that was probably meant, as far as it can be found in a short time."""
+def nearest(name: str, options: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The option that was probably meant, as far as it can be found in a short time. ``likeness``: 1 is the same."""
     left = _left.get() or [_COMPARISON]
     compared: list[str] = []
     for option in options if left[0] > 0 else ():
@@ -173,7 +173,7 @@ def nearest(name: str, options: Iterable[str]) -> str | None:
         return None
     from difflib import get_close_matches  # noqa: PLC0415  (only a mistake needs it)
 
-    return next(iter(get_close_matches(name, compared, n=1)), None)
+    return next(iter(get_close_matches(name, compared, n=1, cutoff=likeness)), None)
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.checks.azure_documents import AzureDocument, Kind
 from flowpack.checks.discovery import Place
 from flowpack.checks.findings import Finding, Severity
@@ -15,9 +16,9 @@ from flowpack.flows.model import Flow
 from flowpack.reporting import Reporter
 
 
-def refuse_broken(endpoint: str, deployment: str, flow: Flow, reporter: Reporter) -> None:
+def refuse_broken(endpoint: str, deployment: str, folder: FlowFolder, reporter: Reporter) -> None:
     """An InputError for the errors; the warnings are told. Both have their place in the document as it would be."""
-    subject = _Planned([_read(Kind.ENDPOINT, endpoint), _read(Kind.DEPLOYMENT, deployment)], flow)
+    subject = _Planned([_read(Kind.ENDPOINT, endpoint), _read(Kind.DEPLOYMENT, deployment)], folder)
     rules = (each for each in all_checks() if each.rule.code.startswith("FP5"))
     found = [finding for each in rules for finding in each.findings(subject)]
     errors = [_told(finding) for finding in found if finding.rule.severity is Severity.ERROR]
@@ -43,11 +44,15 @@ def _read(kind: Kind, text: str) -> AzureDocument:
 
 
 class _Planned(Subject):
-    def __init__(self, documents: list[AzureDocument], flow: Flow) -> None:
+    def __init__(self, documents: list[AzureDocument], folder: FlowFolder) -> None:
         super().__init__(Place(None, tuple(each.path for each in documents)))
-        self._flow = flow
+        self._folder = folder
         self.documents = tuple(documents)
 
     @property
     def flow(self) -> Flow:
-        return self._flow
+        return self._folder.flow
+
+    @property
+    def folder(self) -> FlowFolder:
+        return self._folder

@@ -47,6 +47,11 @@ class Connection:
         keys = (*sorted(self.keys.configs), *sorted(self.keys.secrets)) if self.type is CUSTOM else ()
         return tuple(self.variable(key) for key in (*self.type.secrets, *self.type.needed, *keys))
 
+    @property
+    def field_variables(self) -> tuple[str, ...]:
+        """Every variable that sets one of its fields, those with a default among them."""
+        return (*self.variables, *(self.variable(key) for key in self.type.optional))
+
     def document(self) -> dict[str, Any]:
         def reference(key: str) -> str:
             return f"${{env:{self.variable(key)}}}"

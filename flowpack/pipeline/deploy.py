@@ -100,5 +100,5 @@ def plan_deployment(
     if planned.unused_name:
         reporter.info(f"the rollout names the deployment; --deployment {planned.unused_name} changes that one in place")
     document = planned.as_far_as_known(workspace)
-    refuse_broken(planned.endpoint.text(), document.text(), planned_model.source.flow, reporter)
+    refuse_broken(planned.endpoint.text(), document.text(), planned_model.source.folder, reporter)
     return planned

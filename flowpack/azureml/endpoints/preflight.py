@@ -25,6 +25,7 @@ from flowpack.reporting import Reporter
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _FAMILY_USAGE = "Microsoft.MachineLearningServices/vmFamily/usages"
 _REFERENCE = re.compile(r"\$\{\{\s*azureml://connections/([^/}\s]+)\s*\}\}")
+_PART = re.compile(r"\s*\$\{\{\s*azureml://connections/([^/}\s]+)")
 _REGION_USAGE = "Microsoft.MachineLearningServices/dedicatedCores/usages"
 
 
@@ -90,14 +91,25 @@ def _connections(resources: ResourceManager, planned: PlannedDeployment, documen
     if planned.asks_workspace is False:
         yield from _not_in_image(planned.connections, wanted, document)
         wanted = [each for each in wanted if each.by_azure]
-    if not wanted:
+    referred = [
+        (variable, found[1])
+        for variable, value in document.variables.items()
+        if (found := _PART.match(str(value))) and not any(each.connection.override == variable for each in wanted)
+    ]
+    if not (wanted or referred):
         return
     existing = [each["name"] for each in resources.listed("connections")]
+    for variable, name in referred:
+        if name not in existing:
+            yield f"variable {variable}: the workspace has no connection '{name}'{_meant(name, existing)}"
     for each in wanted:
         if each.name not in existing:
-            near = nearest(each.name, existing)
-            meant = f": did you mean '{near}'?" if near else ""
-            yield f"{each}: the workspace has no connection '{each.name}'{meant}"
+            yield f"{each}: the workspace has no connection '{each.name}'{_meant(each.name, existing)}"
+
+
+def _meant(name: str, existing: Sequence[str]) -> str:
+    near = nearest(name, existing)
+    return f": did you mean '{near}'?" if near else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,15 @@ from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, number_of, text_of
 from flowpack.documents.json_documents import parse_json
 from flowpack.documents.yaml_documents import Value
-from flowpack.errors import FlowpackError, InputError
-from flowpack.reading import is_folder
+from flowpack.errors import FlowpackError, InputError, listed, nearest
+from flowpack.reading import DOCUMENT_BYTES, is_folder, read_text
 
 _WORKER_NUMBERS = ("PROMPTFLOW_WORKER_NUM", "PROMPTFLOW_WORKER_THREADS")
 _OF_A_WORKSPACE = ("subscription_id", "resource_group", "workspace_name")
 _ROUTES = {"liveness_route": "/health", "readiness_route": "/health", "scoring_route": "/score"}
 _PORT = 8080
+_WHOLE_CONNECTION = re.compile(r"\s*\$\{\{\s*azureml://connections/[^/}]+\}\}\s*")
+_MISSPELT = 0.9  # one letter of ten
 _MOST_FILES_TO_BUILD, _MOST_BYTES_TO_BUILD = 100, 1024**2
 
 
@@ -228,3 +230,61 @@ def telemetry_twice(subject: Subject) -> Iterator[Problem]:
         if enabled.data is True:
             message = "app_insights_enabled sends telemetry to the workspace's Application Insights, not to this one"
             yield Problem(message, named.location, "take one of the two out")
+
+
+@rule(
+    "FP532",
+    "override-of-nothing",
+    Severity.ERROR,
+    "A variable overrides a connection that the flow does not have.",
+    about_secrets=True,
+)
+def override_of_nothing(subject: Subject) -> Iterator[Problem]:
+    """Those that are certain: a name in other letters than the flow's, and a reference to a workspace's connection."""
+    connections = [each.override for each in subject.connections]
+    known = {each.casefold(): each for each in (*connections, *_field_variables(subject))}
+    for name, value in _other_variables(subject):
+        right = known.get(name.casefold())
+        if right:
+            message = f"nothing reads '{name}': the connection's variable is '{right}', in these letters"
+            yield Problem(message, value.location, f"write {right}")
+        elif _WHOLE_CONNECTION.fullmatch(text_of(value) or "") and subject.flow:
+            near = nearest(name, connections)
+            hint = f"did you mean '{near}'?" if near else f"the flow's connections: {listed(connections) or 'none'}"
+            yield Problem(f"the flow has no connection '{name}' that this could replace", value.location, hint)
+
+
+@rule(
+    "FP533",
+    "override-misspelt",
+    Severity.WARNING,
+    "A variable is spelt almost like one that sets a field of a connection.",
+    about_secrets=True,
+)
+def override_misspelt(subject: Subject) -> Iterator[Problem]:
+    known = [*(each.override for each in subject.connections), *_field_variables(subject)]
+    exact = {each.casefold() for each in known}
+    for name, value in _other_variables(subject):
+        near = None if name.casefold() in exact else nearest(name, known, likeness=_MISSPELT)
+        if near and not _is_mentioned(name, subject):
+            yield Problem(f"nothing in the flow reads '{name}'", value.location, f"did you mean '{near}'?")
+
+
+def _other_variables(subject: Subject) -> Iterator[tuple[str, Value]]:
+    """The deployments' variables that set no connection and no field of one."""
+    known = {*(each.override for each in subject.connections), *_field_variables(subject)}
+    own = subject.flow.environment_variables if subject.flow else {}
+    for document in _deployments(subject) if known or subject.flow else ():
+        for name, value in document.variables.items():
+            if name not in known and name not in own:
+                yield name, value
+
+
+def _field_variables(subject: Subject) -> list[str]:
+    return [variable for each in subject.connections for variable in each.field_variables]
+
+
+def _is_mentioned(name: str, subject: Subject) -> bool:
+    """Whether a source of the flow has the name: its code may read a variable of its own."""
+    paths = [path for target, path in subject.paths.items() if target.endswith((".py", ".prompty"))]
+    return any(name in read_text(path, limit=DOCUMENT_BYTES, within=subject.roots.folders) for path in paths)

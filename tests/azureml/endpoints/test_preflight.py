@@ -125,6 +125,12 @@ def test_another_connection_that_an_override_names_has_to_be_there(override: str
     assert weather(Region(connections=("other",)), weather_service=override) == ""
 
 
+def test_a_part_of_a_connection_that_a_variable_refers_to_has_to_be_there() -> None:
+    variables = {**WEATHER, "WEATHER_SERVICE_API_KEY": "${{azureml://connections/wether/credentials/key}}"}
+    said = weather(Region(connections=("weather",)), **variables)
+    assert "variable WEATHER_SERVICE_API_KEY: the workspace has no connection 'wether': did you mean 'weather'?" in said
+
+
 def test_an_image_that_cannot_ask_the_workspace_needs_every_variable() -> None:
     region = Region(connections=("weather service", "other"))
     without_key = {name: value for name, value in WEATHER.items() if "KEY" not in name}
