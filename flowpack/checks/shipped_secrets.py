@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from flowpack.assembly.flow_folder import FlowFolder
 from flowpack.checks.secrets import Secret, names_indexes, secrets_in_file
-from flowpack.checks.suppressions import is_suppressed
 from flowpack.errors import InputError
 
 _ENDINGS = (".txt", ".in", ".lock", ".conf", ".ini", ".toml", ".yaml", ".yml", ".pypirc", ".condarc", ".netrc")
@@ -23,6 +22,8 @@ _HINT = "take it out and revoke it; an index's credentials are pip's: pip.conf, 
 
 def refuse_shipped_secrets(folder: FlowFolder) -> None:
     for target, secret in _found(folder):
+        from flowpack.checks.suppressions import is_suppressed  # noqa: PLC0415  (mostly there is no secret)
+
         if not is_suppressed(_RULE, secret.location):  # by someone who knows
             raise InputError(
                 f"'{target}' ships with the flow, and holds {secret.kind}", location=secret.location, hint=_HINT

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flowpack.assembly.explain import explain
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.cli.build_view import files_and_bytes, left_out_document, left_out_lines, plan_document, plan_text, tree
 from flowpack.cli.options import (
@@ -115,6 +114,8 @@ def _refuse_image_options() -> None:
 
 def _explain(request: BuildRequest, path: str, console: Console) -> None:
     flow = read_flow(request.source, request.variant, include_roots=request.include_roots)
+    from flowpack.assembly.explain import explain  # noqa: PLC0415  (a build starts sooner)
+
     found = explain(flow, IncludeRoots.of(flow.folder, request.include_roots), path)
     document = {"path": path, "in": found.target is not None, "target": found.target, "why": found.why}
     console.answer({**document, "rule": str(found.rule) if found.rule else None}, str(found))

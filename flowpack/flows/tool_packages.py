@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowpack.documents.yaml_documents import read_document
-from flowpack.errors import FlowpackError
+from flowpack.errors import FlowpackError, nearest
 from flowpack.flows.connection_types import CONNECTION_TYPES
 from flowpack.flows.model import Flow
 from flowpack.flows.tool_sources import ConnectionKeys, ConnectionParameter, ToolSource
@@ -101,9 +101,7 @@ def _guessed(tool: str) -> str:
 
 def _alike(package: str, name: str) -> bool:
     """``my-tool-package`` and ``my-tools-package``, say."""
-    from difflib import SequenceMatcher  # noqa: PLC0415  (see above)
-
-    return SequenceMatcher(None, package, name).ratio() > 0.8
+    return nearest(package, [name], likeness=0.8) is not None
 
 
 def _normal(name: str) -> str:
