@@ -116,7 +116,7 @@ class StartOptions:
         if self.serving_options.engine == "venv":
             _refuse(_OF_A_CONTAINER, "--engine venv starts no container")
         if not is_flow:
-            _refuse(_OF_A_FLOW, "it is for a flow")
+            _refuse(_OF_A_FLOW, "what is served is built already")
         return resolve_subject(subject, self._build_request, reporter)
 
     def _build_request(self, source: Path) -> BuildRequest:
