@@ -62,9 +62,12 @@ class BuildRecord:
     @property
     def image(self) -> ImageReference:
         """A name for the image of exactly this context."""
-        return ImageReference.parse(
-            f"flowpack/{image_name(self.flow_name)}:{self.context_digest.partition(':')[2][:16]}"
-        )
+        return context_image(self.flow_name, self.context_digest)
+
+
+def context_image(flow_name: str, context_digest: str) -> ImageReference:
+    """The name under which an engine has the image of a build context."""
+    return ImageReference.parse(f"flowpack/{image_name(flow_name)}:{context_digest.partition(':')[2][:16]}")
 
 
 def is_build(folder: Path) -> bool:

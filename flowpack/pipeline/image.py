@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowpack.errors import EngineError
+from flowpack.images.build_record import context_image
 from flowpack.images.engine import find_engine
 from flowpack.images.engine.model import BuiltImage, Engine, ImageBuild
 from flowpack.images.image_record import write_image_record
@@ -37,7 +38,10 @@ class ImageBuilder:
             no_cache=image.no_cache,
             buildkit=request.buildkit,
         )
-        built = replace(built, image=self._image(wanted, reporter))
+        found = self._image(wanted, reporter)
+        if request.output:  # `flowpack run` and `test` take this image for the output
+            self.engine.tag(found, context_image(built.assembled.flow.name, built.context.digest))
+        built = replace(built, image=found)
         if not image.push:
             return built
         pushed = self.engine.push(image.tag, reporter)

@@ -27,7 +27,7 @@ from flowpack.reporting import Reporter
 from flowpack.running.containers import serve_in_container
 from flowpack.running.processes import serve_in_environment
 from flowpack.running.served import Served
-from flowpack.running.variables import server_variables
+from flowpack.running.variables import loopback_variables, missing_variables, server_variables
 from flowpack.temporary import temporary_folder
 
 EngineChoice = Literal["auto", "docker", "venv"]
@@ -85,6 +85,10 @@ def serve(
     """Healthy when the block begins, stopped when it ends."""
     engine = _engine(subject, request.engine, reporter)
     variables = _variables(subject, request, reporter)
+    if isinstance(subject, BuildFolder):
+        _refuse_missing(subject, variables)
+    if engine is not None and request.network != "host":
+        _warn_of_loopback(variables, reporter)
     if engine is None:
         assert isinstance(subject, BuildFolder)  # noqa: S101  (_engine has refused an image)
         with serve_in_environment(
@@ -135,6 +139,22 @@ def _variables(subject: BuildFolder | ImageReference, request: ServeRequest, rep
         options = " ".join(f"--env {name}" for name in found.kept_back)
         reporter.info(f"hint: pass what is meant for it with {options}")
     return found.values
+
+
+def _refuse_missing(subject: BuildFolder, variables: Mapping[str, str]) -> None:
+    """Before an image is built or packages are installed, for a server that would not start."""
+    missing = missing_variables(subject.path, subject.record, variables)
+    if missing:
+        count = "a variable that the flow needs is" if len(missing) == 1 else f"{len(missing)} variables are"
+        raise InputError(
+            f"{count} not set", detail="\n".join(missing), hint="give them with --env NAME=VALUE or --env-file FILE"
+        )
+
+
+def _warn_of_loopback(variables: Mapping[str, str], reporter: Reporter) -> None:
+    for name, address in loopback_variables(variables).items():
+        reporter.warning(f"{name} names {address}, which is the container itself, not this machine")
+        reporter.info("hint: use host.docker.internal, or --run-network host")
 
 
 def _engine(subject: BuildFolder | ImageReference, choice: EngineChoice, reporter: Reporter) -> Engine | None:

@@ -9,6 +9,7 @@ passes nothing that was not named.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError, InputError, Location
 from flowpack.flows.connection_types import CONNECTION_TYPES, CUSTOM
 from flowpack.flows.reader import read_flow
+from flowpack.flows.variables import INIT_CONFIG
+from flowpack.images.build_record import BuildRecord
 from flowpack.reading import DOCUMENT_BYTES, read_text
 
 _PREFIXES = ("PROMPTFLOW_", "PF_", "OTEL_", "APPLICATIONINSIGHTS_", "APPINSIGHTS_")
@@ -69,6 +72,46 @@ def server_variables(
         asked=tuple(sorted(named - kept_back - given.keys())),
         kept_back=tuple(sorted(kept_back - given.keys())),
     )
+
+
+_STORES = (
+    "PROMPTFLOW_CONNECTION_PROVIDER",
+    "PF_CONNECTION_PROVIDER",
+    "PRT_CONFIG_OVERRIDE",
+    "AML_DEPLOYMENT_RESOURCE_ID",
+    "PF_HTTP_CONNECTION_PROVIDER_ENDPOINT",
+)
+"""Variables that name where connections come from, other than variables."""
+
+_LOOPBACK = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/@\s]*@)?(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?=[:/?#]|$)", re.I)
+
+
+def missing_variables(build: Path, record: BuildRecord, values: Mapping[str, str]) -> tuple[str, ...]:
+    """Those that the build's server needs and is not given, each with the connection that it is for.
+
+    A connection needs none where a variable gives it whole or a store has it; one that signs in with Entra ID needs no
+    key. The server itself knows more: it also reads what the variables hold.
+    """
+    owners = {variable: name for name, variables in record.connections.items() for variable in variables}
+    from_store = any(values.get(name, "local") not in {"", "local"} for name in _STORES)
+    missing = []
+    for variable in sorted(_settings(build) - values.keys()):
+        connection = owners.get(variable)
+        if connection is None:
+            if not values.get(INIT_CONFIG):  # which may state the model that these are for
+                missing.append(variable)
+            continue
+        override = connection.replace(" ", "_")
+        keyless = values.get(f"{override}_AUTH_MODE".upper()) == "meid_token" and variable.endswith("_API_KEY")
+        if not (from_store or values.get(override) or keyless):
+            missing.append(f"{variable} (connection '{connection}')")
+    return tuple(missing)
+
+
+def loopback_variables(values: Mapping[str, str]) -> dict[str, str]:
+    """Variables whose URL names the loopback address, with that address: in a container it is the container's own."""
+    found = {name: _LOOPBACK.match(value.strip()) for name, value in values.items()}
+    return {name: match[1] for name, match in sorted(found.items()) if match}
 
 
 def _is_of_the_machine(name: str) -> bool:

@@ -17,6 +17,7 @@ from flowpack.errors import EngineError, ServingError
 from flowpack.images.engine.docker_engine import DockerEngine
 from flowpack.running.containers import ContainerServer, serve_in_container
 from flowpack.running.scoring import score
+from tests.commands import flowpack
 from tests.integration.conftest import BuiltImage
 from tests.integration.real_parts import Docker
 from tests.openai_stub import OpenAIStub
@@ -159,3 +160,10 @@ def test_an_image_that_is_not_there(engine: DockerEngine) -> None:
     with pytest.raises(EngineError) as caught, serve_in_container(engine, "flowpack-no-such-image:1", environment={}):
         pass
     assert "flowpack build" in (caught.value.hint or "")
+
+
+def test_what_a_build_tagged_is_not_built_again(llm_image: BuiltImage, environment: dict[str, str]) -> None:
+    given = [f"--env={name}={value}" for name, value in environment.items()]
+    done = flowpack("test", llm_image.context, *given, "--engine", "docker", "--input", "question=hello")
+    assert "built" not in done.stderr
+    assert "building" not in done.stderr

@@ -12,6 +12,7 @@ import pytest
 
 from flowpack.ci.results import FlowResult
 from flowpack.ci.run_flows import CiRequest, _FlowRun
+from flowpack.errors import InputError
 from flowpack.flows.reader import read_flow
 from flowpack.images.reference import ImageReference
 from flowpack.pipeline import serve as serving
@@ -62,6 +63,35 @@ def test_a_person_s_run_passes_what_the_flow_names_and_says_so(given: list[Mappi
     assert said[1].endswith("does not get them: GITHUB_TOKEN")
     assert said[2].endswith("--env GITHUB_TOKEN")
     assert not any("secret" in line for line in said)
+
+
+def test_missing_variables_are_reported_before_anything_is_built(
+    given: list[Mapping[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASKED")
+    build = BuildFolder(write_tree(tmp_path, BUILD), build_record())
+    with (
+        pytest.raises(InputError, match="a variable that the flow needs is not set") as caught,
+        serve(build, ServeRequest(), SILENT),
+    ):
+        pass
+    assert caught.value.detail == "ASKED"
+    assert caught.value.exit_code == 1
+    assert given == []
+
+
+@pytest.mark.parametrize(("network", "warned"), [(None, True), ("host", False)])
+def test_a_loopback_address_is_the_containers_own(
+    given: list[Mapping[str, str]], network: str | None, warned: bool, tmp_path: Path
+) -> None:
+    build = BuildFolder(write_tree(tmp_path, BUILD), build_record())
+    said = Recording()
+    url = "http://user:hush@127.0.0.1:8080/v1"
+    with serve(build, ServeRequest(environment={"BASE_URL": url}, network=network), said):
+        pass
+    lines = [line for line in said if "127.0.0.1" in line]
+    assert bool(lines) is warned
+    assert not any("hush" in line for line in said)
 
 
 @pytest.mark.attack("run: variables")

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flowpack.running.variables import ServerVariables, server_variables
+from flowpack.running.variables import (
+    ServerVariables,
+    loopback_variables,
+    missing_variables,
+    server_variables,
+)
+from tests.images.records import build_record
 from tests.paths import write_tree
 
 BUILD = {
@@ -92,3 +99,34 @@ def test_what_is_explicit_wins_and_may_be_anything(tmp_path: Path) -> None:
 def test_without_a_build_only_what_serving_reads(tmp_path: Path) -> None:
     environ = {"PROMPTFLOW_SERVING_ENGINE": "fastapi", "OPEN_AI_CONNECTION_API_KEY": "k"}
     assert server_variables(environ=environ).values == {"PROMPTFLOW_SERVING_ENGINE": "fastapi"}
+
+
+def weather_build(tmp_path: Path) -> Path:
+    return write_tree(tmp_path, {"settings.json": '{"WEATHER_API_KEY": "", "WEATHER_API_BASE": "", "TOKEN": ""}'})
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({}, ("TOKEN", "WEATHER_API_BASE (connection 'weather')", "WEATHER_API_KEY (connection 'weather')")),
+        ({"weather": "other"}, ("TOKEN",)),
+        ({"PF_CONNECTION_PROVIDER": "azureml://x", "TOKEN": ""}, ()),
+        ({"PF_CONNECTION_PROVIDER": "local", "WEATHER_API_BASE": "b", "WEATHER_API_KEY": "k"}, ("TOKEN",)),
+        ({"WEATHER_AUTH_MODE": "meid_token", "TOKEN": "t"}, ("WEATHER_API_BASE (connection 'weather')",)),
+    ],
+)
+def test_what_is_missing_depends_on_where_the_connection_comes_from(
+    tmp_path: Path, values: dict[str, str], missing: tuple[str, ...]
+) -> None:
+    record = replace(build_record(), connections={"weather": ("WEATHER_API_KEY", "WEATHER_API_BASE")})
+    assert missing_variables(weather_build(tmp_path), record, values) == missing
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1/v1", "https://127.0.0.1", "HTTP://[::1]:80/", "redis://127.1.2.3"])
+def test_a_loopback_url_is_found(url: str) -> None:
+    assert list(loopback_variables({"BASE": url})) == ["BASE"]
+
+
+@pytest.mark.parametrize("text", ["https://localhost.example.com", "localhost", "http://host.docker.internal:1", "10"])
+def test_other_values_are_not_loopback(text: str) -> None:
+    assert loopback_variables({"BASE": text}) == {}

@@ -126,6 +126,12 @@ class DockerEngine:
     def inspect(self, reference: ImageReference) -> BuiltImage | None:
         return self._inspect(str(reference), reference)
 
+    def tag(self, image: BuiltImage, reference: ImageReference) -> None:
+        try:
+            self.api.tag(image.id, reference.name, tag=reference.tag or "latest")
+        except _FAULTS as error:
+            raise EngineError(f"the engine did not tag {image.reference}", detail=explanation(error)) from error
+
     def push(self, reference: ImageReference, reporter: Reporter = SILENT) -> PushedImage:
         return push_image(self._patient, reference, reporter, sleep=self._sleep)
 

@@ -108,6 +108,9 @@ class Engine(Protocol):
     def inspect(self, reference: ImageReference) -> BuiltImage | None:
         """The image as the engine has it; None where it has none of that name."""
 
+    def tag(self, image: BuiltImage, reference: ImageReference) -> None:
+        """Gives the image another name in the engine."""
+
     def push(self, reference: ImageReference, reporter: Reporter = ...) -> PushedImage:
         """Sends the image to its registry and gives the digest that the registry holds it under."""
 
