@@ -1,4 +1,4 @@
-"""All places, each with all rules: what has not changed is recalled, many are shared among processes."""
+"""Checks all places with all rules. Unchanged places come from the cache, and processes share the others."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from flowpack.checks.remembered import Records
 
 _FEW = 24
-"""Places that one process has looked at before others have started."""
+"""Up to this many places, one process is done before others have started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """``findings`` by file and place, each once however many flows share the file; ``recalled`` counts places."""
+    """``findings`` are sorted by file and place, without duplicates. ``recalled`` is the number of cached places."""
 
     places: tuple[Place, ...]
     findings: tuple[Finding, ...]
@@ -55,7 +55,7 @@ def check(
 
 
 def look(place: Place, roots: tuple[Path, ...], records: Records | None = None) -> list[Finding]:
-    """What the rules find at one place."""
+    """The findings of all rules at one place."""
     subject = Subject(place, roots)
     with few_suggestions():
         found = [finding for each in all_checks() for finding in each.findings(subject)]
@@ -75,7 +75,7 @@ def _look_at(
         return _look_at_batch((places, roots, records))
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  (few flows do without)
 
-    all_checks()  # loaded once, before the processes part
+    all_checks()  # loads the rules once, before the processes start
     with ProcessPoolExecutor(processes) as pool:
         some = -(-len(places) // (processes * 4))
         batches = [(places[start : start + some], roots, records) for start in range(0, len(places), some)]
