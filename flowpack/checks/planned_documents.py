@@ -23,7 +23,7 @@ def refuse_broken(endpoint: str, deployment: str, flow: Flow, reporter: Reporter
     errors = [_told(finding) for finding in found if finding.rule.severity is Severity.ERROR]
     if errors:
         raise InputError(
-            "Azure ML would refuse this",
+            "Azure ML would refuse the planned documents",
             detail="\n".join(errors),
             hint="run `flowpack check --explain CODE` for the page of a rule; lines are those of the planned documents",
         )
