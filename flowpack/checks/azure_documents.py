@@ -1,4 +1,4 @@
-"""Model, endpoint and deployment documents of Azure ML, as far as the rules look into them."""
+"""Reads model, endpoint and deployment documents of Azure ML, as far as the rules need them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BY_SCHEMA = {b"model": Kind.MODEL, b"OnlineEndpoint": Kind.ENDPOINT, b"OnlineDe
 
 
 def kind_of(name: str, text: bytes) -> Kind | None:
-    """By the schema that the document names, else by its file's name and a key that only such a document has."""
+    """The kind by the document's ``$schema``, else by its file name and a key that only such a document has."""
     schema = _SCHEMA.search(text)
     if schema:
         return _BY_SCHEMA[schema[1]]
@@ -48,7 +48,7 @@ def kind_of(name: str, text: bytes) -> Kind | None:
 
 
 def is_filled_in(text: str) -> bool:
-    """A pipeline puts the value there before the document is used."""
+    """Whether a pipeline fills in the value before the document is used."""
     return any(mark in text for mark in ("${", "{{", "$(", "<", "#{", "__"))
 
 
@@ -57,10 +57,10 @@ class AzureDocument:
     path: Path
     kind: Kind
     root: Value | None
-    """None where the file cannot be read; ``error`` says why."""
+    """None if the file cannot be read; ``error`` says why."""
     error: FlowpackError | None = None
     within: Roots = ()
-    """Folders outside of which nothing is looked at, whatever paths the document states."""
+    """The only folders that are read, even if the document contains other paths."""
 
     @classmethod
     def read(cls, path: Path, within: Roots) -> AzureDocument:
@@ -100,13 +100,13 @@ class AzureDocument:
 
     @cached_property
     def properties(self) -> dict[str, Any]:
-        """A model's own, or those of the model that a deployment states inline."""
+        """The properties of a model document, or of a deployment's inline model."""
         value = self.get("properties") if self.kind is Kind.MODEL else self.get("model", "properties")
         return {key: each.data for key, each in fields_of(value).items()}
 
     @property
     def model_path(self) -> Value | None:
-        """Where the model is, of a model document or of one that a deployment states inline."""
+        """The path of a model document, or of a deployment's inline model."""
         return self.get("path") if self.kind is Kind.MODEL else self.get("model", "path")
 
     @property
@@ -115,12 +115,12 @@ class AzureDocument:
         return self.get("environment", "build", "path")
 
     def local_path(self, value: Value | None) -> Path | None:
-        """Where a path that the document states leads; None where that is elsewhere, outside, or not known yet."""
+        """The file for a path in the document; None if it is remote, outside the project, or not filled in yet."""
         path = self._stated_path(value)
         return None if path is None or self._is_outside(path) else path
 
     def leads_out(self, value: Value | None) -> bool:
-        """Whether a path that the document states leads out of the project, by itself or by a link."""
+        """Whether a path in the document leads out of the project, by itself or through a link."""
         path = self._stated_path(value)
         return path is not None and self._is_outside(path)
 
@@ -134,6 +134,6 @@ class AzureDocument:
 
     @cached_property
     def serves_a_flow(self) -> bool:
-        """Whether the document itself says so; other models are deployed with such documents too."""
+        """Whether the document itself shows it. Models that are not flows have such documents too."""
         stated = any(key.startswith(_OF_PROMPTFLOW) for key in self.properties)
         return stated or any(name.startswith(_VARIABLES) for name in self.variables)

@@ -1,7 +1,7 @@
-"""What an old repository already has: written once, and from then on only what is new is reported.
+"""The known findings of an existing repository. They are recorded once, and then only new findings are reported.
 
-An entry is a finding's code, its file and a digest of its line's text: it stays while lines move, and goes when the
-line is edited. Of equal ones as many are known as there were.
+An entry has a finding's code, its file and a digest of its line's text, so it still matches if lines move, but not if
+the line is edited. Equal entries match as many findings as were recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """``new`` keeps its order; ``gone`` are entries that nothing is found for any more."""
+    """``new`` keeps the findings' order. ``gone`` is the number of entries that no finding matches any more."""
 
     new: tuple[Finding, ...]
     known: int
@@ -47,20 +47,20 @@ class Baseline:
 
     @classmethod
     def read(cls, path: Path) -> Baseline:
-        """InputError where there is none, or it is not what ``text`` writes."""
+        """Raises InputError if the file is missing, or is not in the format that ``text`` writes."""
         try:
             document = parse_json(read_text(path, limit=RECORD_BYTES, within=None), path)
             if document["version"] != _VERSION:
-                raise InputError(f"version {document['version']} of a baseline", location=Location(path), hint=_HINT)
+                raise InputError(f"unknown baseline version {document['version']}", location=Location(path), hint=_HINT)
             return cls(tuple(Entry(each["code"], each["file"], each["mark"]) for each in document["findings"]))
         except InputError as error:
             error.hint = error.hint or _HINT
             raise
         except (KeyError, TypeError) as error:
-            raise InputError("is not a baseline", location=Location(path), hint=_HINT) from error
+            raise InputError("the file is not a baseline", location=Location(path), hint=_HINT) from error
 
     def text(self) -> str:
-        """Sorted, an entry a line: two branches that add to it merge without a conflict more often than not."""
+        """Sorted, with one entry per line, so that two branches that add entries usually merge without a conflict."""
         entries = ({"code": each.code, "file": each.file, "mark": each.mark} for each in self.entries)
         lines = ",\n".join(f"    {json.dumps(entry, ensure_ascii=False)}" for entry in entries)
         listed = f"[\n{lines}\n  ]" if lines else "[]"

@@ -1,4 +1,4 @@
-"""What promptflow refuses of a DAG flow's fields when it loads them, and a build has no need to look at."""
+"""Finds fields of a DAG flow that promptflow refuses when it loads them, and that a build does not look at."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def structure_problems(subject: Subject) -> Iterator[Problem]:
         if type_ in _SOURCE_TYPES:
             yield from _source(node, _SOURCE_TYPES[type_])
         elif type_ is not None:
-            hint = f"there are: {', '.join(_SOURCE_TYPES)}"
-            yield _of(node.fields["type"], f"promptflow runs no node of type '{type_}'", _near(type_) or hint)
+            hint = f"use one of: {', '.join(_SOURCE_TYPES)}"
+            yield _of(node.fields["type"], f"promptflow has no node type '{type_}'", _near(type_) or hint)
         yield from _activate(node)
         yield from _api(node)
 
@@ -55,23 +55,23 @@ def _port(port: Value) -> Iterator[Problem]:
         return
     default, type_ = at(port, "default"), text_of(at(port, "type"))
     if default is not None and type_ in KIND and not fits(default.data, type_):
-        message = f"the default is not {KIND[type_]}, and each request without the input fails"
-        yield _of(default, message, "take it out: the input is then asked for" if default.data == "" else None)
+        message = f"the default is not {KIND[type_]}, so each request without the input fails"
+        yield _of(default, message, "remove it, and the input is required" if default.data == "" else None)
 
 
 def _source(node: NodeView, types: tuple[str, ...]) -> Iterator[Problem]:
     source = node.fields.get("source")
     if source is None or source.is_null:
-        yield Problem(f"node '{node.name}' has no source", node.location, "say source: with a type and a path")
+        yield Problem(f"node '{node.name}' has no source", node.location, "add source: with a type and a path")
         return
     stated = at(source, "type")
     type_ = "code" if stated is None else text_of(stated)
     if stated is not None and type_ not in types:
-        yield _of(stated, f"a node of type '{node.type}' has no source of this type", f"write {' or '.join(types)}")
+        yield _of(stated, f"a node of type '{node.type}' cannot have this source", f"write {' or '.join(types)}")
         return
     for key in _NEEDED[type_ or "code"]:
         if source.is_mapping and not text_of(at(source, key)):
-            yield _of(source, f"has no {key}")
+            yield _of(source, f"the {key} is missing")
 
 
 def _activate(node: NodeView) -> Iterator[Problem]:
@@ -80,7 +80,7 @@ def _activate(node: NodeView) -> Iterator[Problem]:
         return
     missing = [key for key in ("when", "is") if key not in fields_of(activate)]
     if missing:
-        hint = "write when: ${node.output} and is: a value, or take activate out"
+        hint = "write when: ${node.output} and is: a value, or remove activate"
         yield _of(activate, f"promptflow needs {' and '.join(missing)}", hint)
 
 
@@ -89,15 +89,15 @@ def _api(node: NodeView) -> Iterator[Problem]:
         return
     api = node.fields.get("api")
     if api is None or counts_as_left_out(api.data):
-        yield Problem(f"node '{node.name}' does not say which API it calls", node.location, "write api: chat")
+        yield Problem(f"node '{node.name}' does not name the API that it calls", node.location, "write api: chat")
     elif str(api.data) not in APIS:
         near = nearest(str(api.data), list(APIS))
-        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(APIS)}"
-        yield _of(api, f"promptflow-tools calls no API '{api.data}'", hint)
+        hint = f"did you mean '{near}'?" if near else f"use one of: {', '.join(APIS)}"
+        yield _of(api, f"promptflow-tools has no API '{api.data}'", hint)
 
 
 def circles(waits_for: Mapping[str, list[str]]) -> Iterator[list[str]]:
-    """A way in a circle for each group of nodes that wait for one another (Tarjan's strongly connected components)."""
+    """One circle for each group of nodes that wait for each other (Tarjan's strongly connected components)."""
     order = {name: number for number, name in enumerate(waits_for)}
     groups = (set(group) for group in _components(waits_for))
     circular = [group for group in groups if len(group) > 1 or any(name in waits_for[name] for name in group)]
@@ -138,7 +138,7 @@ def _components(waits_for: Mapping[str, list[str]]) -> Iterator[list[str]]:
 
 
 def _place_of(path: list[str], name: str) -> int:
-    """From the end: what is taken off the path is as long as what is looked through."""
+    """Searches from the end, so that it looks only at names that are then removed from the path."""
     at = len(path) - 1
     while path[at] != name:
         at -= 1
@@ -146,7 +146,7 @@ def _place_of(path: list[str], name: str) -> int:
 
 
 def _way_back(start: str, waits_for: Mapping[str, list[str]], group: set[str]) -> list[str]:
-    """The shortest way from ``start`` back to it within its group."""
+    """The shortest way from ``start`` back to itself within its group."""
     came_from: dict[str, str] = {}
     waiting = deque([start])
     while waiting:

@@ -1,4 +1,4 @@
-"""Finds what there is to check: the flows below a folder, and the Azure ML documents that belong to them."""
+"""Finds what to check: the flows below a folder, and the Azure ML documents that belong to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowpack.reading import DOCUMENT_BYTES, is_folder, project_root, read_bytes
 _NOT_OF_A_PROJECT = {"node_modules", "site-packages"}
 _BUILD_OUTPUT = "flowpack.json"
 _DEEPEST = 100
-"""Levels of folders below the one that is checked: more are a trap rather than a project."""
+"""Levels of folders below the checked one. More are a trap, not a project."""
 _ENVIRONMENT = "pyvenv.cfg"
 _DAG = (".dag.yaml", ".dag.yml")
 _CONFIGURATION = re.compile(rb"^[ \t]+configuration[ \t]*:", re.MULTILINE)
@@ -28,7 +28,7 @@ _HAS_NODES = re.compile(rb"^nodes[ \t]*:", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One flow with the Azure ML documents in its folder, or documents that lie apart from any flow (``flow`` None)."""
+    """A flow with the Azure ML documents that belong to it, or documents without a flow (``flow`` is None)."""
 
     flow: Path | None
     documents: tuple[Path, ...] = ()
@@ -43,14 +43,15 @@ class _Found:
 
 
 def find_places(sources: Sequence[str]) -> tuple[Place, ...]:
-    """Sorted by path. A source that does not exist is a UsageError, one without a flow an InputError."""
+    """Sorted by path. Raises UsageError if a source does not exist, and InputError if it contains no flow."""
     found = _Found()
     for source in sources:
         before = _count(found)
         for path in _expanded(source):
             _look(path, found)
         if _count(found) == before:
-            raise InputError("no flow here", location=Location(Path(source)), hint="a flow has a flow.dag.yaml, say")
+            hint = "give a flow, or a folder with a flow.dag.yaml, for example"
+            raise InputError("no flow here", location=Location(Path(source)), hint=hint)
     flows = sorted(dict.fromkeys([*found.flows, *_own_flows(found)]))
     return tuple(_with_documents(flows, sorted(set(found.documents))))
 
@@ -69,7 +70,7 @@ def _expanded(source: str) -> list[Path]:
 
 
 def _found_at(path: Path) -> Path:
-    """A file's own link stays as it is, so that what it leads to counts as the file's content alone."""
+    """Does not resolve a file's own link: only the content comes from its target, not the place."""
     return path.resolve() if is_folder(path) else path.parent.resolve() / path.name
 
 
@@ -134,12 +135,12 @@ def _take(path: Path, found: _Found, *, asked_for: bool = False) -> None:
 def _content(path: Path) -> bytes:
     try:
         return read_bytes(path, limit=DOCUMENT_BYTES, within=[project_root(path.parent)])
-    except InputError:  # it is reported where something needs the file
+    except InputError:  # the rule that needs the file reports it
         return b""
 
 
 def _own_flows(found: _Found) -> Iterator[Path]:
-    """Prompties that no flow around them uses, and that are not there for the code beside or above them."""
+    """Prompties outside the folders of other flows that do not belong to the code beside or above them."""
     folders = {str(flow.parent) for flow in found.flows}
     for path in found.prompties:
         is_of_a_flow = any(str(parent) in folders for parent in path.parents)
@@ -148,9 +149,9 @@ def _own_flows(found: _Found) -> Iterator[Path]:
 
 
 def _is_called_by_code(path: Path) -> bool:
-    """Whether a Python file names the prompty that gives it its model, or calls it without promptflow.
+    """Whether a Python file names the prompty and gives it its model, or calls it without promptflow.
 
-    An evaluator is the one, by ``Prompty.load(source, model=...)``; the other goes through the package ``prompty``.
+    An evaluator does the first, with ``Prompty.load(source, model=...)``. The second uses the package ``prompty``.
     """
     name = path.name.encode()
     sources = (_content(source) for folder in path.parents[:2] for source in folder.glob("*.py"))
@@ -160,7 +161,7 @@ def _is_called_by_code(path: Path) -> bool:
 
 
 def _with_documents(flows: Sequence[Path], documents: Iterable[Path]) -> Iterator[Place]:
-    """A document belongs to the nearest flow in its folder or above; others come together by their folder."""
+    """A document belongs to the nearest flow in its folder or above. Others are grouped by their folder."""
     by_folder: dict[Path, Path] = {}
     for flow in flows:
         by_folder.setdefault(flow.parent, flow)

@@ -1,6 +1,6 @@
-"""Which distributions give a module, of common packages; one that is not here is not guessed at.
+"""The distributions that provide a module, for common packages. A module that is not listed is not guessed.
 
-What promptflow-core brings itself (flask, openai, requests, ...) is not here: a flow has it anyhow.
+Packages that promptflow-core requires (flask, openai, requests, ...) are not listed: every flow has them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 
 def _by_one_name(*names: str) -> dict[str, tuple[str, ...]]:
-    """Of packages whose module is called as they are."""
+    """For packages whose module has the package's name."""
     return {name.replace("-", "_"): (name,) for name in names}
 
 
@@ -69,7 +69,7 @@ _OFTEN_BROUGHT: Mapping[str, tuple[str, ...]] = {
 DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {**_SELDOM_BROUGHT, **_OFTEN_BROUGHT}
 
 OFTEN_BROUGHT = frozenset(name for names in _OFTEN_BROUGHT.values() for name in names)
-"""What other packages often require: without a lock nobody can tell whether one of the flow's requirements does."""
+"""Packages that others often require. Only a lock shows whether one of the flow's requirements does."""
 
 LOADED_BY_OTHERS = frozenset(
     {
@@ -82,4 +82,4 @@ LOADED_BY_OTHERS = frozenset(
         *("weaviate-client", "wikipedia", "xlrd", "xlsxwriter"),
     }
 )
-"""Drivers, readers and backends that another package imports where they are there, without requiring them."""
+"""Drivers, readers and backends that another package imports if they are installed, without requiring them."""

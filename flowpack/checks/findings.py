@@ -1,4 +1,4 @@
-"""What a rule finds: a place, what is wrong there, what to do, and where it is safe the edit that mends it."""
+"""What a rule finds: the place, the problem, what to do about it, and an edit that fixes it, if one is safe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowpack.errors import Location
 
 
 class Severity(enum.Enum):
-    """An error fails when the flow is built, deployed or asked; a warning may; ``--strict`` makes them alike."""
+    """An error fails when the flow is built, deployed or called. A warning may fail. ``--strict`` fails for both."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -18,9 +18,9 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``code`` is stable, ``FP`` and three digits, its hundreds the group; ``name`` is for people and pages.
+    """``code`` is stable: ``FP`` and three digits, the first of which is the group. ``name`` is for people and pages.
 
-    No report shows a line that a rule ``about_secrets`` finds.
+    Reports do not show the line that a rule ``about_secrets`` finds.
     """
 
     code: str

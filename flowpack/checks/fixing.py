@@ -1,4 +1,4 @@
-"""Makes the edits of findings that have one, in the files themselves."""
+"""Applies the fixes of findings to the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowpack.writing import replace_file
 
 
 def fix(findings: Iterable[Finding]) -> int:
-    """How many findings are mended. Of two edits of one line the second waits for the next run."""
+    """Returns how many findings are fixed. If two edits change the same line, the second waits for the next run."""
     by_path: dict[Path, list[Edit]] = {}
     for finding in findings:
         if finding.fix:

@@ -1,4 +1,4 @@
-"""Which modules of packages a flow's code imports."""
+"""Finds the modules of packages that a flow's code imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEEPEST = 64  # packages within packages; a longer name takes quadratic time an
 
 
 def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[str, Location]]:
-    """Modules of DISTRIBUTIONS that the code imports as soon as it loads, in the sources that the flow reaches."""
+    """The modules of DISTRIBUTIONS that the sources which the flow reaches import when they load."""
     waiting = deque(_first(flow, sources))
     seen = set(waiting)
     while waiting:
@@ -35,7 +35,7 @@ def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[
 
 
 def mentions(modules: Sequence[str], paths: Mapping[str, Path], within: Roots) -> bool:
-    """Whether any source has one of the names, be it in a text."""
+    """Whether any source contains one of the names, even in a string."""
     words = re.compile("|".join(rf"\b{re.escape(module)}\b" for module in modules).encode())
     sources = (read_source(paths[target], within) for target in paths if target.endswith(".py"))
     return any(words.search(source) for source in sources if source)
@@ -52,7 +52,7 @@ def _first(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[str]:
 
 
 def _files(module: str, sources: Mapping[str, ToolSource]) -> Iterator[str]:
-    """The flow's own files that may be what a name in an import means: the module, or the module that has it."""
+    """The flow's own files that an imported name may refer to: the module, or the module that contains it."""
     parts = module.split(".", _DEEPEST)[:_DEEPEST]
     for end in range(1, len(parts) + 1):
         path = "/".join(parts[:end])

@@ -1,4 +1,4 @@
-"""What an LLM node calls: the APIs of promptflow-tools 1.6.1, and the parameters that Azure OpenAI and OpenAI share."""
+"""The APIs that LLM nodes call in promptflow-tools 1.6.1, and the parameters that Azure OpenAI and OpenAI share."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ APIS: Mapping[str, Mapping[str, str]] = {
 
 
 def is_of_promptflow_tools(node: NodeView) -> bool:
-    """A module of another package brings APIs of its own."""
+    """False for a node with a module of another package, which has its own APIs."""
     module = text_of(node.fields.get("module"))
     return node.type == "llm" and (not module or module.startswith("promptflow.tools."))
 
 
 def parameters_of(node: NodeView) -> Mapping[str, str]:
-    """The parameters of the API that the node calls, with their types; none where it is not known."""
+    """The parameters of the API that the node calls, with their types; empty if the API is unknown."""
     api = text_of(node.fields.get("api"))
     return APIS.get(api or "", {}) if is_of_promptflow_tools(node) else {}

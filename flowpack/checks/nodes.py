@@ -1,4 +1,4 @@
-"""A DAG flow's nodes as its document has them: every variant, each value with its place."""
+"""The nodes of a DAG flow as written in its document, with every variant, and a place for each value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLOW_INPUT = ("flow.", "inputs.")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """``${inputs.NAME}`` where ``node`` is None, else ``${NODE.output}``; read as promptflow reads it."""
+    """``${inputs.NAME}`` if ``node`` is None, else ``${NODE.output}``. Parsed as promptflow does."""
 
     value: Value
     node: str | None = None
@@ -36,7 +36,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """One node, or one variant of it; ``chosen`` where promptflow takes it without being asked for another."""
+    """A node, or one variant of it. ``chosen`` is true if promptflow uses it by default."""
 
     name: str
     fields: Mapping[str, Value]
@@ -53,7 +53,7 @@ class NodeView:
 
     @property
     def path(self) -> Value | None:
-        """Where the source is: a file of the flow."""
+        """The path of the source, a file of the flow."""
         return at(self.fields.get("source"), "path")
 
     @property

@@ -45,7 +45,7 @@ def page_url(code: str) -> str | None:
 
 
 def find_rule(name: str) -> Rule:
-    """The rule with this code or name. UsageError, with the one that was probably meant, if there is none."""
+    """The rule with this code or name. Raises UsageError, with the nearest one as a hint, if there is none."""
     known = {key: rule for rule in all_rules() for key in (rule.code, rule.name)}
     for key in (name.upper(), name.lower()):
         if key in known:
@@ -57,7 +57,7 @@ def find_rule(name: str) -> Rule:
 
 
 def page_of(rule: Rule) -> str:
-    """The page as Markdown that can be read anywhere: links to other pages are whole addresses."""
+    """The page as Markdown that can be read anywhere: links to other pages are absolute."""
     name = f"{rule.code}.md"
     folder = _SHIPPED if _SHIPPED.is_dir() else _CHECKOUT
     try:

@@ -1,4 +1,4 @@
-"""Findings as files outside this machine name them: paths from the root, lines by their text, fingerprints."""
+"""Describes findings independently of this machine: relative paths, the text of lines, fingerprints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def relative_path(path: Path, root: Path) -> str:
-    """From ``root``, with slashes. What lies outside it keeps its ``..``."""
+    """Relative to ``root``, with slashes. A path outside it starts with ``..``."""
     try:
         return Path(os.path.relpath(path, root)).as_posix()
     except ValueError:  # another drive
@@ -26,7 +26,7 @@ def relative_path(path: Path, root: Path) -> str:
 
 
 def line_of(location: Location) -> str | None:
-    """The line's text; None where the whole file is meant, or there is no such line."""
+    """The line's text; None if the location is the whole file, or the line does not exist."""
     if location.line is None:
         return None
     lines = file_lines(location.path)
@@ -34,7 +34,7 @@ def line_of(location: Location) -> str | None:
 
 
 def file_lines(path: Path) -> tuple[str, ...]:
-    """No lines where there is no file that may be read: a finding may be about what is wrong with it."""
+    """Empty if the file is missing or may not be read: a finding may be about just that."""
     try:
         status = path.stat()
         return _lines(path, status.st_mtime_ns, status.st_size)
@@ -44,7 +44,7 @@ def file_lines(path: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _lines(path: Path, _modified: int, _size: int) -> tuple[str, ...]:
-    """Kept, since findings ask for the same few files again and again; a fix writes them anew in between."""
+    """Cached, because findings ask for the same few files again and again. A fix changes a file's time and size."""
     try:
         content = read_bytes(path, limit=LOCK_BYTES, within=[project_root(path.absolute().parent)])
     except InputError:
@@ -53,9 +53,9 @@ def _lines(path: Path, _modified: int, _size: int) -> tuple[str, ...]:
 
 
 def mark_of(finding: Finding, root: Path) -> str:
-    """Stays while lines move and their indentation changes; goes when the line's text or the file's name does.
+    """Stays the same if lines move or are indented, and changes with the line's text or the file's name.
 
-    A digest, since the line may be the one that holds a secret. A whole file's finding goes by its message.
+    It is a digest, because the line may contain a secret. For a whole file, it uses the message instead of a line.
     """
     line = line_of(finding.location)
     text = finding.message if line is None else " ".join(line.split())
@@ -64,7 +64,7 @@ def mark_of(finding: Finding, root: Path) -> str:
 
 
 def fingerprints(findings: Sequence[Finding], root: Path) -> list[str]:
-    """One for each finding, no two alike: equal ones are numbered as they come."""
+    """A unique fingerprint for each finding. Equal marks are numbered in order."""
     seen: Counter[str] = Counter()
     numbered = []
     for finding in findings:

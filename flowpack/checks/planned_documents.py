@@ -1,4 +1,4 @@
-"""Azure ML documents that are only planned, looked at with the same rules as those in a repository."""
+"""Checks planned Azure ML documents with the same rules as those in a repository."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from flowpack.reporting import Reporter
 
 
 def refuse_broken(endpoint: str, deployment: str, folder: FlowFolder, reporter: Reporter) -> None:
-    """An InputError for the errors; the warnings are told. Both have their place in the document as it would be."""
+    """Raises InputError if a rule finds errors, and reports warnings. Places are those in the planned documents."""
     subject = _Planned([_read(Kind.ENDPOINT, endpoint), _read(Kind.DEPLOYMENT, deployment)], folder)
     rules = (each for each in all_checks() if each.rule.code.startswith("FP5"))
     found = [finding for each in rules for finding in each.findings(subject)]
     errors = [_told(finding) for finding in found if finding.rule.severity is Severity.ERROR]
     if errors:
         raise InputError(
-            "Azure ML would refuse this",
+            "Azure ML would refuse the planned documents",
             detail="\n".join(errors),
-            hint="the lines are those of the documents as they would be; "
-            "`flowpack check --explain CODE` prints the page of a rule",
+            hint="run `flowpack check --explain CODE` for the page of a rule; lines are those of the planned documents",
         )
     for finding in found:
         reporter.warning(f"{_told(finding)}")

@@ -1,4 +1,4 @@
-"""The rules by code. A rule is a generator of problems; the decorator makes findings of them."""
+"""The rules by code. A rule is a generator of problems, which become findings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Check:
     look: Look
 
     def findings(self, subject: Subject) -> Iterator[Finding]:
-        """A rule that cannot go on says why, as a finding of its own; the others are not held up by it."""
+        """If a rule fails, its error becomes a finding, and the other rules still run."""
         try:
             for each in self.look(subject):
                 yield self._finding(each)
@@ -49,9 +49,9 @@ class Check:
             yield self._finding(Problem(message, subject.location))
 
     def _finding(self, problem: Problem) -> Finding:
-        """The one place where words of a flow become a finding's: credentials go, a message stays one line.
+        """The only place where text of a flow enters a finding: credentials are removed, a message becomes one line.
 
-        A fix is shown and kept, so that a line with a secret is left to its author.
+        A fix is shown and cached, so a fix with a secret in its lines is dropped.
         """
         fix = problem.fix
         if fix and any(scrub(line) != line for line in fix.lines):

@@ -1,9 +1,9 @@
-"""What was found at a place the last time, for as long as all that was looked at has the same content.
+"""Caches the findings at a place until something that the rules looked at changes.
 
-A record names what its findings follow from: the trees and files that were read, and the folders in which modules were
-looked for. Its key sums up their content, not their times, with flowpack's own sources: a new clone in the same folder
-finds the records of the one before. A place whose answer follows from more than that (installed packages, folders that
-code adds to its path, an include that is yet to be made) has no record.
+A record lists the trees and files that were read and the folders that were searched for modules. Its key is a digest of
+their content, not their times, and of flowpack's own sources, so a new clone in the same folder reuses the records. A
+place has no record if its findings depend on anything else: installed packages, folders that code adds to its path, or
+an include that does not exist yet.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MOST_ENTRIES = 200_000
 
 
 class Records:
-    """The records of one run, which looks at each tree and folder once."""
+    """The records of one run, which reads each tree and folder once."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = roots
@@ -56,13 +56,13 @@ class Records:
         looked_at = list(_looked_at(place, subject))
         try:
             key = self._key(looked_at)
-        except (OSError, ValueError):  # a folder that cannot be listed, or a tree too large to be summed up
+        except (OSError, ValueError):  # a folder that cannot be listed, or a tree that is too large
             return
         record = {"key": key, "looked at": looked_at, "findings": [_document(each) for each in findings]}
         write_cached("checks", self._name(place), json.dumps(record).encode())
 
     def _name(self, place: Place) -> str:
-        """Messages are written from the working directory, so it is part of the name."""
+        """The working directory is part of the name, because messages contain paths relative to it."""
         named = (place.flow, *place.documents, *self._roots, Path.cwd())
         return hashlib.sha256("\n".join(map(str, named)).encode(errors="surrogateescape")).hexdigest() + ".json"
 
@@ -77,7 +77,7 @@ class Records:
 
 def _follows_from_files(subject: Subject) -> bool:
     if subject.includes.refused or (subject.file is not None and subject.folder is None):
-        return False  # what is wrong or missing may be put right anywhere
+        return False  # a change anywhere may fix the error
     if any(node.source and node.source.tool for node in (subject.flow.nodes if subject.flow else ())):
         return False
     sources = (subject.paths[target] for target in subject.paths if target.endswith(".py"))
@@ -86,7 +86,7 @@ def _follows_from_files(subject: Subject) -> bool:
 
 
 def _looked_at(place: Place, subject: Subject) -> Iterator[tuple[str, str]]:
-    """Pairs of how a path was looked at, and the path."""
+    """Pairs of a way of looking, a key of ``_LOOKS``, and a path."""
     sources = subject.folder.sources if subject.folder else (place.flow.parent,) if place.flow else ()
     for path in sources:
         yield ("tree" if path.is_dir() else "file"), str(path)
@@ -110,7 +110,7 @@ def _looked_at(place: Place, subject: Subject) -> Iterator[tuple[str, str]]:
 
 @cache
 def _own_sources() -> str:
-    """The rules, the Python that parses sources, and the platform that a lock is for."""
+    """A digest of the rules, the version of the Python that parses sources, and the platform of a lock."""
     digest = hashlib.sha256(f"{sys.version_info[:2]} {Platform.of_this_machine()}".encode())
     folder = Path(flowpack.__file__).parent
     for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.txt"))):
@@ -119,19 +119,19 @@ def _own_sources() -> str:
 
 
 def _tree(folder: str) -> str:
-    """All that may be in a standalone folder: names, modes and content, with the ignore files that rule over it."""
+    """A digest of all that may be in a standalone folder (names, modes, content) and of its ignore files."""
     digest = hashlib.sha256()
     waiting, seen = [folder], set()
     left = _MOST_ENTRIES
     while waiting:
         entries = _entries(waiting.pop())
         left -= len(entries)
-        if left < 0:  # a link may lead anywhere by now
+        if left < 0:  # a link may lead anywhere
             raise ValueError
         for entry in entries:
             always_out = why_always_out(entry.name)
             if entry.is_dir():
-                real = os.path.realpath(entry.path)  # links are followed, as assembling follows them
+                real = os.path.realpath(entry.path)  # assembling follows links too
                 if always_out is None and real not in seen:
                     seen.add(real)
                     waiting.append(entry.path)
@@ -147,9 +147,9 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _content(path: str) -> str:
-    """Of a file that is larger than any rule reads its size and what a rule might read; of a folder its names."""
+    """A file's size, mode and a digest of the bytes that rules read, which are not all of a large one; a listing."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe has nobody who writes
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe without a writer would block
         try:
             found = os.fstat(descriptor)
             if stat.S_ISDIR(found.st_mode):
@@ -163,7 +163,7 @@ def _content(path: str) -> str:
 
 
 def _listing(folder: str) -> str:
-    """The names in a folder and in the folders in it: what says whether a module lies there."""
+    """The names in a folder and its subfolders, which show whether a module is there."""
     return "\n".join(_names(folder, depth=2))
 
 

@@ -1,4 +1,4 @@
-"""All places, each with all rules: what has not changed is recalled, many are shared among processes."""
+"""Checks all places with all rules. Unchanged places come from the cache, and processes share the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flowpack.checks.discovery import Place, find_places
 from flowpack.checks.findings import Finding
@@ -15,16 +14,13 @@ from flowpack.checks.remembered import Records
 from flowpack.checks.subject import Subject
 from flowpack.errors import few_suggestions
 
-if TYPE_CHECKING:
-    from flowpack.checks.remembered import Records
-
 _FEW = 24
-"""Places that one process has looked at before others have started."""
+"""Up to this many places, one process is done before others have started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """``findings`` by file and place, each once however many flows share the file; ``recalled`` counts places."""
+    """``findings`` are sorted by file and place, without duplicates. ``recalled`` is the number of cached places."""
 
     places: tuple[Place, ...]
     findings: tuple[Finding, ...]
@@ -40,7 +36,7 @@ def check(
 ) -> Checked:
     places = find_places(sources)
     roots = tuple(root.resolve() for root in include_roots)
-    records = _records(roots) if use_cache else None
+    records = Records(roots) if use_cache else None
     found: list[Finding] = []
     left: list[Place] = []
     for place in places:
@@ -55,17 +51,13 @@ def check(
 
 
 def look(place: Place, roots: tuple[Path, ...], records: Records | None = None) -> list[Finding]:
-    """What the rules find at one place."""
+    """The findings of all rules at one place."""
     subject = Subject(place, roots)
     with few_suggestions():
         found = [finding for each in all_checks() for finding in each.findings(subject)]
     if records:
         records.remember(place, subject, found)
     return found
-
-
-def _records(roots: tuple[Path, ...]) -> Records:
-    return Records(roots)
 
 
 def _look_at(
@@ -75,7 +67,7 @@ def _look_at(
         return _look_at_batch((places, roots, records))
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  (few flows do without)
 
-    all_checks()  # loaded once, before the processes part
+    all_checks()  # loads the rules once, before the processes start
     with ProcessPoolExecutor(processes) as pool:
         some = -(-len(places) // (processes * 4))
         batches = [(places[start : start + some], roots, records) for start in range(0, len(places), some)]

@@ -1,4 +1,4 @@
-"""Secrets in files that ship with a flow, each with its place and nothing of itself."""
+"""Finds secrets in files that ship with a flow. A result has the place, but nothing of the secret itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowpack.reading import Roots, read_bytes
 from flowpack.secret_forms import find_secrets
 
 LOOKED_AT = 1024 * 1024
-"""Bytes of a file; what is larger is data."""
+"""Bytes. A larger file is data, and is not searched."""
 
 _NAMES_INDEXES = re.compile(
     r"(?:.*requirements.*|.*constraints.*)\.(?:txt|in|lock)|pip\.(?:conf|ini)|\.pypirc|uv\.toml|pyproject\.toml|.*\.lock"
@@ -28,12 +28,12 @@ class Secret:
 
 
 def names_indexes(name: str) -> bool:
-    """Whether a file of the name says where packages come from: there a user alone is a token."""
+    """Whether a file of this name says where packages come from. In its URLs, a user name alone is a token."""
     return _NAMES_INDEXES.fullmatch(name) is not None
 
 
 def secrets_in_file(path: Path, within: Roots) -> Iterator[Secret]:
-    """One a line; nothing of the secret itself is handed on."""
+    """At most one per line. Returns nothing of the secret itself."""
     try:
         data = read_bytes(path, limit=LOOKED_AT, within=within)
     except InputError:

@@ -1,4 +1,4 @@
-"""``--select`` and ``--ignore``: which rules count, by their codes or by how codes begin."""
+"""``--select`` and ``--ignore``: the rules to apply, by their codes or the beginning of codes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from flowpack.errors import UsageError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Nothing selected is all selected. Of a code's prefixes in both lists the longest decides, a tie ignores it."""
+    """An empty ``select`` selects all. If both lists have a prefix of a code, the longer wins, on a tie ``ignore``."""
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, select: Sequence[str], ignore: Sequence[str], codes: Collection[str]) -> Selection:
-        """Each item may name several, with commas. UsageError for one that no code begins with."""
+        """An item may name several, separated by commas. Raises UsageError for one that no code begins with."""
         return cls(_prefixes("--select", select, codes), _prefixes("--ignore", ignore, codes))
 
     def takes(self, code: str) -> bool:
@@ -34,6 +34,6 @@ def _prefixes(option: str, items: Sequence[str], codes: Collection[str]) -> tupl
     for prefix in prefixes:
         if not any(code.startswith(prefix) for code in codes):
             near = nearest(prefix, codes)
-            hint = f"did you mean '{near}'?" if near else "give a code, FP101, or the beginning of several, FP1"
+            hint = f"did you mean '{near}'?" if near else "give a code, such as FP101, or its beginning, such as FP1"
             raise UsageError(f"{option} '{prefix}': no rule's code begins with it", hint=hint)
     return tuple(prefixes)

@@ -1,7 +1,7 @@
-"""The secrets that no image and no model gets, checked or not: in requirements and the like, and in files of keys.
+"""Refuses secrets in requirements, similar files and key files, so that no image or model gets them.
 
-``flowpack check`` looks into every file. A build does not read 20,000 files for it: it looks into those whose name says
-what they hold.
+``flowpack check`` searches every file. A build does not read 20,000 files for this. It searches those whose names show
+what they contain.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _KEYS = (".pem", ".key", ".p8", ".pk8", ".ppk", "id_rsa", "id_dsa", "id_ecdsa", 
 _OF_TOOLS = ("netrc", ".git-credentials", ".npmrc", ".docker/config.json", ".dockerconfigjson")
 _ALWAYS = (*_KEYS, *_OF_TOOLS)
 _RULE = "FP209"
-_HINT = "take it out and revoke it; an index's credentials are pip's: pip.conf, netrc, and --pip-config for the image"
+_HINT = "remove it and revoke it; put an index's credentials into pip.conf or netrc, and use --pip-config for the image"
 
 
 def refuse_shipped_secrets(folder: FlowFolder) -> None:
     for target, secret in _found(folder):
         from flowpack.checks.suppressions import is_suppressed  # noqa: PLC0415  (mostly there is no secret)
 
-        if not is_suppressed(_RULE, secret.location):  # by someone who knows
+        if not is_suppressed(_RULE, secret.location):  # on purpose
             raise InputError(
-                f"'{target}' ships with the flow, and holds {secret.kind}", location=secret.location, hint=_HINT
+                f"'{target}' ships with the flow and contains {secret.kind}", location=secret.location, hint=_HINT
             )
 
 

@@ -1,4 +1,4 @@
-"""What the rules of one flow see: each part is made when a rule first asks for it, and None where it cannot be."""
+"""What rules see of one flow. Each part is built when a rule first asks for it, and is None if that fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TARGET = re.compile(r"Python (\S+) on (\S+)")
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of reading a flow: itself, or why not."""
+    """The result of reading a flow: the flow, or the error."""
 
     flow: Flow | None
     error: FlowpackError | None
@@ -45,7 +45,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Includes:
-    """The sources of the includes that are there, and what is wrong with the others."""
+    """The sources of the usable includes, and the errors of the others."""
 
     sources: tuple[IncludedSource, ...]
     refused: tuple[tuple[Include, FlowpackError], ...]
@@ -53,7 +53,7 @@ class Includes:
 
 @dataclass(frozen=True)
 class Assembled:
-    """The standalone folder with what its sources disagree on, or why there is none."""
+    """The standalone folder with the conflicts between its sources, or the error."""
 
     folder: FlowFolder | None
     conflicts: tuple[Conflict, ...] = ()
@@ -69,7 +69,7 @@ class Subject:
         self._known: dict[str, Any] = {}
 
     def once(self, what: str, make: Callable[[], _T]) -> _T:
-        """What several rules share and ``make`` gives the first of them."""
+        """The result of ``make``, cached under the name ``what`` for all rules."""
         if what not in self._known:
             self._known[what] = make()
         known: _T = self._known[what]
@@ -90,7 +90,7 @@ class Subject:
 
     @cached_property
     def document(self) -> Document | None:
-        """The flow's YAML, a prompty's front matter."""
+        """The flow's YAML, or a prompty's front matter."""
         if self.file is None:
             return None
         try:
@@ -124,7 +124,7 @@ class Subject:
 
     @cached_property
     def assembled(self) -> Assembled:
-        """As far as the includes allow."""
+        """Built from the usable includes."""
         flow = self.flow
         if flow is None:
             return Assembled(None)
@@ -146,7 +146,7 @@ class Subject:
         return self.folder.paths if self.folder else {}
 
     def where(self, target: str) -> Location:
-        """Where a message about a file of the standalone folder points to: the include that brings it, or the file."""
+        """The place to report for a file of the standalone folder: the include that adds it, or the file."""
         include = self.folder.included_by.get(target) if self.folder else None
         return include.location if include else Location(self.paths[target])
 
@@ -164,7 +164,7 @@ class Subject:
 
     @cached_property
     def lock(self) -> ParsedLock | None:
-        """None where there is none, or where it is broken."""
+        """None if the lock is missing or broken."""
         if self.lock_file is None:
             return None
         try:
@@ -177,7 +177,7 @@ class Subject:
 
     @cached_property
     def target(self) -> Target:
-        """What the lock is for, else what a build makes without being asked."""
+        """The target of the lock, else the default target of a build."""
         stated = _TARGET.fullmatch(self.lock.target or "") if self.lock else None
         try:
             return Target.parse(stated[1], stated[2]) if stated else _default_target()
@@ -185,7 +185,7 @@ class Subject:
             return _default_target()
 
     def read_requirements(self) -> Requirements | None:
-        """Raises what is wrong with them."""
+        """Raises FlowpackError if they are broken."""
         folder = self.folder
         if folder is None:
             return None

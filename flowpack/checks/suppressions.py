@@ -1,12 +1,13 @@
-"""Comments that take a finding back, in YAML, Python, requirements and Jinja alike.
+"""Comments that suppress a finding, in YAML, Python, requirements and Jinja.
 
 ::
 
     api_key: ${env:KEY}  # flowpack: ignore[FP401]
 
-``ignore`` counts for its own line, and where it stands alone on a line for the next one that is no such comment;
-``ignore-file`` for the file, from any line. Codes are named, or how several begin: a comment that hid everything would
-hide what nobody has seen yet. What has no comments (JSON, data) is left to ``--ignore`` and the baseline.
+``ignore`` applies to its own line and, if it is alone on the line, to the next line that is not such a comment.
+``ignore-file`` applies to the whole file, from any line. A comment must name codes or the beginning of codes, because
+one that hid everything would hide future findings too. Files without comments (JSON, data) need ``--ignore`` or the
+baseline.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _beginnings(code: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Suppressed:
-    """The codes that comments of one file name, for all of it and by the line that they count for."""
+    """The codes that the comments of one file name, for the whole file and by the line that they apply to."""
 
     everywhere: frozenset[str]
     lines: Mapping[int, frozenset[str]]
@@ -57,7 +58,7 @@ class _Suppressed:
 
 
 def _suppressed(lines: Sequence[str], beginnings: frozenset[str]) -> _Suppressed:
-    """One pass, and only codes that a finding may have: a file may be nothing but such comments and findings."""
+    """Takes one pass and keeps only codes that a finding may have: a file may consist of such comments."""
     everywhere: frozenset[str] = frozenset()
     at: dict[int, frozenset[str]] = {}
     above: frozenset[str] = frozenset()

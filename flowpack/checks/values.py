@@ -1,4 +1,4 @@
-"""Looks into documents without minding their shape, which other rules do; what fits a type of promptflow."""
+"""Reads values of any shape, since other rules check the shape, and decides which values fit a promptflow type."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def items_of(value: Value | None) -> list[Value]:
 
 
 def at(value: Value | None, *keys: str) -> Value | None:
-    """The value below these keys; None where there is none, or null."""
+    """The value below these keys; None if it is missing or null."""
     for key in keys:
         value = fields_of(value).get(key)
     return None if value is None or value.is_null else value
@@ -40,11 +40,11 @@ def number_of(value: Value | None) -> int | None:
 # Which values a flow file may write for a type: ``ValueType.parse`` of promptflow 1.18.5, without running it.
 
 KIND = {"int": "a whole number", "double": "a number", "bool": "true or false", "list": "a list"}
-"""The types that do not take every value, in words for a message."""
+"""The types that do not accept every value, in words for a message."""
 
 
 def counts_as_left_out(data: Any) -> bool:
-    """promptflow drops such an input of a node before it calls the tool."""
+    """promptflow drops an input with such a value before it calls the tool."""
     return data is None or data == ""
 
 

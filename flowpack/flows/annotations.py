@@ -1,7 +1,7 @@
-"""What promptflow makes of a parameter's annotation and default, without running either.
+"""The type that promptflow derives from a parameter's annotation and default, without running either.
 
 The rules are those of ``param_to_definition`` of promptflow-core 1.18.5; a differential test compares the two. An
-imported class counts as ``object``, since the file that defines it is not read.
+imported class becomes ``object``, because the file that defines it is not read.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _STANDARD = {
 _OBJECT = ("object",)
 
 _WRITTEN_AS_TEXT = (
-    "is annotated with text, which promptflow does not read; write the type without quotes and without "
+    "has a string as its annotation, which promptflow does not read; write the type without quotes and without "
     "'from __future__ import annotations'"
 )
-_NO_TYPE_OF_A_REQUEST = "is of a type that promptflow does not serve; use dict, list, str, int, float or bool"
+_NO_TYPE_OF_A_REQUEST = "has a type that promptflow does not serve; use dict, list, str, int, float or bool"
 
 
 _MOST_MEMBERS = 1000
-"""Parts of one annotation that are looked at."""
+"""Parts of one annotation that are read."""
 
 
 class _Computed(enum.Enum):
@@ -61,11 +61,11 @@ class _Computed(enum.Enum):
 
 
 COMPUTED = _Computed.COMPUTED
-"""The default of a parameter whose source is no literal."""
+"""Marks a default that is not a literal."""
 
 
 class Annotation:
-    """``types`` are promptflow's names, several for a union of connections; ``why_not_served`` is for a flex flow's."""
+    """``types`` are promptflow's names, several for a union of connections. ``why_not_served`` is for flex flows."""
 
     def __init__(self, source: PythonSource, node: ast.expr, *, model_configurations: bool = False) -> None:
         self.types: tuple[str, ...] = _OBJECT
@@ -98,13 +98,13 @@ class Annotation:
 
 
 def is_text(source: PythonSource, node: ast.expr) -> bool:
-    """Whether Python keeps the annotation as a string; ``None`` stays what it is."""
+    """Whether Python keeps the annotation as a string. ``None`` never becomes one."""
     is_none = isinstance(node, ast.Constant) and node.value is None
     return not is_none and (source.annotations_are_text or isinstance(node, ast.Constant))
 
 
 def members_of(source: PythonSource, annotation: ast.expr) -> list[ast.expr]:
-    """The types of a ``Union`` or ``Optional`` without None, each once; ``A | B`` is no union to promptflow."""
+    """The types of a ``Union`` or ``Optional`` without None, each once. To promptflow, ``A | B`` is not a union."""
     meant = source.meant(annotation)
     return source.once("members", meant, lambda: list(_members(source, meant).values())) or [annotation]
 
@@ -112,7 +112,7 @@ def members_of(source: PythonSource, annotation: ast.expr) -> list[ast.expr]:
 def _members(source: PythonSource, annotation: ast.expr) -> dict[str, ast.expr]:
     found: dict[str, ast.expr] = {}
     waiting = [annotation]
-    for _ in range(_MOST_MEMBERS):  # a name that stands for a union may be a member of it
+    for _ in range(_MOST_MEMBERS):  # an alias of a union may be one of its members
         if not waiting:
             break
         node = source.meant(waiting.pop())
@@ -131,7 +131,7 @@ def _dumped(node: ast.expr) -> str:
 
 
 def default_of(source: PythonSource, node: ast.expr) -> Any:
-    """A default's value where the source shows it; an enum's member is its value."""
+    """A default's value, or COMPUTED if the source does not show it. An enum's member becomes its value."""
     meant = source.meant(node)
     return source.once("default", meant, lambda: _default_of(source, meant))
 
@@ -147,13 +147,13 @@ def _default_of(source: PythonSource, node: ast.expr) -> Any:
 
 
 def _has_a_huge_number(node: ast.expr) -> bool:
-    """One that Python does not write in decimal digits; it may be read in others."""
+    """A number too long for Python to write in decimal. Python still reads it in another base, such as hexadecimal."""
     numbers = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and type(each.value) is int)
     return any(number.bit_length() > 10_000 for number in numbers)
 
 
 def type_of_default(source: PythonSource, node: ast.expr) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The types and the options of a parameter without an annotation: promptflow goes by the default's type."""
+    """The types and options of a parameter without an annotation: promptflow uses the default's type."""
     owner = source.local_class(node.value) if isinstance(node, ast.Attribute) else None
     if owner is not None and _is_enum(source, owner):
         return ("string",), _options(source, owner)
@@ -170,7 +170,7 @@ def _connection(source: PythonSource, member: ast.expr) -> str | None:
 
 
 def _is_known(source: PythonSource, member: ast.expr) -> bool:
-    """Whether the type's meaning shows in the file; an imported class of the project's may be an enum, say."""
+    """Whether the file shows what the type is. An imported class of the project may be an enum, for example."""
     name = source.full_name(member)
     return not name or name.startswith(LOCAL) or name in _VALUE_TYPES or name.partition(".")[0] in _STANDARD
 

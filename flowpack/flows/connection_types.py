@@ -15,7 +15,7 @@ _VECTOR_DB = "promptflow_vectordb.connections"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionType:
-    """``needed`` fields have no default and are no secrets; ``optional`` ones may be overridden by a variable."""
+    """``needed`` fields have no default and are not secrets. A variable may override ``optional`` fields."""
 
     class_name: str
     document_type: str
@@ -83,7 +83,7 @@ LLM_PROVIDERS: Mapping[str, ConnectionType] = {
     "Serverless": SERVERLESS,
 }
 
-# The `type` of a prompty's model configuration, and the classes of a flex flow's; no other calls a model.
+# The `type` of a prompty's model configuration, and the classes of a flex flow's. No other type calls a model.
 PROMPTY_TYPES: Mapping[str, ConnectionType] = {
     "azure_openai": AZURE_OPEN_AI,
     "azure_open_ai": AZURE_OPEN_AI,
@@ -97,7 +97,7 @@ MODEL_CONFIGURATIONS: Mapping[str, ConnectionType] = {
 
 _AZURE_OR_OPEN_AI = ("AzureOpenAIConnection", "OpenAIConnection")
 
-# The connection inputs of the tools in promptflow-tools 1.6.1, by the tool's full name: its own metadata, read once.
+# The connection inputs of the tools in promptflow-tools 1.6.1, by the tool's full name, from its own metadata.
 PACKAGE_TOOL_CONNECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "promptflow.tools.embedding.embedding": {"connection": (*_AZURE_OR_OPEN_AI, "ServerlessConnection")},
     "promptflow.tools.serpapi.SerpAPI.search": {"connection": ("SerpConnection",)},

@@ -1,4 +1,4 @@
-"""The places of a flow's nodes and variables that name a connection."""
+"""Finds where a flow's nodes and variables name a connection."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _REFERENCE = re.compile(r"^\$\{([^.]+)\.([^.]+)}$")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One place that names a connection; ``types`` is empty where the place does not tell.
+    """A place that names a connection. ``types`` is empty if the place does not show the type.
 
-    ``location`` is that of the node, or of the file that names it.
+    ``location`` is the node, or the file that names the connection.
     """
 
     name: str
@@ -43,7 +43,7 @@ def in_nodes(nodes: Sequence[Node], files: Mapping[str, Path], within: Roots) ->
     for node in nodes:
         user = f"node '{node.name}'"
         if node.connection:
-            # Without a provider promptflow goes by the connection's own type; studio starts from Azure OpenAI.
+            # Without a provider, promptflow uses the connection's own type; the studio's default is Azure OpenAI.
             kind = LLM_PROVIDERS.get(node.provider or "", AZURE_OPEN_AI)
             yield Use(node.connection, (kind,), user, location=node.location)
         elif node.source and node.source.type == "code" and node.source.path and node.type == "python":
@@ -75,7 +75,7 @@ def _in_tool(node: Node, source: ToolSource | None, user: str) -> Iterator[Use]:
 def _literal(
     node: Node, parameter: str, class_names: tuple[str, ...], user: str, keys: ConnectionKeys
 ) -> Iterator[Use]:
-    """A connection is named by a literal; an input that refers to another node carries one at run time."""
+    """A literal names a connection. An input that refers to another node gets one at run time."""
     value = node.inputs.get(parameter)
     if isinstance(value, str) and value and not value.startswith("${"):
         yield Use(value, tuple(CONNECTION_TYPES[name] for name in class_names), user, keys, node.location)
@@ -90,5 +90,5 @@ def in_environment(variables: Mapping[str, Any]) -> Iterator[Use]:
 
 
 def _standalone(path: str) -> str:
-    """A node's source path as the standalone folder's listing has it."""
+    """A node's source path, written as in the standalone folder's listing."""
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))

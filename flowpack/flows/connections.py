@@ -1,4 +1,4 @@
-"""Finds the connections that a flow uses, and what each needs, without its code and without a local store."""
+"""Finds the connections that a flow uses and what each needs, without running code or reading a local store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCHEMA = "https://azuremlschemas.azureedge.net/promptflow/latest/{class_name}.s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
-    """A connection of a flow; ``keys`` are those of a custom one, ``users`` the nodes and variables that name it."""
+    """A connection of a flow. Only a custom one has ``keys``; ``users`` are the nodes and variables that name it."""
 
     name: str
     type: ConnectionType
@@ -38,12 +38,12 @@ class Connection:
         return self.name.replace(" ", "_")
 
     def variable(self, key: str) -> str:
-        """The variable that sets a field, named as ``pf flow build`` and promptflow's override contract name it."""
+        """The variable that sets a field, by the naming of ``pf flow build`` and promptflow's override contract."""
         return f"{self.override}_{key}".upper()
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """What has to be set for the connection to work; fields with a default are not among it."""
+        """The variables that must be set for the connection to work. Fields with a default do not need one."""
         keys = (*sorted(self.keys.configs), *sorted(self.keys.secrets)) if self.type is CUSTOM else ()
         return tuple(self.variable(key) for key in (*self.type.secrets, *self.type.needed, *keys))
 
@@ -99,7 +99,7 @@ def _check(kind: Kind, name: str, otherwise: Location, flow: Flow, files: Mappin
 
 
 def _connection(name: str, uses: Sequence[Use]) -> Connection:
-    """A use that leaves no choice of type decides; keys of all custom uses come together."""
+    """The use with the fewest possible types decides the type. The keys of all uses are combined."""
     keys = ConnectionKeys()
     for use in uses:
         keys |= use.keys

@@ -1,4 +1,4 @@
-"""Reads a DAG flow: types are checked where flowpack relies on them, each with its place in the file."""
+"""Reads a DAG flow. Types are checked where flowpack relies on them, and errors name the place in the file."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def _standalone_data(document: Document, chosen: Mapping[str, Value]) -> dict[st
 
 def _node(value: Value, chosen: Mapping[str, Value]) -> Node:
     fields = value.mapping()
-    name = fields["name"].string()  # choose_variants has seen that it is there
+    name = fields["name"].string()  # choose_variants has checked that it exists
     check_name("node", name, fields["name"].location)
     if name in chosen:
         fields = {**chosen[name].mapping(), "name": fields["name"]}
     if "type" not in fields:
-        raise value.error("the node has no type", "say type: python, llm or prompt")
+        raise value.error("the node has no type", "add type: python, llm or prompt")
 
     connection = fields.get("connection")
     if connection is not None and isinstance(connection.data, str) and connection.data:

@@ -22,7 +22,7 @@ _NOT_STARTED = "promptflow's server stops at this when it starts"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``is_certain`` where no decorator may have changed what the source shows."""
+    """``is_certain`` is true if no decorator may have changed the signature in the source."""
 
     name: str
     signature: EntrySignature
@@ -32,7 +32,7 @@ class Entry:
 def find_entry(
     flow_file: Path, root: Mapping[str, Value], module: str, name: str, includes: tuple[Include, ...]
 ) -> Entry | None:
-    """None where only running the code would tell: an entry of a package, or one that the module makes as it runs."""
+    """None if only running the code would show the entry: a package has it, or the module creates it at run time."""
     folder, value = flow_file.parent, root["entry"]
     code = root.get("code")
     base = "" if code is None or code.is_null else _inside(code)
@@ -40,7 +40,7 @@ def find_entry(
     if path is None:
         beside = _modules(folder / base, module)
         if not _may_be_of_a_package(folder, root, module, beside):
-            raise value.error(f"there is no module '{module}' in the flow", _near_module(module, beside, name))
+            raise value.error(f"the flow has no module '{module}'", _near_module(module, beside, name))
         return None
     source = PythonSource.read(path, value.document.within)
     if source is None:
@@ -66,13 +66,13 @@ def _inside(code: Value) -> str:
     """``code``, the folder of the sources, as a prefix of paths in the standalone folder."""
     parts = [part for part in code.string("a folder").replace("\\", "/").split("/") if part not in {"", "."}]
     if ".." in parts or code.data.startswith("/"):
-        hint = "add the folder to additional_includes, and name it here by its last part"
-        raise code.error(f"'{code.data}' is outside of the flow folder", hint)
+        hint = "add the folder to additional_includes, and write only its last part here"
+        raise code.error(f"'{code.data}' is outside the flow folder", hint)
     return "".join(f"{part}/" for part in parts)
 
 
 def _may_be_of_a_package(folder: Path, root: Mapping[str, Value], module: str, beside: list[str]) -> bool:
-    """Whether an installed package could hold the module: it is named as one, or nothing in the flow is named alike."""
+    """Whether a package could have the module: the requirements mention it, or no module of the flow is named alike."""
     environment = root.get("environment")
     stated = environment.data if environment is not None and isinstance(environment.data, dict) else {}
     requirements = folder / str(stated.get("python_requirements_txt") or "requirements.txt")
@@ -89,7 +89,7 @@ def _may_be_of_a_package(folder: Path, root: Mapping[str, Value], module: str, b
 
 
 def _modules(folder: Path, module: str) -> list[str]:
-    """Those beside where the module would be."""
+    """The modules in the folder where the module should be."""
     package = module.rpartition(".")[0]
     beside = folder.joinpath(*package.split(".")) if package else folder
     return sorted(f"{package}.{path.stem}".lstrip(".") for path in (beside.glob("*.py") if is_folder(beside) else ()))
@@ -99,16 +99,16 @@ def _near_module(module: str, beside: list[str], name: str) -> str:
     near = nearest(module, beside) or (beside[0] if len(beside) == 1 else None)
     if near:
         return f"did you mean '{near}:{name}'?"
-    return "modules are looked for in the flow folder; one of another folder needs an additional include"
+    return "put the module into the flow folder, or add it to additional_includes"
 
 
 def _check_imports(source: PythonSource) -> None:
     for statement in source.tree.body:
         if isinstance(statement, ast.ImportFrom) and statement.level:
             raise InputError(
-                "promptflow loads the entry's file by itself, where a relative import fails",
+                "promptflow loads the entry's file by itself, so a relative import fails",
                 location=source.location(statement),
-                hint=f"name the module from the flow folder on: from package.{statement.module or 'module'} import ...",
+                hint=f"import by the path from the flow folder: from package.{statement.module or 'module'} import ...",
             )
 
 
@@ -117,9 +117,9 @@ def _check_defined(source: PythonSource, value: Value, name: str, path: Path) ->
     if isinstance(definition, ast.ClassDef):
         if source.lineage(definition)[1] <= {"object"}:
             raise InputError(
-                f"class '{name}' is the flow's entry and has no __call__",
+                f"class '{name}' is the flow's entry, but has no __call__",
                 location=source.location(definition),
-                hint="the server calls an instance with the inputs: def __call__(self, question: str) -> str",
+                hint="add a method that takes the inputs: def __call__(self, question: str) -> str",
             )
     elif definition is None and not source.imported_names.keys() & {name, "*", "__getattr__"}:
         named = [each for each, node in source.definitions.items() if not isinstance(node, ast.expr)]
@@ -148,7 +148,7 @@ def _check_served(entry: Entry) -> None:
     for what, parameter in _parameters(signature):
         why = parameter.why_not_served
         if why is None and what != "init parameter" and parameter.types[0] not in SERVED_TYPES:
-            why = f"is of the type '{parameter.types[0]}', which a request cannot carry"
+            why = f"has the type '{parameter.types[0]}', which a request cannot carry"
         if why:
             named = f"{what} '{parameter.name}' of '{entry.name}' {why}"
             raise InputError(named, location=parameter.location, hint=_NOT_STARTED)

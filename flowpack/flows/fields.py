@@ -1,4 +1,4 @@
-"""Fields that flow files of every kind have in common, each checked where flowpack relies on it."""
+"""Reads the fields that flow files of all kinds share, and checks those that flowpack relies on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowpack.flows.variants import VariantChoice
 from flowpack.valid_names import check_name
 
 SERVED_TYPES = ("string", "int", "double", "bool", "list", "object", "image")
-"""The types of inputs and outputs that promptflow's server has a place for in its swagger; with another it stops."""
+"""The types of inputs and outputs that promptflow's server supports in its swagger. It stops at any other."""
 
 _MEANT = {
     **{"str": "string", "text": "string", "integer": "int", "float": "double", "number": "double"},
@@ -33,14 +33,14 @@ def check_language(root: Mapping[str, Value]) -> None:
 
 def refuse_variant(kind: FlowKind, choice: VariantChoice | None) -> None:
     if choice is not None:
-        hint = "leave --variant out: only nodes of a flow.dag.yaml have variants"
+        hint = "remove --variant: only nodes of a flow.dag.yaml have variants"
         raise UsageError(f"'{choice.node}.{choice.variant}': a {kind.value} flow has no nodes", hint=hint)
 
 
 def read_includes(root: Mapping[str, Value]) -> tuple[Include, ...]:
     if "additional_includes" not in root or root["additional_includes"].is_null:
         return ()
-    hint = "write each path as an item of its own:\n        additional_includes:\n        - ../shared"
+    hint = "write each path as a list item:\n        additional_includes:\n        - ../shared"
     items = root["additional_includes"].sequence("a list of paths", hint)
     return tuple(Include(path=item.string("a path"), location=item.location) for item in items)
 
@@ -48,7 +48,7 @@ def read_includes(root: Mapping[str, Value]) -> tuple[Include, ...]:
 def read_environment(root: Mapping[str, Value]) -> Environment:
     fields = mapping_of(root, "environment")
     names = ("image", "conda_file", "python_requirements_txt", "setup_sh")
-    # promptflow's own samples leave `environment` a mapping with further keys; what serving does not read stays unread.
+    # promptflow's own samples have more keys in `environment`. Keys that serving does not use are ignored.
     given = {name: fields[name] for name in names if name in fields and not fields[name].is_null}
     return Environment(
         **{name: value.string() for name, value in given.items()},
@@ -60,7 +60,7 @@ def read_input(name: str, value: Value) -> FlowInput:
     check_name("input", name, value.location)
     fields = value.mapping("a mapping with a type")
     if "type" not in fields:
-        raise value.error("the input has no type", "say type: string, for example")
+        raise value.error("the input has no type", "add type: string, for example")
     history = fields.get("is_chat_history")
     return FlowInput(
         name=name,
@@ -92,18 +92,18 @@ def read_variables(root: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def check_served(port: Value) -> None:
-    """Refuses an input or output of a type that keeps the server from starting."""
+    """Refuses an input or output whose type keeps the server from starting."""
     stated = port.mapping("a mapping with a type").get("type")
     if stated is None:
-        raise port.error("has no type", "say type: string, for example")
+        raise port.error("the type is missing", "add type: string, for example")
     if stated.data not in SERVED_TYPES:
         meant = _MEANT.get(str(stated.data)) or nearest(str(stated.data), SERVED_TYPES)
-        hint = f"did you mean '{meant}'?" if meant else f"there are: {', '.join(SERVED_TYPES)}"
-        raise stated.error(f"promptflow serves no type '{stated.data}'", hint)
+        hint = f"did you mean '{meant}'?" if meant else f"use one of: {', '.join(SERVED_TYPES)}"
+        raise stated.error(f"promptflow does not serve the type '{stated.data}'", hint)
 
 
 def _type(value: Value) -> str:
-    """A type's name; studio writes a list of one where several would do."""
+    """A type's name. If several types fit, the studio writes a list with one of them."""
     data = value.data
     return str(data[0]) if isinstance(data, list) and data else value.string("the name of a type")
 

@@ -1,6 +1,6 @@
-"""Reads a flex flow: what its file states, and what the signature of its entry says, without running it.
+"""Reads a flex flow from its file and the signature of its entry, without running it.
 
-What keeps promptflow's server from starting is refused here, with its place in the file or in the source.
+Refuses anything that keeps promptflow's server from starting. Errors name the place in the file or the source.
 """
 
 from __future__ import annotations
@@ -77,17 +77,17 @@ def _entry(value: Value) -> tuple[str, str]:
 
 
 def _check_stated(root: Mapping[str, Value], entry: Entry) -> None:
-    """promptflow builds no flow that states an input, or a field of its answer, that the code does not have."""
+    """promptflow does not build a flow with an input, or a field of its answer, that the code does not have."""
     known = {"inputs": entry.signature.inputs, "outputs": entry.signature.outputs, "init": entry.signature.init}
     for key, parameters in known.items():
         for name, port in mapping_of(root, key).items():
             if entry.is_certain and parameters is not None and name not in parameters:
                 there = ", ".join(parameters) or "nothing"
-                raise port.error(f"'{entry.name}' has no such name", f"its source has: {there}")
+                raise port.error(f"'{entry.name}' has no '{name}'", f"its source has: {there}")
 
 
 def _ports(root: Mapping[str, Value], key: str, parameters: Mapping[str, Parameter] | None) -> dict[str, FlowInput]:
-    """Types as the file states them. An input's default counts in the source alone: the server asks for it else."""
+    """Types come from the file. An input's default comes only from the source: else the server requires the input."""
     stated = {name: read_input(name, value) for name, value in mapping_of(root, key).items()}
     if parameters is None:
         return stated
@@ -114,7 +114,8 @@ def _sample(document: Document, root: Mapping[str, Value], includes: tuple[Inclu
 
 def _mapping_in(root: Mapping[str, Value], sample: Any, key: str) -> dict[str, Any]:
     if not isinstance(sample, dict):
-        raise root["sample"].error("expected a mapping with inputs and init", "or a file with one: ${file:sample.json}")
+        hint = "write a mapping, or name a file with one: ${file:sample.json}"
+        raise root["sample"].error("expected a mapping with inputs and init", hint)
     part = sample.get(key) or {}
     if not isinstance(part, dict):
         raise root["sample"].error(f"expected '{key}' to be a mapping")
@@ -122,7 +123,7 @@ def _mapping_in(root: Mapping[str, Value], sample: Any, key: str) -> dict[str, A
 
 
 def _standalone_text(document: Document, root: Mapping[str, Value], sample: Any) -> str:
-    """Without includes, and with a sample's files in their place: the server of promptflow 1.18.5 stops at one."""
+    """Without includes, and with the content of a sample's files: promptflow 1.18.5's server stops at such a file."""
     data = {key: value for key, value in document.root.data.items() if key != _INCLUDES}
     if "sample" not in root or root["sample"].is_null or root["sample"].data == sample:
         return standalone_text(document, without=(_INCLUDES,), expected=data)

@@ -1,4 +1,4 @@
-"""Reads a prompty's parts: a front matter in YAML between lines of dashes, and below it the template of a prompt."""
+"""Reads the parts of a prompty: YAML front matter between lines of dashes, and the prompt template below it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LINE_OF_DASHES = re.compile(r"(?<!-)-{3,}\r?$", re.MULTILINE)
 
 
 def read_front_matter(path: Path, within: Roots) -> Document:
-    """The YAML part as a document, with the lines and columns of the file."""
+    """The YAML part as a document. Its lines and columns are those of the whole file."""
     text = read_text(path, within)
     parts = find_parts(text)
     if parts is None:
-        hint = "a prompty begins with YAML between two lines of dashes:\n        ---\n        model: ...\n        ---"
+        hint = "begin the prompty with YAML between two lines of dashes:\n        ---\n        model: ...\n        ---"
         raise InputError("the file has no front matter", location=Location(path, 1), hint=hint)
     before = "\n" * text.count("\n", 0, parts.front.start)
     try:
@@ -34,9 +34,9 @@ def read_front_matter(path: Path, within: Roots) -> Document:
         if len(dashes) < 2 or error.location is None or (error.location.line or 0) < dashes[0]:
             raise
         raise YamlError(
-            "promptflow reads the front matter up to the last line of dashes, and the template has one",
+            "promptflow reads the front matter up to the last line of dashes, but the template has one",
             location=Location(path, dashes[1]),
-            hint="write the line in the template otherwise: ***, for example",
+            hint="write this line of the template differently: ***, for example",
         ) from error
 
 
@@ -48,9 +48,9 @@ class Parts(NamedTuple):
 
 
 def find_parts(text: str) -> Parts | None:
-    """promptflow searches for ``-{3,}\\r?\\n(.*)-{3,}\\r?\\n`` and takes all up to the last line that ends in dashes.
+    """The parts that promptflow finds with ``-{3,}\\r?\\n(.*)-{3,}\\r?\\n``, up to the last line that ends in dashes.
 
-    The same places are found here from both ends: that expression takes the square of the length of a text of dashes.
+    Searching from both ends avoids the quadratic time that this expression takes for a text of dashes.
     """
     opening = _DASHES_AT_AN_END.search(text)
     if opening is None:
@@ -63,7 +63,7 @@ def find_parts(text: str) -> Parts | None:
 
 
 def model_configuration(document: Document) -> Mapping[str, Any]:
-    """``model.configuration``, with the files beside the prompty that it refers to."""
+    """``model.configuration``, with the content of the files beside the prompty that it refers to."""
     model = document.root.mapping().get("model")
     data = with_files(model, lambda path: standalone_source(document.path.parent, (), path)) if model else None
     configuration = data.get("configuration") if isinstance(data, dict) else None

@@ -1,7 +1,7 @@
-"""Finds imports that work in the project and would not in the standalone folder, without running the code.
+"""Finds imports that work in the project but not in the standalone folder, without running the code.
 
-In the project a flow's code may import what lies beside the flow folder, through ``sys.path`` or ``PYTHONPATH``; the
-image holds the standalone folder alone. Only sources that the flow's own code reaches by imports are read.
+In the project, a flow's code may import modules beside the flow folder, through ``sys.path`` or ``PYTHONPATH``. The
+image contains only the standalone folder. Only sources that the flow imports, directly or not, are read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OF_PROMPTFLOW = {"promptflow"}
 _STANDALONE = os.sep + "standalone"
 _DEEPEST_MODULE = 100
 _MOST_FOLDERS = 50
-"""That sources add to ``sys.path``: each is looked into for each import."""
+"""Folders that sources add to ``sys.path``. Each import is looked up in each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _Import(NamedTuple):
 
     @property
     def modules(self) -> Iterator[str]:
-        """All that the import runs, as far as they are modules."""
+        """The modules that the import may run, parents and submodules included."""
         parts = self.module.split(".", _DEEPEST_MODULE)[:_DEEPEST_MODULE]  # no folders are nested more deeply
         yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
         yield from self.submodules
@@ -64,7 +64,7 @@ class _Import(NamedTuple):
 def find_missing_imports(
     flow: Flow, files: Mapping[str, Path], project: Path, required: Callable[[], Collection[str]]
 ) -> Iterator[MissingImport]:
-    """``required`` gives the names of the flow's requirements; it is asked only where an import looks missing."""
+    """``required`` returns the names of the flow's requirements. It is called only if an import looks missing."""
     search = _Search(flow, files, project)
     waiting = deque(search.first_sources())
     seen = set(waiting)
@@ -86,7 +86,7 @@ def _is_required(module: str, required: Collection[str]) -> bool:
 
 
 class _Search:
-    """Where modules are looked for: first in the standalone folder, then on this machine."""
+    """Looks for modules, first in the standalone folder, then on this machine."""
 
     def __init__(self, flow: Flow, files: Mapping[str, Path], project: Path) -> None:
         self._flow = flow
@@ -94,13 +94,13 @@ class _Search:
         self._project = project
         self._prefixes = [""]
         above = [folder for folder in flow.folder.parents if folder == project or project in folder.parents]
-        # Each folder with what makes it one that Python looks into, where the source tells.
+        # Each folder that Python may search, with a note on the source line that adds it, if one does.
         self._beside: dict[Path, str] = dict.fromkeys([flow.folder, *above, project / "src"], "")
         self._listings: dict[Path, set[str]] = {}
 
     @cached_property
     def _packages(self) -> Mapping[str, Path]:
-        """The standalone folder's folders with sources in or below them, each with where one of its sources is from."""
+        """Folders in the standalone folder with sources in or below them, and where each comes from."""
         packages: dict[str, Path] = {}
         for target, origin in self._files.items():
             folder, parent = target.rpartition("/")[0], origin.parent
@@ -110,7 +110,7 @@ class _Search:
         return packages
 
     def first_sources(self) -> list[str]:
-        """What promptflow loads: the nodes' sources, or the entry's module, maybe in a folder that ``code`` names."""
+        """The sources that promptflow loads: the nodes', or the entry's module, perhaps in the folder ``code``."""
         found = []
         for node in self._flow.nodes:
             path = node.source.path if node.source and node.source.type == "code" else None
@@ -127,7 +127,7 @@ class _Search:
         return list(dict.fromkeys(found))
 
     def imports(self, target: str) -> list[_Import]:
-        """The imports of a source; none where a look at its text shows that each is installed or Python's own."""
+        """The imports of a source; none if its text shows that all are installed or in the standard library."""
         path = self._files[target]
         text = read_source(path, self._flow.roots)
         if text is None:
@@ -161,7 +161,7 @@ class _Search:
         return MissingImport(each.module, each.location, self._remedy(folder, top)) if folder else None
 
     def _left_out(self, each: _Import, prefix: str) -> MissingImport | None:
-        """A package that is there may lack one of its modules, since an ignore rule leaves that out."""
+        """A package in the folder may lack a module because an ignore rule leaves it out."""
         for module in each.modules:
             folder, _, name = (prefix + module.replace(".", "/")).rpartition("/")
             origin = self._packages.get(folder)
@@ -174,7 +174,7 @@ class _Search:
         if folder == self._flow.folder:
             return _left_out(folder / top)
         if path in self._flow.folder.parents:
-            return f"it is in '{shown_path(path)}', which holds the flow itself; move what the flow needs out of there"
+            return f"it is in '{shown_path(path)}', which contains the flow itself; move the code to another folder"
         written = os.path.relpath(path, self._flow.folder).replace(os.sep, "/")
         return f"add to additional_includes: - {written}{self._beside[folder]}"
 
@@ -186,7 +186,7 @@ class _Search:
         return bool(self._source(prefix, module)) or prefix + module.replace(".", "/") in self._packages
 
     def _holds(self, folder: Path, each: _Import) -> bool:
-        """Whether the folder has the module; of a package without ``__init__`` the whole path must be there."""
+        """Whether the folder has the module. For a package without ``__init__``, the whole path must exist."""
         top = each.module.partition(".")[0]
         if not self._listed(folder) & {top, f"{top}.py"}:
             return False
@@ -219,7 +219,7 @@ class _Search:
             if len(self._beside) >= _MOST_FOLDERS:
                 break
             if not lies_within(os.path.realpath(folder), self._flow.roots):
-                continue  # nothing outside of the project is looked at
+                continue  # nothing outside the project is read
             self._beside.setdefault(
                 Path(folder), f" ({shown_path(where.path)}:{where.line} adds its folder to sys.path)"
             )
@@ -245,7 +245,7 @@ def _tops(text: bytes) -> Iterator[str]:
 
 
 def _imports(source: PythonSource, target: str) -> Iterator[_Import]:
-    """Those for type checkers alone are not among them; those that may fail (``except ImportError``) are optional."""
+    """All imports but those for type checkers only. Those that may fail (``except ImportError``) are optional."""
     package = target.rpartition("/")[0].replace("/", ".")
     waiting: deque[tuple[ast.AST, bool]] = deque([(source.tree, False)])
     while waiting:
@@ -270,7 +270,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str | None:
     if not node.level:
         return node.module
     parts = package.split(".") if package else []
-    if node.level > len(parts):  # of a source that has no package: it fails in the project as well
+    if node.level > len(parts):  # the source has no package: the import fails in the project too
         return None
     parts = parts[: len(parts) - node.level + 1]
     return ".".join([*parts, node.module] if node.module else parts)

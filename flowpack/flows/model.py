@@ -1,4 +1,4 @@
-"""What a prompt flow is, as values: read once by ``read_flow``, handed from arrow to arrow, changed by none."""
+"""The values that describe a prompt flow. ``read_flow`` creates them, and nothing changes them afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Required(enum.Enum):
 
 
 REQUIRED = _Required.REQUIRED
-"""The default of an input that has none; None is a default that a flow may state."""
+"""Marks an input without a default. None cannot mark it, because null is a valid default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class FlowOutput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeSource:
-    """Where a node's tool comes from: ``code`` has a path in the flow folder, ``package`` a tool's dotted name."""
+    """Where a node's tool comes from: a ``code`` source has a path in the flow folder, ``package`` a dotted name."""
 
     type: str
     path: str | None
@@ -68,7 +68,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Include:
-    """One item of ``additional_includes``, as written: relative to the flow file, or absolute."""
+    """An item of ``additional_includes``, with its path as written: relative to the flow file, or absolute."""
 
     path: str
     location: Location
@@ -76,7 +76,7 @@ class Include:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """The flow's ``environment``; each path is relative to the standalone flow folder."""
+    """The flow's ``environment``. Paths are relative to the standalone flow folder."""
 
     image: str | None = None
     conda_file: str | None = None
@@ -96,7 +96,7 @@ class ChatInterface:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flow:
-    """A flow as its file states it, with one variant chosen for each node."""
+    """A flow as its file defines it, with one variant chosen for each node."""
 
     kind: FlowKind
     file: Path
@@ -108,17 +108,17 @@ class Flow:
     environment_variables: Mapping[str, Any]
     additional_includes: tuple[Include, ...]
     text: str
-    """The flow file as the standalone folder gets it: chosen variants inlined, no ``additional_includes``."""
+    """The flow file for the standalone folder: chosen variants inlined, no ``additional_includes``."""
     entry: str | None = None
     """A flex flow's ``module:function`` or ``module:Class``."""
     init: Mapping[str, FlowInput] = field(default_factory=dict)
-    """What a flex flow's class is made with."""
+    """The constructor parameters of a flex flow's class."""
     sample: Mapping[str, Any] = field(default_factory=dict)
-    """The inputs of the request that a flex flow or a prompty states as its sample."""
+    """The inputs of the sample request in a flex flow or a prompty."""
     sample_init: Mapping[str, Any] = field(default_factory=dict)
-    """What promptflow makes a flex flow's class with where ``PF_FLOW_INIT_CONFIG`` is not set."""
+    """The constructor arguments that promptflow uses if ``PF_FLOW_INIT_CONFIG`` is not set."""
     roots: tuple[Path, ...] = ()
-    """Folders, with their links resolved, outside of which nothing of the flow is read."""
+    """The only folders from which files of the flow are read, with links resolved."""
 
     @property
     def folder(self) -> Path:
@@ -126,7 +126,7 @@ class Flow:
 
     @property
     def standalone_name(self) -> str:
-        """The flow file's name in the standalone folder, where promptflow's server looks for it by its name."""
+        """The flow file's name in the standalone folder, by which promptflow's server finds it."""
         expected = f"flow.{self.kind.value}.yaml"
         known = self.kind is FlowKind.PROMPTY or self.file.name in {expected, expected.replace(".yaml", ".yml")}
         return self.file.name if known else expected
@@ -137,7 +137,7 @@ class Flow:
 
     @property
     def chat(self) -> ChatInterface | None:
-        """The chat interface, by promptflow's rule: one chat input, one chat output and a chat history."""
+        """None unless the flow has what promptflow requires: one chat input, one chat output and a chat history."""
         inputs, outputs, histories = self.chat_inputs, self.chat_outputs, self.chat_histories
         if len(inputs) != 1 or len(outputs) != 1 or not histories:
             return None
@@ -153,7 +153,7 @@ class Flow:
 
     @property
     def chat_histories(self) -> list[str]:
-        """Those that are marked, else an input of the name ``chat_history`` that is not marked as none."""
+        """Inputs with ``is_chat_history``, else an input named ``chat_history`` that does not set it to false."""
         marked = [each.name for each in self.inputs.values() if each.is_chat_history]
         named = self.inputs.get("chat_history")
         return marked or ([named.name] if named and named.is_chat_history is not False else [])

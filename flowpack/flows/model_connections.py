@@ -1,4 +1,4 @@
-"""The connections of models: in the init of a flex flow, in prompties, and in the sources that make configurations."""
+"""Finds the connections of models: in a flex flow's init, in prompties, and in sources that create configurations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from flowpack.reading import Roots
 
 
 def in_init(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
-    """A flex flow's class is given connections by name: by the sample's init, else by a default."""
+    """Connections that a flex flow's class gets by name, from the sample's init or else a default."""
     for name, parameter in flow.init.items():
         value = flow.sample_init.get(name, parameter.default)
         user = f"init parameter '{name}'"
@@ -41,7 +41,7 @@ def in_init(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
 
 
 def in_models(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
-    """Those of prompties, and of ``AzureOpenAIModelConfiguration(connection="...")`` in a source."""
+    """Connections in prompties, and in ``AzureOpenAIModelConfiguration(connection="...")`` in a source."""
     for target, configuration in prompty_configurations(flow, files).items():
         name = configuration.get("connection")
         if isinstance(name, str) and name and not name.startswith("${"):
@@ -52,7 +52,7 @@ def in_models(flow: Flow, files: Mapping[str, Path]) -> Iterator[Use]:
 
 
 def prompty_configurations(flow: Flow, files: Mapping[str, Path]) -> dict[str, Mapping[str, Any]]:
-    """``model.configuration`` of each prompty of the folder that can be read, where the flow may use it."""
+    """``model.configuration`` of each readable prompty in the folder, if the flow may use prompties."""
     targets = [target for target in files if target.endswith(".prompty")]
     if flow.kind is FlowKind.PROMPTY:
         targets = [flow.standalone_name]
@@ -75,7 +75,7 @@ def _in_some_source(word: bytes, flow: Flow, files: Mapping[str, Path]) -> bool:
 
 
 def _type_of(configuration: Mapping[str, Any]) -> ConnectionType:
-    """promptflow goes by the connection's own type; the file says which it was written for."""
+    """The type that the file was written for. promptflow itself uses the connection's own type."""
     if str(configuration.get("type")) in PROMPTY_TYPES:
         return PROMPTY_TYPES[configuration["type"]]
     return OPEN_AI if configuration.get("model") else AZURE_OPEN_AI
@@ -93,8 +93,7 @@ def _in_source(target: str, path: Path, within: Roots) -> Iterator[Use]:
 
 
 def _keys_of(flow: Flow, parameter: FlowInput, files: Mapping[str, Path]) -> ConnectionKeys:
-    """What the class uses of a custom connection, also where it keeps it: ``self.service = service``."""
-
+    """The keys of a custom connection that the class uses, also through an attribute: ``self.service = service``."""
     module, _, name = (flow.entry or "").partition(":")
     path = next((files[file] for file in module_files(module) if file in files), None)
     source = PythonSource.read(path, flow.roots) if path and parameter.type == "CustomConnection" else None
@@ -112,7 +111,7 @@ def _keys_of(flow: Flow, parameter: FlowInput, files: Mapping[str, Path]) -> Con
 
 
 class _Named(ast.NodeTransformer):
-    """Writes ``self.<kept>`` as the parameter that it was given."""
+    """Replaces ``self.<kept>`` with the parameter that was assigned to it."""
 
     def __init__(self, kept: set[str], name: str) -> None:
         self._kept, self._name = kept, name

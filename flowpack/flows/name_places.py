@@ -1,4 +1,4 @@
-"""Where a flow's files write a name that is refused. Nothing here runs for a flow whose names are right."""
+"""Finds where a flow's files contain a name that flowpack refuses. Runs only to report such a name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowpack.flows.python_source import PythonSource
 
 
 def place_of(name: str, flow: Flow, files: Mapping[str, Path]) -> Location | None:
-    """The first value that is the name, or refers to it, in the flow file, in a prompty or in a source."""
+    """The first value in the flow file, a prompty or a source that is the name or refers to it."""
     for document in _documents(flow, files):
         for value in _values(document.root):
             if isinstance(value.data, str) and _names(value.data.strip(), name):
@@ -28,7 +28,7 @@ def place_of(name: str, flow: Flow, files: Mapping[str, Path]) -> Location | Non
 
 
 def _names(text: str, name: str) -> bool:
-    """As it is, or in ``${connection.key}`` or ``${env:VARIABLE}``."""
+    """Whether the text is the name, or refers to it as ``${connection.key}`` or ``${env:VARIABLE}``."""
     is_part = text.startswith((f"${{{name}.", f"${{env:{name}")) or text.endswith(f".{name}}}")
     return text == name or (text.startswith("${") and is_part)
 
@@ -45,7 +45,7 @@ def _documents(flow: Flow, files: Mapping[str, Path]) -> Iterator[Document]:
 
 
 def _values(root: Value) -> Iterator[Value]:
-    """The single values below, each once however many aliases lead to it."""
+    """The scalar values below ``root``, each once even if several aliases refer to it."""
     waiting, seen = [root], set()
     while waiting:
         value = waiting.pop()

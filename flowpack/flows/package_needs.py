@@ -1,4 +1,4 @@
-"""Which of promptflow's packages a flow's nodes and sources need, read from their imports."""
+"""Decides which of promptflow's packages a flow needs, from its nodes and the imports of its sources."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from flowpack.flows.model import Flow
 from flowpack.flows.python_source import read_source
 from flowpack.flows.tool_sources import ToolSource
 
-# What promptflow-core and promptflow-tracing install below `promptflow`; the rest comes with the full SDK, `from
-# promptflow import tool` included, since only the SDK has a promptflow/__init__.py. Source: their RECORD files, 1.18.5.
+# Modules that promptflow-core and promptflow-tracing install below `promptflow`. Only the full SDK has the others, and
+# promptflow/__init__.py, so `from promptflow import tool` needs the SDK. Source: their RECORD files, 1.18.5.
 _IN_CORE = {
     *("_constants", "_core", "_utils", "connections", "constants", "contracts", "core", "exceptions"),
     *("executor", "integrations", "storage", "tracing"),
 }
 _DISTRIBUTIONS_OF_THEIR_OWN = {"azure", "evals", "parallel", "rag", "tools"}
-# What the launcher gives under the SDK's names without the SDK; see serving/light_sdk.py.
+# Names of the SDK that the launcher provides without the SDK; see serving/light_sdk.py.
 _GIVEN_BY_THE_LAUNCHER = {"tool", "ToolProvider", "log_metric", "_internal"}
 _NODES_OF_TOOLS = {"llm", "prompt", "custom_llm"}
 
@@ -31,12 +31,12 @@ def needs_tools(flow: Flow, files: Mapping[str, Path]) -> bool:
 
 
 def needs_sdk(flow: Flow, files: Mapping[str, Path]) -> bool:
-    """Whether a source imports what promptflow-core does not have."""
+    """Whether a source imports a module that promptflow-core does not have."""
     return any(_is_of_the_sdk(module) for _, module in _promptflow_imports(flow, files))
 
 
 def why_not_slim(flow: Flow, files: Mapping[str, Path]) -> str | None:
-    """What keeps the sources from proving that promptflow-core is enough, in words; None where it is."""
+    """Why promptflow-core may not be enough, as a message; None if the sources prove that it is."""
     for node in flow.nodes:
         tool = node.source.tool if node.source else None
         if tool and not tool.startswith("promptflow.tools."):

@@ -1,6 +1,6 @@
-"""Reads a prompty: a front matter in YAML between lines of dashes, and below it the template of a prompt.
+"""Reads a prompty: YAML front matter between lines of dashes, and the prompt template below it.
 
-What keeps promptflow's server from starting, or every request from being answered, is refused here.
+Refuses anything that keeps promptflow's server from starting or from answering any request.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ def read_prompty_flow(path: Path, choice: VariantChoice | None, within: Roots) -
 
 def _check_model(root: Mapping[str, Value], document: Document) -> None:
     if "model" not in root or root["model"].is_null:
-        raise document.root.error("there is no model", "promptflow needs model.configuration and model.parameters")
+        raise document.root.error("the model is missing", "add model.configuration and model.parameters")
     if not root["model"].is_mapping:
-        return  # a reference: known once it is followed
+        return  # a reference, which is followed later
     model = root["model"].mapping()
     for key, value in model.items():
         if key not in _IN_MODEL:
             near = nearest(key, _IN_MODEL)
-            raise value.error("promptflow knows no such key", f"did you mean '{near}'?" if near else None)
+            raise value.error("promptflow does not know this key", f"did you mean '{near}'?" if near else None)
     for key in ("configuration", "parameters"):
         if key not in model or model[key].is_null:
-            hint = "without any of them write parameters: {}" if key == "parameters" else None
+            hint = "add parameters: {} if there are none" if key == "parameters" else None
             raise root["model"].error(f"promptflow needs model.{key}", hint)
     if model["configuration"].is_mapping:
         _check_configuration(model["configuration"])
@@ -82,18 +82,19 @@ def _check_configuration(value: Value) -> None:
     given = [key for key, each in fields.items() if each.data and key not in _NO_VALUES_OF_A_CONNECTION]
     if connection is not None and connection.data:
         if given:
-            hint = f"a connection brings its own: take out {', '.join(given)}, or the connection"
-            raise connection.error("stands beside values of its own, which promptflow refuses", hint)
+            hint = f"remove {', '.join(given)}, which the connection provides, or remove the connection"
+            raise connection.error("promptflow refuses a connection beside values that it provides", hint)
     elif kind is None or kind.is_null:
-        raise value.error("has neither a type nor a connection", f"type is one of {', '.join(PROMPTY_TYPES)}")
+        hint = f"add a type, one of: {', '.join(PROMPTY_TYPES)}"
+        raise value.error("the configuration has neither a type nor a connection", hint)
     elif str(kind.data) not in PROMPTY_TYPES and not str(kind.data).startswith("${"):
         near = nearest(str(kind.data), PROMPTY_TYPES)
-        hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(PROMPTY_TYPES)}"
-        raise kind.error(f"promptflow calls no model of type '{kind.data}'", hint)
+        hint = f"did you mean '{near}'?" if near else f"use one of: {', '.join(PROMPTY_TYPES)}"
+        raise kind.error(f"promptflow does not call models of type '{kind.data}'", hint)
 
 
 def _sample(root: Mapping[str, Value], document: Document, includes: Iterable[Include]) -> Mapping[str, Any]:
-    """``file:sample.json`` is a way to name the file too."""
+    """``file:sample.json``, without ``${}``, also names a file."""
     if "sample" not in root or root["sample"].is_null:
         return {}
     value = root["sample"]

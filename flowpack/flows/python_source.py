@@ -1,6 +1,6 @@
-"""A Python file read with ``ast``: what it defines and what its names mean, without importing anything.
+"""Reads a Python file with ``ast``: its definitions, and what its names mean. Nothing is imported.
 
-The packages that a flow needs need not be installed where flowpack runs, and no code of the flow runs.
+None of the flow's code runs, and the packages that it needs do not have to be installed where flowpack runs.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Definition: TypeAlias = Function | ast.ClassDef | ast.expr
 
 MAXIMUM_BYTES = 1024 * 1024
-"""A tree takes some hundred times its text; what is larger is data rather than code."""
+"""A syntax tree is about a hundred times as large as its text. A larger file is data, not code."""
 
 MAXIMUM_ANCESTORS = 20
-"""Bases that one class descends from within the file; with more of them its ancestors count as not known."""
+"""Base classes within the file that are followed for one class. With more, some of its ancestors are unknown."""
 
 LOCAL = ":"
-"""Starts the full name of what the file itself defines."""
+"""Prefix of the full name of anything that the file itself defines."""
 
 
 _LONGEST_NAME = 50
-"""Attributes of a dotted name: no name that is looked for has more, and an alias in one may lead in a circle."""
+"""Attributes of a dotted name. No name that flowpack looks for has more, and aliases can form a circle."""
 
 
 class PythonSource:
     def __init__(self, text: str | bytes, path: Path | None = None) -> None:
-        """``text`` as bytes keeps its own encoding, as a Python file may state one."""
+        """Pass ``text`` as bytes to keep its encoding: a Python file may declare one."""
         self.path = path or Path("<text>")
         self._text = text.encode("utf-8", "replace") if isinstance(text, str) else text
         self.tree = _parsed(text)
@@ -51,14 +51,14 @@ class PythonSource:
 
     @classmethod
     def read(cls, path: Path, within: Roots | None) -> Self | None:
-        """None where the file is no Python that this interpreter reads; running it is where that shows.
+        """None if this interpreter cannot parse the file, which shows when the flow runs.
 
-        None too for what may not be read: the assembly of the standalone folder refuses it.
+        Also None if flowpack may not read the file, which the assembly of the standalone folder refuses.
         """
         text = read_source(path, within)
         try:
             source = None if text is None else _kept(cast("Any", cls), text, path)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the parser's limits are the last two
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two are the parser's limits
             return None
         return cast("Self | None", source)
 
@@ -66,7 +66,7 @@ class PythonSource:
         return Location(self.path, node.lineno, self._column(node.lineno, node.col_offset))
 
     def _column(self, number: int, offset: int) -> int:
-        """The offset is counted in bytes of UTF-8. One line may hold all of a file's definitions."""
+        """``offset`` counts bytes of UTF-8. Long lines are cached: one may hold all of a file's definitions."""
         line = self._lines[number - 1] if number <= len(self._lines) else b""
         if len(line) < 1000:
             return len(line[:offset].decode("utf-8", "replace")) + 1
@@ -81,7 +81,7 @@ class PythonSource:
 
     @cached_property
     def imported_names(self) -> Mapping[str, str]:
-        """What each imported name means: ``{"AOAI": "promptflow.connections.AzureOpenAIConnection"}``."""
+        """The full name of each imported name: ``{"AOAI": "promptflow.connections.AzureOpenAIConnection"}``."""
         names: dict[str, str] = {}
         for node in self._imports:
             if isinstance(node, ast.ImportFrom):
@@ -104,12 +104,12 @@ class PythonSource:
 
     @cached_property
     def _imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:
-        """Wherever they are, in the order of their depth."""
+        """Every import statement, the outer ones first."""
         return tuple(each for each in _statements(self.tree) if isinstance(each, (ast.Import, ast.ImportFrom)))
 
     @cached_property
     def definitions(self) -> Mapping[str, Definition]:
-        """What the module's top level gives each name: functions, classes, and the values of assignments."""
+        """The function, class or assigned value of each name at the module's top level."""
         found: dict[str, Definition] = {}
         for statement in top_level(self.tree.body):
             if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -125,8 +125,8 @@ class PythonSource:
         return self.imported_names.get("annotations") == "__future__.annotations"
 
     def meant(self, node: ast.expr) -> ast.expr:
-        """The expression that a name of the module stands for, else the expression itself."""
-        for _ in range(10):  # an alias of an alias ends; `a = b; b = a` need not
+        """The expression assigned to a name of the module. Any other expression is returned unchanged."""
+        for _ in range(10):  # aliases can form a circle: `a = b; b = a`
             given = self.definitions.get(node.id) if isinstance(node, ast.Name) else None
             if not isinstance(given, ast.expr):
                 break
@@ -134,7 +134,7 @@ class PythonSource:
         return node
 
     def full_name(self, node: ast.expr) -> str:
-        """``promptflow.core.tool``, ``typing.Union``, ``str``, ``:Colour`` for the file's own, or ''."""
+        """``promptflow.core.tool`` or ``str``, for example; ``:Colour`` for a name of the file, '' if unknown."""
         attributes: list[str] = []
         node = self.meant(node)
         while isinstance(node, ast.Attribute):
@@ -148,7 +148,7 @@ class PythonSource:
         return ".".join([name, *reversed(attributes)])
 
     def defined(self, name: str) -> Definition | None:
-        """The function or class that a name of the module stands for, else the expression it is given."""
+        """The function or class that a name of the module refers to, else the expression assigned to it."""
         found = self.definitions.get(name)
         meant = self.meant(found) if isinstance(found, ast.expr) else found
         return self.definitions.get(meant.id) if isinstance(meant, ast.Name) else meant
@@ -159,7 +159,7 @@ class PythonSource:
         return found if isinstance(found, ast.ClassDef) else None
 
     def lineage(self, node: ast.ClassDef) -> tuple[list[ast.ClassDef], set[str]]:
-        """The class with those of the file that it descends from, and the full names of its other ancestors."""
+        """The class and its ancestors in the file, and the full names of its other ancestors."""
         return self.once("lineage", node, lambda: self._find_lineage(node))
 
     def _find_lineage(self, node: ast.ClassDef) -> tuple[list[ast.ClassDef], set[str]]:
@@ -179,7 +179,7 @@ class PythonSource:
         return classes, others
 
     def _bases(self, owner: ast.ClassDef) -> Sequence[ast.ClassDef | str]:
-        """Classes of the file, and the full names of others: each class of a chain asks for those of all before it."""
+        """Classes of the file, and full names of others. Cached, since each class of a chain asks for all before it."""
 
         def make() -> list[ast.ClassDef | str]:
             return [self.local_class(base) or self.full_name(base) for base in owner.bases[: MAXIMUM_ANCESTORS + 1]]
@@ -190,7 +190,7 @@ class PythonSource:
         return next((found for each in self.lineage(owner)[0] if (found := self.own_methods(each).get(name))), None)
 
     def own_methods(self, owner: ast.ClassDef) -> Mapping[str, Function]:
-        """Those of the class itself; of several with one name the last, as Python has it."""
+        """The methods of the class itself. Of several with one name, the last one is used, as in Python."""
 
         def make() -> dict[str, Function]:
             methods = (each for each in owner.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)))
@@ -199,7 +199,7 @@ class PythonSource:
         return self.once("methods", owner, make)
 
     def once(self, what: str, node: ast.AST, make: Callable[[], _T]) -> _T:
-        """What ``make`` gives for a node, kept: thousands of parameters may be of one type, or have one default."""
+        """The result of ``make``, cached by node: thousands of parameters may share a type or a default."""
         if (what, node) not in self._known:
             self._known[what, node] = make()
         known: _T = self._known[what, node]
@@ -208,12 +208,12 @@ class PythonSource:
 
 @lru_cache(maxsize=4)
 def _kept(kind: type[PythonSource], text: bytes, path: Path) -> PythonSource:
-    """For a moment, with all that it has worked out: several rules ask the same of a file."""
+    """Keeps the last sources with their cached results: several rules ask the same about a file."""
     return kind(text, path)
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every statement, and what has some (a handler, a case), the outer ones first; no expression is looked at."""
+    """Every statement, and every node with statements (a handler, a case), outer ones first; no expressions."""
     waiting: deque[ast.AST] = deque([tree])
     while waiting:
         node = waiting.popleft()
@@ -233,17 +233,17 @@ def _parsed(text: str | bytes) -> ast.Module:
 
 @lru_cache(maxsize=2)
 def _outcome(text: str | bytes) -> ast.Module | Exception:
-    """Kept for a moment, a refusal too: what is asked of a file is asked in several places. Nobody changes a tree."""
-    with warnings.catch_warnings():  # of string escapes, which are the flow's affair
+    """Cached, errors too, because several places parse the same file. Nothing changes a tree."""
+    with warnings.catch_warnings():  # about string escapes, which only concern the flow
         warnings.simplefilter("ignore")
         try:
             return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the parser's limits are the last two
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two are the parser's limits
             return error
 
 
 def read_source(path: Path, within: Roots | None) -> bytes | None:
-    """The text of a Python file; None where it is larger than code is, or may not be read."""
+    """The text of a Python file; None if it is larger than ``MAXIMUM_BYTES``, or may not be read."""
     try:
         return read_bytes(path, limit=MAXIMUM_BYTES, within=within)
     except InputError:
@@ -251,7 +251,7 @@ def read_source(path: Path, within: Roots | None) -> bytes | None:
 
 
 def top_level(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements that importing the module runs, those within ``if``, ``try`` and ``with`` included."""
+    """The statements that importing the module runs, including those in ``if``, ``try`` and ``with``."""
     waiting = [iter(statements)]
     while waiting:
         statement = next(waiting[-1], None)
@@ -265,7 +265,7 @@ def top_level(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             waiting.append(iter(statement.body))
         elif isinstance(statement, ast.Try):
             handlers = [each for handler in statement.handlers for each in handler.body]
-            # What is tried first counts, so it comes last.
+            # The last definition of a name wins, so the `try` body comes after its handlers.
             waiting.append(iter((*handlers, *statement.body, *statement.orelse, *statement.finalbody)))
 
 

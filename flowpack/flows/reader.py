@@ -24,19 +24,19 @@ def read_flow(
     include_roots: Sequence[Path] = (),
     within: tuple[Path, ...] | None = None,
 ) -> Flow:
-    """Nothing is read outside of the flow's project and ``include_roots``, or of ``within`` where it is given."""
+    """Reads nothing outside the flow's project and ``include_roots``, or outside ``within`` if it is given."""
     file = find_flow_file(source)
-    check_name("flow", file.parent.name or "/", Location(file))  # its folder's
-    # Known before the first byte is read: no link in the flow's folder has a say.
+    check_name("flow", file.parent.name or "/", Location(file))  # a flow has the name of its folder
+    # Set before anything is read, so that no link in the flow's folder can change it.
     roots = within or (project_root(file.parent), *(path.resolve() for path in include_roots))
     if file.suffix.lower() == ".prompty":
         return replace(read_prompty_flow(file, variant, roots), roots=roots)
     document = read_document(file, within=roots)
     fields = document.root.mapping("a flow: a mapping with inputs, outputs and nodes")
     if "nodes" not in fields and "entry" not in fields and file.name.startswith("flow.flex."):
-        raise document.root.error("the flow has no entry", "say entry: module:function, or entry: module:Class")
+        raise document.root.error("the flow has no entry", "add entry: module:function, or entry: module:Class")
     if "entry" in fields:
-        from flowpack.flows.flex import read_flex_flow  # noqa: PLC0415  (the reader of signatures)
+        from flowpack.flows.flex import read_flex_flow  # noqa: PLC0415  (loads the reader of signatures)
 
         return replace(read_flex_flow(document, variant), roots=roots)
     return replace(read_dag_flow(document, variant), roots=roots)

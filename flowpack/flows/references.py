@@ -1,4 +1,4 @@
-"""``${env:NAME}`` and ``${file:PATH}``, as promptflow takes them in a sample and in a prompty's front matter."""
+"""Reads ``${env:NAME}`` and ``${file:PATH}`` as promptflow does in a sample and in a prompty's front matter."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from flowpack.documents.yaml_documents import Value, read_document
 from flowpack.errors import InputError
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 
-_REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")  # only ever matched at a text's start
+_REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")  # matched only at the start of a text
 
 
 def with_files(value: Value, find: Callable[[str], Path | None]) -> Any:
-    """The value's data with each ``${file:PATH}`` replaced by what the file holds; ``find`` looks for the path."""
+    """The value's data with each ``${file:PATH}`` replaced by the content of the file that ``find`` returns."""
 
     def resolve(data: Any) -> Any:
         if isinstance(data, dict):
@@ -40,7 +40,7 @@ def not_there(value: Value, path: str) -> InputError:
 
 
 def read_data(path: Path, within: Roots | None) -> Any:
-    """What promptflow makes of a file by its name: JSON, YAML or text."""
+    """The file's content, read by its suffix as promptflow does: JSON, YAML or text."""
     if path.suffix.lower() in {".yaml", ".yml"}:
         return read_document(path, within=within).root.data
     text = read_text(path, limit=DOCUMENT_BYTES, within=within)

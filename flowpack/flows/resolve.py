@@ -1,4 +1,4 @@
-"""Finds the flow file that a path means, by promptflow's rules for a folder."""
+"""Finds the flow file for a path, by promptflow's rules for folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_flow_file(source: Path) -> Path:
             raise InputError(
                 f"'{source.name}' is not a flow file",
                 location=Location(source),
-                hint="a flow file ends in .yaml, .yml or .prompty",
+                hint="give a file that ends in .yaml, .yml or .prompty",
             )
         return _named_in_utf8(source.parent.resolve()) / source.name
     if not is_folder(source):
@@ -38,13 +38,15 @@ def find_flow_file(source: Path) -> Path:
         return folder / found[0]
     if found:
         raise InputError(
-            f"more than one flow file: {', '.join(found)}", location=Location(source), hint="give the file's own path"
+            f"more than one flow file: {', '.join(found)}",
+            location=Location(source),
+            hint="give the path of one file",
         )
     raise InputError("no flow file in this folder", location=Location(source), hint=_what_is_there(folder))
 
 
 def _named_in_utf8(folder: Path) -> Path:
-    """The name of the flow's folder is in images, models and documents, which take UTF-8 alone."""
+    """Images, models and documents contain the name of the flow's folder, and accept only UTF-8."""
     try:
         folder.name.encode()
     except UnicodeEncodeError as error:
@@ -53,7 +55,7 @@ def _named_in_utf8(folder: Path) -> Path:
 
 
 def standalone_source(folder: Path, includes: Iterable[Include], relative: str) -> Path | None:
-    """Where a file of the standalone folder comes from, an additional include or the flow's own folder."""
+    """The source of a file of the standalone folder, in an additional include or the flow's own folder."""
     if relative.startswith("/") or ".." in relative.split("/"):
         return None
     top, _, rest = relative.removeprefix("./").partition("/")
@@ -65,7 +67,7 @@ def standalone_source(folder: Path, includes: Iterable[Include], relative: str) 
 
 
 def in_the_way(flow: Flow, target: str) -> bool:
-    """Whether a file of the standalone folder is another flow's: promptflow serves no folder that holds two."""
+    """Whether a file belongs to another flow. promptflow does not serve a folder that contains two."""
     if target == flow.standalone_name:
         return False
     prompty = flow.kind is FlowKind.PROMPTY and "/" not in target and target.endswith(".prompty")
@@ -83,16 +85,16 @@ def _near_miss(source: Path) -> str | None:
 def _what_is_there(folder: Path) -> str:
     below = sorted({path.parent for name in FLOW_FILE_NAMES for path in folder.glob(f"*/{name}")})
     if below:
-        return f"there is one in '{below[0].relative_to(folder)}' below it"
+        return f"give the path of the flow in '{below[0].relative_to(folder)}' below it"
     if any(folder.glob("*.csproj")):
         return "flowpack serves Python flows; use pf flow build for C#"
     named = sorted(path.name for path in folder.iterdir() if path.suffix in _SUFFIXES)
     if named:
         return f"promptflow looks for flow.dag.yaml; if '{named[0]}' is the flow, give that path"
-    return "promptflow looks for flow.dag.yaml"
+    return "give a folder with a flow.dag.yaml"
 
 
 def module_files(module: str) -> tuple[str, str]:
-    """The files that may hold a module, as the standalone folder's listing has them."""
+    """The paths in the standalone folder at which a module may be."""
     path = module.replace(".", "/")
     return f"{path}.py", f"{path}/__init__.py"

@@ -1,4 +1,4 @@
-"""Signatures of a flow's functions and classes, read as promptflow finds them by importing the code.
+"""Reads the signatures of a flow's functions and classes as promptflow sees them after importing the code.
 
 The rules are those of ``function_to_interface`` and ``generate_flow_meta_dict_by_object`` of promptflow-core 1.18.5; a
 differential test compares the two.
@@ -17,19 +17,19 @@ from flowpack.flows.model import REQUIRED
 from flowpack.flows.python_source import Function, PythonSource
 from flowpack.flows.tool_sources import ToolSource
 
-_REFUSED_ANSWER = "must be annotated to answer with str, a dataclass or a TypedDict, or not at all"
+_REFUSED_ANSWER = "must return str, a dataclass or a TypedDict, or have no return annotation"
 
 
 _MOST_TOOLS = 100
 _MOST_PARAMETERS = 1_000
-"""A file should have one; each method of a tool class counts, with all parameters of the constructor."""
+"""A file should have one tool. Each method of a tool class is one, with all parameters of the constructor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """``types`` are promptflow's names (``string``, ``object``, a connection's class); several for a union of them.
+    """``types`` are promptflow's names (``string``, ``object``, a connection's class), several for a union.
 
-    ``why_not_served`` says why a flex flow with it does not start, as far as the source shows it.
+    ``why_not_served`` says why a flex flow with this parameter does not start, if the source shows it.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ToolSignature:
-    """A function with ``@tool``, or a method with it and its class's ``__init__``; ``name`` is the qualified one."""
+    """A function with ``@tool``, or a method together with its class's ``__init__``. ``name`` is qualified."""
 
     name: str
     inputs: Mapping[str, Parameter]
@@ -51,9 +51,9 @@ class ToolSignature:
 
 @dataclass(frozen=True, slots=True)
 class EntrySignature:
-    """A flex flow's entry; ``init`` is None for a function, and ``outputs`` where the answer is one value.
+    """A flex flow's entry. ``init`` is None for a function, ``outputs`` is None if it returns a single value.
 
-    ``why_not_served`` is about the entry itself and its answer; parameters have their own.
+    ``why_not_served`` is about the entry and its return type; each parameter has its own.
     """
 
     inputs: Mapping[str, Parameter]
@@ -79,7 +79,7 @@ def _tools(source: ToolSource) -> Iterator[ToolSignature]:
 
 
 def read_entry(source: PythonSource, name: str) -> EntrySignature | None:
-    """The signature of ``module:name``; None where the file itself defines no such function or callable class."""
+    """The signature of ``module:name``; None if the file itself does not define that function or callable class."""
     definition = source.defined(name)
     if definition is not None and not _is_of_a_person(definition):
         return None
@@ -90,7 +90,7 @@ def read_entry(source: PythonSource, name: str) -> EntrySignature | None:
         init = _init(source, definition)
         outputs, problem = _outputs(source, call.returns)
         if init is None:
-            problem = "has no __init__, and promptflow needs one, be it empty"
+            problem = "has no __init__; promptflow needs one, even if it is empty"
         return EntrySignature(_parameters(source, call), outputs, init or {}, source.location(definition), problem)
     if isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
         outputs, problem = _outputs(source, definition.returns)
@@ -108,11 +108,11 @@ def _init(source: PythonSource, owner: ast.ClassDef) -> dict[str, Parameter] | N
 
 
 def _outputs(source: PythonSource, returns: ast.expr | None) -> tuple[dict[str, Parameter] | None, str | None]:
-    """The fields of the answer, and why promptflow refuses it."""
+    """The fields of the return type, and why promptflow refuses it."""
     if returns is None:
         return None, None
     if is_text(source, returns):
-        return None, f"{_REFUSED_ANSWER}; promptflow does not read annotations that are text"
+        return None, f"{_REFUSED_ANSWER}; promptflow does not read string annotations"
     members = members_of(source, returns)
     owner = source.local_class(members[0]) if len(members) == 1 else None
     if owner is not None and (_is_dataclass(source, owner) or _is_typed_dict(source, owner)):
@@ -123,7 +123,7 @@ def _outputs(source: PythonSource, returns: ast.expr | None) -> tuple[dict[str, 
 
 
 def _is_of_a_person(definition: ast.AST) -> bool:
-    """Nobody writes thousands of parameters or fields: such a definition is left alone, as if the file lacked it."""
+    """False if there are thousands of parameters or fields. Nobody writes that, so the definition is ignored."""
     if isinstance(definition, ast.ClassDef):
         methods = (each for each in definition.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)))
         return len(definition.body) <= _MOST_PARAMETERS and all(map(_is_of_a_person, methods))
@@ -136,7 +136,7 @@ def _is_of_a_person(definition: ast.AST) -> bool:
 def _parameters(
     source: PythonSource, function: Function, *, with_rest: bool = False, model_configurations: bool = False
 ) -> dict[str, Parameter]:
-    """``with_rest`` counts ``*args`` and ``**kwargs``, as promptflow does for a tool class's ``__init__``."""
+    """``with_rest`` includes ``*args`` and ``**kwargs``, as promptflow does for a tool class's ``__init__``."""
     arguments = function.args
     positional = (*arguments.posonlyargs, *arguments.args)
     without = [None] * (len(positional) - len(arguments.defaults))

@@ -1,4 +1,4 @@
-"""Folders that a source adds to ``sys.path``, as far as the expression shows them."""
+"""Finds the folders that a source adds to ``sys.path``, if the expression shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNCHANGED = {"abspath", "realpath", "normpath", "str", "fspath", "Path", "PureP
 
 
 def added_folders(source: PythonSource, file: str, working_folder: str) -> Iterator[tuple[ast.Call, str]]:
-    """Each edit with an absolute path, for a source that lies at ``file`` and runs in ``working_folder``."""
+    """Each edit of the path with the absolute folder, for a source at ``file`` that runs in ``working_folder``."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and node.args and source.full_name(node.func) in _ADDERS:
             folder = _path(source, node.args[-1], file, working_folder)
@@ -22,7 +22,7 @@ def added_folders(source: PythonSource, file: str, working_folder: str) -> Itera
 
 
 def _path(source: PythonSource, node: ast.expr, file: str, here: str) -> str | None:
-    """The path that an expression of ``os.path`` or ``pathlib`` gives; None for what only running it tells."""
+    """The value of an ``os.path`` or ``pathlib`` expression; None if only running it would show the value."""
 
     def inner(each: ast.expr) -> str | None:
         return _path(source, each, file, here)

@@ -1,8 +1,8 @@
-"""Reads a Jinja template without running any of it: which variables it needs, or why Jinja cannot parse it.
+"""Finds the variables that a Jinja template needs, or why Jinja cannot parse it, without running any of it.
 
-``jinja2.meta`` answers by generating code, which works out constants: ``{{ 'a' * 10**10 }}`` takes all memory. Here the
-template is only parsed, and its scopes are followed in the tree by the rules of ``jinja2.idtracking`` and
-``jinja2.compiler`` 3.1; a test compares the two.
+``jinja2.meta`` generates code, which evaluates constants: ``{{ 'a' * 10**10 }}`` takes all memory. Here the template is
+only parsed, and its scopes are followed in the tree by the rules of ``jinja2.idtracking`` and ``jinja2.compiler`` 3.1.
+A test compares the two.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from jinja2.tests import TESTS
 
 MAXIMUM_NODES = 200_000
 MAXIMUM_MARKS = 10_000
-"""``{{``, ``{%`` and ``{#`` of one template: Jinja takes some forty microseconds for each."""
+"""``{{``, ``{%`` and ``{#`` in one template. Jinja takes about 40 µs for each."""
 MAXIMUM_CODE = 40_000
-"""Characters between marks, of one template: Jinja takes some twenty microseconds for each."""
+"""Characters between marks in one template. Jinja takes about 20 µs for each."""
 MAXIMUM_IFS = 50
-"""Levels of them: a name that is set in the innermost counts in each level around it."""
+"""Nested ifs. A name that the innermost one sets is added in each of them."""
 _MARK = re.compile(r"\{[{%#]")
 _END = re.compile(r"[}%]\}")
 _IN_MACROS = frozenset({"caller", "kwargs", "varargs"})
@@ -40,7 +40,7 @@ class TemplateProblem(NamedTuple):
 
 
 class Use(NamedTuple):
-    """A variable, and the first line that has its name."""
+    """A variable, and the first line with its name."""
 
     name: str
     line: int
@@ -48,8 +48,8 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReadTemplate:
-    """``undeclared`` are the variables that whatever renders the template must give; ``needed`` those of them that it
-    does not ask for with care (``{% if name %}``, ``name is defined``, ``name | default``)."""
+    """``undeclared`` are the variables that rendering must provide. ``needed`` are those of them that the template
+    never tests first (``{% if name %}``, ``name is defined``, ``name | default``)."""
 
     undeclared: tuple[Use, ...] = ()
     needed: tuple[Use, ...] = ()
@@ -67,7 +67,7 @@ def read_template(text: str) -> ReadTemplate:
         return ReadTemplate(problem=TemplateProblem(error.message or "", error.lineno))
     except RecursionError:
         return ReadTemplate(problem=TemplateProblem("nested too deeply", 1))
-    except ValueError:  # of a whole number of thousands of digits
+    except ValueError:  # an integer with thousands of digits
         return ReadTemplate(problem=TemplateProblem("a number with too many digits", 1))
     except _RefusedError as refused:
         return ReadTemplate(problem=TemplateProblem(str(refused), refused.line))
@@ -83,7 +83,7 @@ def read_template(text: str) -> ReadTemplate:
 
 
 def _too_much(text: str) -> TemplateProblem | None:
-    """What would take Jinja long is refused before it is parsed."""
+    """Refuses a template that Jinja would parse slowly, before Jinja gets it."""
     code, end = 0, 0
     for number, mark in enumerate(_MARK.finditer(text), start=1):
         if number > MAXIMUM_MARKS:
@@ -103,7 +103,7 @@ def _beyond(what: str, text: str, place: int) -> TemplateProblem:
 
 
 def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
-    """Level by level, as Jinja's own ``find_all`` does not: no level of it costs another generator."""
+    """All nodes, level by level. Unlike Jinja's own ``find_all``, it does not nest a generator per level."""
     level: list[nodes.Node] = [tree]
     while level:
         yield from level
@@ -128,7 +128,7 @@ def _asked_with_care(node: nodes.Node) -> Iterator[str]:
         forgiving = _FORGIVING_TESTS if isinstance(node, nodes.Test) else _FORGIVING_FILTERS
         asked = node.node if node.name in forgiving else None
     elif isinstance(node, (nodes.If, nodes.CondExpr)):
-        asked = node.test  # {% if context %}: may be left out
+        asked = node.test  # {% if context %}: the variable may be missing
     if isinstance(asked, nodes.Name):
         yield asked.name
 
@@ -141,16 +141,16 @@ class _RefusedError(Exception):
 
 @dataclass(slots=True)
 class _Frame:
-    """What one scope refers to and sets, by name, as far as it has been gone through."""
+    """The names that one scope refers to and sets, up to the node that was visited last."""
 
     refers: set[str] = field(default_factory=set)
     sets: set[str] = field(default_factory=set)
     asks: set[str] = field(default_factory=set)
-    """Names that the scope looks up in what the template is rendered with."""
+    """Names that the scope looks up in the variables of the rendering."""
     inner: list[tuple[nodes.Node, int]] = field(default_factory=list)
-    """Nodes with scopes of their own, and how many ifs are around each: they see all names of this one."""
+    """Nodes with their own scopes, which see all names of this one, and how many ifs are around each."""
     added: list[tuple[set[str], str]] = field(default_factory=list)
-    """What was added to these, in turn, so that a branch can be taken back."""
+    """Names in the order in which they were added to these sets, so that a branch can be undone."""
 
     def add(self, to: set[str], name: str) -> None:
         if name not in to:
@@ -165,10 +165,10 @@ class _Frame:
 
 
 class _Undeclared:
-    """Names that a template looks up in what it is rendered with.
+    """Finds the names that a template looks up in the variables of the rendering.
 
-    A scope is gone through as a whole before those within it. In an ``if`` each branch sees what was set before the
-    ``if``; a name that one of them sets, and no scope around knows, is looked up where another is taken.
+    A scope is visited completely before the scopes within it. Each branch of an ``if`` sees the names that were set
+    before the ``if``. A name that one branch sets, and no outer scope knows, is looked up if another branch runs.
     """
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ class _Undeclared:
     def _scope(
         self, body: Iterable[nodes.Node], *, given: Iterable[str] = (), before: Iterable[nodes.Node] = ()
     ) -> None:
-        """``given`` are names that the scope has of itself, ``before`` what is gone through before its body."""
+        """``given`` are names that the scope itself provides, ``before`` the nodes to visit before its body."""
         outer, self._frame = self._frame, _Frame()
         try:
             for name in given:
@@ -213,7 +213,7 @@ class _Undeclared:
             if node.test is not None:
                 self._scope((node.test,), before=(node.target,))
         elif isinstance(node, (nodes.Macro, nodes.CallBlock)):
-            # Jinja gives a macro those of the names that its body uses; in a default alone they are variables.
+            # Jinja gives a macro the special names that its body uses. If only a default uses one, it is a variable.
             given = find_undeclared(node.body, _IN_MACROS)
             self._scope(node.body, given=given, before=(*node.args, *node.defaults))
         elif isinstance(node, nodes.With):
@@ -247,7 +247,7 @@ class _Undeclared:
         elif isinstance(node, _SCOPES):
             self._frame.inner.append((node, self._ifs))
             self._beside_a_scope(node)
-        elif not isinstance(node, nodes.Block):  # a block sees nothing of where it is
+        elif not isinstance(node, nodes.Block):  # a block does not see the scope around it
             self._children(node)
             self._imported(node)
 
@@ -256,7 +256,7 @@ class _Undeclared:
             self._go(child)
 
     def _check_known(self, node: nodes.Node) -> None:
-        """Jinja refuses what it does not know, except where an ``if`` may keep it from being used."""
+        """Jinja refuses an unknown filter or test, unless an ``if`` may keep it from being used."""
         if self._ifs:
             return
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
@@ -265,7 +265,7 @@ class _Undeclared:
             raise _RefusedError(f"there is no test '{node.name}'", node.lineno)
 
     def _beside_a_scope(self, node: nodes.Node) -> None:
-        """The parts of a node with a scope of its own that belong to the scope around it."""
+        """Visits the parts of a node with its own scope that belong to the scope around it."""
         if isinstance(node, nodes.Macro):
             self._set(node.name)
         elif isinstance(node, nodes.For):

@@ -1,8 +1,8 @@
 """Edits the text of a flow file in place, so that comments, order and quoting stay as the user wrote them.
 
-An edit works on the lines of block style YAML. Where a file is written in another style, or an edit would change more
-than it should (an anchor in what is taken out, say), the file is written anew from its data: the data is right either
-way, and only then are the comments lost.
+An edit works on the lines of block style YAML. If the file has another style, or an edit would change more than it
+should (for example, a removed part has an anchor), the file is written from its data instead. The data is right either
+way; comments are lost only in this case.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def standalone_text(
     nodes: Mapping[str, Value] = MappingProxyType({}),
     added: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
-    """The document's text without the top-level keys ``without``, with other bodies for ``nodes``, and ``added`` last.
+    """The document's text without the top-level keys ``without``, with new bodies for ``nodes``, then ``added``.
 
     ``expected`` is the data that the result must hold.
     """
@@ -110,7 +110,7 @@ def _indented(body: Value, column: int, lines: list[str], ending: str) -> list[s
 
 
 def _last_line(node: Node) -> int:
-    """The last line that holds some of the node's content; comments and blank lines after it are not part of it."""
+    """The last line with content of the node, without the comments and blank lines after it."""
     if isinstance(node, ScalarNode):
         ends_before = node.style in {"|", ">"} and node.end_mark.line > node.start_mark.line
         return int(node.end_mark.line) - 1 if ends_before else int(node.end_mark.line)

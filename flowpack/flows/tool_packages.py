@@ -1,7 +1,7 @@
-"""Tools that come from packages: which package, and what its metadata says, without importing it.
+"""Finds the package of a tool, and reads the tool's metadata without importing the package.
 
-A package lists its tools in YAML files that a function behind its entry point ``package_tools`` reads; here they are
-read as files. Where the package is not installed beside flowpack, its name is guessed from the tool's module.
+A package lists its tools in YAML files. Its entry point ``package_tools`` is a function that reads them; flowpack reads
+the files itself. If the package is not installed beside flowpack, its name is guessed from the tool's module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 _GIVEN_BY_FLOWPACK = "promptflow.tools."
-"""The package promptflow-tools is added where a flow needs it; see ``package_needs``."""
+"""flowpack adds promptflow-tools if a flow needs it; see ``package_needs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class PackageTool:
 
 
 def read_package_tool(tool: str) -> PackageTool | None:
-    """The tool's metadata; None where no installed package lists it."""
+    """The tool's metadata; None if no installed package lists the tool."""
     from importlib.metadata import entry_points  # noqa: PLC0415  (few flows have such a tool)
 
     for entry in entry_points(group="package_tools"):
@@ -45,19 +45,19 @@ def read_package_tool(tool: str) -> PackageTool | None:
 
 
 def tools_without_a_requirement(flow: Flow, required: Callable[[], Collection[str]]) -> Iterator[str]:
-    """What to say of each node whose tool's package no requirement names; ``required`` is asked only for such nodes."""
+    """A message for each node whose tool's package is not required. Calls ``required`` only if a node has a tool."""
     for node in flow.nodes:
         tool = node.source.tool if node.source and node.source.type.startswith("package") else None
         if not node.source or not tool or tool.startswith(_GIVEN_BY_FLOWPACK):
             continue
         known = read_package_tool(tool)
         package = known.distribution if known else _guessed(tool)
-        # Without metadata a package may be named a little otherwise than its module.
+        # Without metadata only the module is known, and the package's name may differ slightly from it.
         if package not in required() and (known or not any(_alike(package, name) for name in required())):
             how = "comes from" if known else "seems to come from"
             yield (
-                f"{node.source.location}: the tool '{tool}' {how} the package '{package}', which no requirement names; "
-                f"add it to the requirements"
+                f"{node.source.location}: the tool '{tool}' {how} the package '{package}', which is not in the "
+                f"requirements; add it"
             )
 
 
@@ -87,7 +87,7 @@ def _connection_parameters(fields: Mapping[str, Any], distribution: Distribution
 
 
 def _keys(parameter: str, fields: Mapping[str, Any], distribution: Distribution) -> ConnectionKeys:
-    """The keys of a custom connection, as the tool's own source uses them."""
+    """The keys of a custom connection that the tool's own source uses."""
     path = str(fields.get("module", "")).replace(".", "/") + ".py"
     source = ToolSource.read(Path(str(distribution.locate_file(path))), within=None)
     known = source.connection_parameters.get(parameter) if source else None
@@ -100,7 +100,7 @@ def _guessed(tool: str) -> str:
 
 
 def _alike(package: str, name: str) -> bool:
-    """``my-tool-package`` and ``my-tools-package``, say."""
+    """For example ``my-tool-package`` and ``my-tools-package``."""
     return nearest(package, [name], likeness=0.8) is not None
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a Python tool that are typed as connections, and what of a connection its source uses."""
+"""The connection parameters of a Python tool, and the keys of a connection that its source uses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECRET_NAME = re.compile(r"key|secret|token|password|pwd|credential|connection_
 _OF_EVERY_CONNECTION = {"configs", "secrets", "name", "type", "module", "class_name", "custom_type", "is_secret"}
 _STRONG_TYPE = "CustomStrongTypeConnection"
 _MOST_FUNCTIONS = 20_000
-"""Of one file, with those that each class inherits: each class of a chain may have all methods of the others."""
+"""Functions of one file, inherited methods included: each class of a chain may have all methods of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class ConnectionKeys:
 
     @classmethod
     def guessed(cls, names: frozenset[str]) -> ConnectionKeys:
-        """Keys that are used without saying which of the two they are: a name such as api_key is taken for a secret."""
+        """For keys that may be either: a name such as api_key is treated as a secret."""
         secrets = frozenset(name for name in names if _SECRET_NAME.search(name))
         return cls(names - secrets, secrets)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionParameter:
-    """A parameter typed as a connection; ``class_names`` are promptflow's, several where any of them would do."""
+    """A parameter typed as a connection. ``class_names`` are promptflow's, several if it accepts any of them."""
 
     name: str
     class_names: tuple[str, ...]
@@ -52,7 +52,7 @@ class ToolSource(PythonSource):
 
     @cached_property
     def connection_parameters(self) -> Mapping[str, ConnectionParameter]:
-        """Those of the file's tools, by name: functions with ``@tool``, and methods where they have it."""
+        """The connection parameters of the file's tools, by name. Tools are functions and methods with ``@tool``."""
         found: dict[str, ConnectionParameter] = {}
         # A tool class takes its connection in the constructor, and promptflow asks for it as an input of the node.
         constructors = [self.method(owner, "__init__") for owner, _ in self.tools if owner]
@@ -67,9 +67,9 @@ class ToolSource(PythonSource):
 
     @cached_property
     def tools(self) -> tuple[tuple[ast.ClassDef | None, Function], ...]:
-        """Functions with promptflow's ``@tool``, and those of ``ToolProvider`` classes with their class.
+        """Functions with promptflow's ``@tool``, and methods of ``ToolProvider`` classes with their class.
 
-        A ``tool`` that does not come from promptflow (a project's own helper) counts only where there is no other.
+        A ``tool`` that is not from promptflow (a project's own helper) is used only if the file has no other.
         """
         found: dict[str | None, list[tuple[ast.ClassDef | None, Function]]] = {}
         for owner, function, decorators in islice(self._functions_and_methods(), _MOST_FUNCTIONS):
@@ -88,7 +88,7 @@ class ToolSource(PythonSource):
                 yield from ((definition, method, method.decorator_list) for method in self._methods(definition))
 
     def _methods(self, owner: ast.ClassDef) -> Iterator[Function]:
-        """Those of a tool class, each name once."""
+        """The methods of a tool class, inherited ones included, each name once."""
         classes, ancestors = self.lineage(owner)
         if any(name.rpartition(".")[2] == "ToolProvider" for name in ancestors):
             named: dict[str, Function] = {}
@@ -143,12 +143,12 @@ class ToolSource(PythonSource):
 
 
 def keys_used(function: Function | ast.AST, parameter: str) -> ConnectionKeys:
-    """``c.api_key``, ``c.secrets["k"]``, ``c.configs.get("k")``, ``getattr(c, "k")``."""
+    """Finds ``c.api_key``, ``c.secrets["k"]``, ``c.configs.get("k")`` and ``getattr(c, "k")``."""
     return keys_by_name(function).get(parameter, ConnectionKeys())
 
 
 def keys_by_name(function: Function | ast.AST) -> Mapping[str, ConnectionKeys]:
-    """The keys that are used of each name, in one walk: a function may have thousands of parameters."""
+    """The keys used of each name. Takes one walk, because a function may have thousands of parameters."""
     found: dict[str, dict[str, set[str]]] = {}
 
     def used(name: str, where: str, keys: set[str]) -> None:
@@ -176,7 +176,7 @@ def _keys(configs: set[str], secrets: set[str], either: set[str]) -> ConnectionK
 
 
 def _holder(node: ast.expr) -> tuple[str, str] | None:
-    """The name, and which part of it a key is looked up in; None for what can be no connection."""
+    """The name, and the part of it that a key is looked up in; None if it cannot be a connection."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in {"configs", "secrets"}:
         return node.value.id, node.attr
     return (node.id, "either") if isinstance(node, ast.Name) else None

@@ -1,4 +1,4 @@
-"""The environment variables that a flow itself asks for, beside those of its connections."""
+"""The environment variables that a flow itself needs, apart from those of its connections."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from flowpack.flows.references import environment_names
 from flowpack.valid_names import check_name
 
 INIT_CONFIG = "PF_FLOW_INIT_CONFIG"
-"""JSON that promptflow makes a flex flow's class with."""
+"""JSON with the constructor arguments of a flex flow's class."""
 
 _FOR_AZURE_OPEN_AI = ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT")
 _FOR_OPEN_AI = ("OPENAI_API_KEY",)
 
 
 def flow_variables(flow: Flow, files: Mapping[str, Path]) -> tuple[str, ...]:
-    """What has to be set when it runs, sorted."""
+    """The variables that must be set when the flow runs, sorted."""
     without = [name for name, each in flow.init.items() if each.default is REQUIRED and name not in flow.sample_init]
     found = {INIT_CONFIG} if without else set()
     for configuration in prompty_configurations(flow, files).values():
@@ -40,7 +40,7 @@ def _place(name: str, flow: Flow, files: Mapping[str, Path]) -> Location:
 
 
 def _of_an_empty_configuration(configuration: Mapping[str, Any]) -> Iterator[str]:
-    """promptflow takes all from the environment where nothing but the model's name is stated."""
+    """If only the model's name is set, promptflow takes everything else from the environment."""
     if not any(value for key, value in configuration.items() if key not in {"type", "model", "azure_deployment"}):
         azure = PROMPTY_TYPES.get(configuration.get("type", "")) is AZURE_OPEN_AI
         yield from _FOR_AZURE_OPEN_AI if azure else _FOR_OPEN_AI

@@ -13,7 +13,7 @@ from flowpack.valid_names import check_name
 
 @dataclass(frozen=True, slots=True)
 class VariantChoice:
-    """``--variant NODE.VARIANT``; promptflow's own ``${NODE.VARIANT}`` is taken too."""
+    """``--variant NODE.VARIANT``; promptflow's own ``${NODE.VARIANT}`` is accepted too."""
 
     node: str
     variant: str
@@ -22,7 +22,7 @@ class VariantChoice:
     def parse(cls, text: str) -> VariantChoice:
         match = re.fullmatch(r"\$\{([^.}]+)\.([^}]+)\}|([^.${}]+)\.([^{}]+)", text.strip())
         if not match:
-            raise UsageError(f"'{text}' names no variant", hint="write it as NODE.VARIANT")
+            raise UsageError(f"'{text}' is not a valid variant", hint="write it as NODE.VARIANT")
         return cls(match[1] or match[3], match[2] or match[4])
 
 
@@ -42,7 +42,7 @@ def choose_variants(root: Mapping[str, Value], choice: VariantChoice | None) -> 
             continue
         if name not in variants:
             raise fields["use_variants"].error(
-                f"node '{name}' uses variants and node_variants has none for it", _close(name, list(variants))
+                f"node '{name}' uses variants, but node_variants has none for it", _close(name, list(variants))
             )
         wanted = choice.variant if choice and choice.node == name else None
         chosen[name] = _variant(variants[name], wanted)
@@ -53,13 +53,13 @@ def choose_variants(root: Mapping[str, Value], choice: VariantChoice | None) -> 
 def _variant(entry: Value, wanted: str | None) -> Value:
     fields = entry.mapping()
     if not _there(fields, "variants"):
-        raise entry.error("has no variants")
+        raise entry.error("the key 'variants' is missing")
     options = fields["variants"].mapping()
     for name, each in options.items():
         check_name("variant", name, each.location)
     if wanted is None:
         if not _there(fields, "default_variant_id"):
-            raise entry.error("has no default_variant_id", "add one, or choose with --variant NODE.VARIANT")
+            raise entry.error("default_variant_id is missing", "add it, or choose with --variant NODE.VARIANT")
         default = fields["default_variant_id"]
         if str(default.data) not in options:
             raise default.error(f"there is no variant '{default.data}'", _close(str(default.data), list(options)))
@@ -92,4 +92,4 @@ def _close(name: str, options: list[str]) -> str | None:
     if not options:
         return None
     near = nearest(name, options)
-    return f"did you mean '{near}'?" if near else f"there are: {', '.join(options)}"
+    return f"did you mean '{near}'?" if near else f"use one of: {', '.join(options)}"

@@ -1,4 +1,4 @@
-"""What builds and serves, and should be known before it is deployed."""
+"""Warnings about flows that build and serve, but may not work once they are deployed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def warnings_of(flow: Flow) -> Iterator[str]:
     aggregating = next((node for node in flow.nodes if node.aggregation), None)
     if aggregating:
         yield (
-            f"{aggregating.location}: node '{aggregating.name}' aggregates, which makes this an evaluation flow: "
-            "Azure ML does not deploy it, and served here it answers without that node"
+            f"{aggregating.location}: node '{aggregating.name}' aggregates, so this is an evaluation flow: "
+            "Azure ML does not deploy it, and flowpack serves it without that node"
         )
     for connection in find_workspace_connections(flow):
         yield (
-            f"node '{connection.node}' reads the connection '{connection.name}' in the workspace "
-            f"'{connection.workspace}' itself: the identity that it runs as has to be let in there"
+            f"node '{connection.node}' reads the connection '{connection.name}' directly from the workspace "
+            f"'{connection.workspace}': the identity that the flow runs as needs access to it"
         )

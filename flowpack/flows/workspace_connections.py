@@ -1,6 +1,6 @@
-"""Connections that an index lookup names by their id in a workspace, and reads there itself.
+"""Finds connections that an index lookup names by their id in a workspace, and reads from there itself.
 
-They are no connections of promptflow's: no variable sets them, and the identity that serves the flow has to be let in.
+They are not promptflow connections: no variable sets them, and the identity that serves the flow needs access.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _read(flow: Flow, content: str) -> Any:
 
 
 def _ids(data: Any) -> Iterator[str]:
-    """The ``id`` of each ``connection``, wherever it stands."""
+    """The ``id`` of each ``connection``, at any depth."""
     if isinstance(data, list):
         for each in data:
             yield from _ids(each)

@@ -179,7 +179,7 @@ def test_index_credentials_and_keys_get_into_no_image_and_no_model(
         "register": ("--registry", f"local:{tmp_path}/models"),
     }
     done = flowpack(command, "flow", *more[command], cwd=project, env=NO_ENGINE, expect=1)
-    assert f"'{name}' ships with the flow, and holds" in done.stderr
+    assert f"'{name}' ships with the flow and contains" in done.stderr
     assert f"flow/{name}:1:" in done.stderr
     assert_none_of_it(done.stdout + done.stderr)
     assert not any(path.is_file() for place in (project / "out", tmp_path / "models") for path in place.rglob("*"))

@@ -126,7 +126,7 @@ def test_what_a_decorator_may_change_is_not_refused(tmp_path: Path) -> None:
     source = "from acme import served\n\n@served\ndef answer(question: bytes) -> dict:\n    return {}\n"
     read_flow(flex(tmp_path, source))
     traced = "from promptflow.tracing import trace\n\n@trace\n" + source.split("@served\n")[1]
-    with pytest.raises(InputError, match="must be annotated"):
+    with pytest.raises(InputError, match="must return"):
         read_flow(flex(tmp_path, traced))
 
 
@@ -137,7 +137,7 @@ def test_a_source_that_this_python_does_not_read_is_left_to_the_server(tmp_path:
 @pytest.mark.parametrize(
     ("source", "place", "words"),
     [
-        (ANSWER.replace("str)", "bytes)"), "chat.py:1:12", "input 'question' of 'answer' is of a type"),
+        (ANSWER.replace("str)", "bytes)"), "chat.py:1:12", "input 'question' of 'answer' has a type"),
         (
             "from promptflow.connections import OpenAIConnection\n" + ANSWER.replace("str)", "OpenAIConnection)"),
             "chat.py:2:12",
@@ -165,8 +165,8 @@ def test_a_signature_that_the_server_stops_at(tmp_path: Path, source: str, place
         ("entry: ..chat:answer\n", "1:8", "'..chat:answer' is not a valid entry"),
         ("entry: chat:answer\nsample: ${file:../a.json}\n", "2:9", "'../a.json' is not in the standalone folder"),
         ("entry: chat:answer\nsample: ${file:/etc/hostname}\n", "2:9", "is not in the standalone folder"),
-        ("entry: chat:answer\ncode: ../src\n", "2:7", "is outside of the flow folder"),
-        ("entry: chat:answer\ninputs:\n  question: {}\n", "3:13", "has no type"),
+        ("entry: chat:answer\ncode: ../src\n", "2:7", "is outside the flow folder"),
+        ("entry: chat:answer\ninputs:\n  question: {}\n", "3:13", "the type is missing"),
         ("entry: chat:answer\nsample: text\n", "2:9", "expected a mapping with inputs and init"),
         ("entry: chat:answer\nsample: {inputs: [1]}\n", "2:9", "expected 'inputs' to be a mapping"),
         ("language: csharp\nentry: chat:answer\n", "1:11", "flows in 'csharp' are not supported"),

@@ -153,7 +153,7 @@ def test_a_flex_flow_whose_sources_lie_in_a_folder_of_their_own(tmp_path: Path) 
 def test_a_package_that_holds_the_flow_is_no_include(tmp_path: Path) -> None:
     write_tree(tmp_path, {"flows/common.py": "", "flows/__init__.py": ""})
     (said,) = missing(tmp_path, "from flows.common import x")
-    assert said.endswith("which holds the flow itself; move what the flow needs out of there")
+    assert said.endswith("which contains the flow itself; move the code to another folder")
 
 
 def test_the_fixtures_lack_nothing() -> None:

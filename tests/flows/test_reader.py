@@ -133,7 +133,7 @@ def test_a_folder_without_a_flow_says_where_one_is(tmp_path: Path) -> None:
     write_tree(tmp_path, {"chat/flow.dag.yaml": "nodes: []\n"})
     with pytest.raises(InputError) as caught:
         read_flow(tmp_path)
-    assert caught.value.hint == "there is one in 'chat' below it"
+    assert caught.value.hint == "give the path of the flow in 'chat' below it"
 
 
 def test_a_folder_of_a_csharp_project_is_told_so(tmp_path: Path) -> None:

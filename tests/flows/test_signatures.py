@@ -40,8 +40,8 @@ def test_a_method_is_named_with_its_class_and_takes_what_the_class_takes() -> No
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("def ask(a: list[str]): ...", "is of a type that promptflow does not serve"),
-        ("def ask(a: 'str'): ...", "is annotated with text"),
+        ("def ask(a: list[str]): ...", "has a type that promptflow does not serve"),
+        ("def ask(a: 'str'): ...", "has a string as its annotation"),
         ("from __future__ import annotations\ndef ask(a: str): ...", "'from __future__ import annotations'"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_variant_is_chosen_by_name(written: str) -> None:
     [
         ("summarize.pirat", "there is no variant 'pirat'", "did you mean 'pirate'?"),
         ("sumarize.pirate", "there is no node 'sumarize'", "did you mean 'summarize'?"),
-        ("shorten.plain", "node 'shorten' has no variants", "there are: summarize"),
+        ("shorten.plain", "node 'shorten' has no variants", "use one of: summarize"),
     ],
 )
 def test_a_wrong_variant_says_what_there_is(written: str, message: str, hint: str) -> None:

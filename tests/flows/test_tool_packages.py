@@ -62,8 +62,7 @@ def test_an_installed_package_that_no_requirement_names(tmp_path: Path) -> None:
     assert warnings(tmp_path, {"acme-search-tools"}) == []
     (said,) = warnings(tmp_path, {"acme-tools"})
     assert said.partition(": ")[2] == (
-        f"the tool '{TOOL}' comes from the package 'acme-search-tools', which no requirement names; "
-        "add it to the requirements"
+        f"the tool '{TOOL}' comes from the package 'acme-search-tools', which is not in the requirements; add it"
     )
 
 

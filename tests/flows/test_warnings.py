@@ -40,7 +40,7 @@ def test_those_of_an_index_lookup(tmp_path: Path) -> None:
         WorkspaceConnection("embedding_model", "library", "lookup"),
     )
     assert find_connections(flow, {}) == ()
-    assert "the connection 'catalogue' in the workspace 'library' itself" in next(warnings_of(flow))
+    assert "the connection 'catalogue' directly from the workspace 'library'" in next(warnings_of(flow))
 
 
 @pytest.mark.parametrize("content", ["'{'", "1", "'- {connection: {id: none}}'", "'connection: [id]'"])

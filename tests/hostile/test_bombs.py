@@ -248,4 +248,4 @@ def test_an_empty_requirement_of_a_conda_file_is_refused(text: str) -> None:
 def test_an_entry_whose_module_is_longer_than_a_path_may_be_is_refused() -> None:
     found = measure(reader("flow.flex.yaml"), "entry: " + "package." * 10_000 + "main:f\n")
     assert found.problem is None
-    assert "there is no module" in (found.refusal or "")
+    assert "the flow has no module" in (found.refusal or "")

@@ -1,7 +1,7 @@
-"""Findings as a document: for a person, for another program, or in a CI service's own terms.
+"""Formats findings for people, for programs, and for CI services.
 
-Each module has ``render(findings, *, root)``. Paths are written from ``root``, the folder that the service knows as the
-checkout. The findings come in the order in which they are to be shown.
+Each module has ``render(findings, *, root)``. Paths are relative to ``root``, the folder that the service knows as the
+checkout. Findings are shown in the order in which they are passed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FORMATS = ("text", "json", "sarif", "junit", "github", "azure-pipelines", "gitla
 
 
 def render(format_: str, findings: Sequence[Finding], *, root: Path) -> str:
-    """``format_`` is one of FORMATS. Without a newline at its end; empty where a format has nothing to say."""
+    """``format_`` is one of FORMATS. The text does not end with a newline. It is empty if there is nothing to say."""
     module = import_module(f"flowpack.checks.reports.{format_.replace('-', '_')}_report")
     text: str = module.render(findings, root=root)
     return text

@@ -1,4 +1,4 @@
-"""GitLab's code quality report: a merge request shows what it adds and what it mends."""
+"""GitLab's code quality report: a merge request shows the findings that it adds and fixes."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def render(findings: Sequence[Finding], *, root: Path) -> str:
 
 
 def _content(rule: Rule) -> dict[str, Any]:
-    """Code Climate's place for an explanation, in Markdown."""
+    """An explanation in Markdown, where the Code Climate format expects it."""
     url = page_url(rule.code)
     return {"content": {"body": f"[{rule.code} {rule.name}]({url})"}} if url else {}

@@ -1,4 +1,4 @@
-"""For a program of the user's own."""
+"""JSON, for the user's own programs."""
 
 from __future__ import annotations
 

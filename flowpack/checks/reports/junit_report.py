@@ -1,7 +1,7 @@
-"""JUnit's XML: a test suite for each file, a test case for each finding, failed where it is an error.
+"""JUnit XML: a test suite for each file, and a test case for each finding, which fails if it is an error.
 
-A warning is a test case that passes with its text in ``system-out``; with none at all there is one that passes, since
-services take a report without a test for a broken one.
+A warning is a test case that passes, with its text in ``system-out``. Without findings there is one test case that
+passes, because services treat a report without tests as broken.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ def _add_case(suite: ElementTree.Element, path: str, finding: Finding) -> None:
 
 
 def _clean(text: str) -> str:
-    """Without what no XML document may hold, however it is escaped."""
+    """Replaces characters that XML does not allow, even if they are escaped."""
     return _NOT_IN_XML.sub("\ufffd", text)

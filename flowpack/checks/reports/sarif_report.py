@@ -59,7 +59,7 @@ def _result(finding: Finding, rule_index: int, mark: str, root: Path) -> dict[st
 
 
 def _fix(edit: Edit, root: Path) -> dict[str, Any]:
-    """Up to the start of the line after, so that a line can go altogether."""
+    """The region ends at the start of the next line, so that a fix can delete whole lines."""
     region = {"startLine": edit.first, "startColumn": 1, "endLine": edit.last + 1, "endColumn": 1}
     inserted = "".join(f"{line}\n" for line in edit.lines)
     replacement = {"deletedRegion": region, "insertedContent": {"text": inserted}}

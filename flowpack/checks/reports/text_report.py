@@ -1,4 +1,4 @@
-"""For a person: each finding's place, what is wrong there, the line with a mark below it, and the hint."""
+"""Text for people: each finding's place and problem, the line with a mark below it, and the hint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowpack.errors import scrub
 from flowpack.quoting import log_text, one_line
 
 _WIDEST = 160
-"""Columns of a line that are shown: a flow file may hold a whole document in one."""
+"""Columns shown of a line. A flow file may have a whole document on one line."""
 
 
 def render(findings: Sequence[Finding], *, root: Path) -> str:
@@ -31,7 +31,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def _pages(findings: Sequence[Finding]) -> Iterator[str]:
-    """Once for each rule: a report of a hundred findings is often about five."""
+    """One line for each rule: a hundred findings are often about five rules."""
     for code in sorted({finding.rule.code for finding in findings}):
         yield f"{code}: {page_url(code) or f'flowpack check --explain {code}'}"
     yield ""
@@ -54,7 +54,7 @@ def _lines(finding: Finding, root: Path) -> Iterator[str]:
 
 
 def _may_be_shown(line: str, finding: Finding) -> bool:
-    """Not where the finding is about a secret, nor where it is about another thing of a line that holds one."""
+    """False if the finding is about a secret, or about something else on a line that contains one."""
     return not finding.rule.about_secrets and scrub(line) == line
 
 
@@ -70,7 +70,7 @@ def _cut(line: str) -> str:
 
 
 def _blank(before: str) -> str:
-    """As wide as what stands there: a tab stays a tab."""
+    """Blanks as wide as the text. A tab stays a tab."""
     return "".join("\t" if character == "\t" else " " for character in before)
 
 

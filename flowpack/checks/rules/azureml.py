@@ -1,4 +1,4 @@
-"""FP501 to FP510: Azure ML's model and endpoint documents, and what azure-ai-ml lets through of them.
+"""FP501 to FP510: mistakes in Azure ML's model and endpoint documents that azure-ai-ml accepts.
 
 The limits and their sources: docs/reference/rules/README.md.
 """
@@ -49,9 +49,9 @@ def endpoint_name(subject: Subject) -> Iterator[Problem]:
                 continue
             if not NAME.fullmatch(text) or not SHORTEST_NAME <= len(text) <= LONGEST_NAME:
                 meant = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:LONGEST_NAME].rstrip("-")
-                allowed = f"{SHORTEST_NAME} to {LONGEST_NAME} letters, digits and '-', the first a letter"
+                allowed = f"use {SHORTEST_NAME} to {LONGEST_NAME} letters, digits and '-', starting with a letter"
                 message = f"'{text}' is not a valid name: {allowed}"
-                hint = f"{meant}, for example" if NAME.fullmatch(meant) and len(meant) >= SHORTEST_NAME else None
+                hint = f"use {meant}, for example" if NAME.fullmatch(meant) and len(meant) >= SHORTEST_NAME else None
                 yield Problem(message, value.location, hint)
         yield from _kubernetes_names(document)
 
@@ -61,7 +61,7 @@ def _kubernetes_names(document: AzureDocument) -> Iterator[Problem]:
     if document.is_kubernetes and name and endpoint and len(name + endpoint) > LONGEST_NAMES_ON_KUBERNETES:
         value = document.fields["name"]
         yield Problem(
-            "on Kubernetes the endpoint's and the deployment's name together have at most "
+            "on Kubernetes the names of the endpoint and the deployment together can have at most "
             f"{LONGEST_NAMES_ON_KUBERNETES} characters",
             value.location,
         )
@@ -75,10 +75,12 @@ def traffic(subject: Subject) -> Iterator[Problem]:
             shares = [number_of(each) or 0 for each in fields_of(value).values()]
             if value is None or not shares:
                 continue
-            if sum(shares) > most or min(shares) < 0:
-                yield Problem(f"{key} sums to {sum(shares)} %, and at most {most} % are there", value.location)
+            if min(shares) < 0:
+                yield Problem(f"{key} has a share below 0 %", value.location)
+            elif sum(shares) > most:
+                yield Problem(f"{key} adds up to {sum(shares)} %, but at most {most} % are allowed", value.location)
             if key == "mirror_traffic" and len([each for each in shares if each]) > 1:
-                yield Problem("mirrored traffic goes to one deployment", value.location)
+                yield Problem("mirrored traffic can go to only one deployment", value.location)
 
 
 @rule("FP504", "model-name", Severity.ERROR, "Azure ML does not accept the name of a model.")
@@ -89,23 +91,23 @@ def model_name(subject: Subject) -> Iterator[Problem]:
         if value is not None and text is not None and not is_filled_in(text) and not MODEL_NAME.fullmatch(text):
             meant = re.sub(r"[^a-zA-Z0-9_]+", "-", text).strip("-_")[:LONGEST_MODEL_NAME]
             message = (
-                f"'{text}' is not a valid name for a model: 1 to {LONGEST_MODEL_NAME} letters, digits, '-' and '_'"
+                f"'{text}' is not a valid name for a model: use 1 to {LONGEST_MODEL_NAME} letters, digits, '-' and '_'"
             )
-            yield Problem(message, value.location, f"{meant}, for example" if meant else None)
+            yield Problem(message, value.location, f"use {meant}, for example" if meant else None)
 
 
 @rule("FP505", "model-path", Severity.ERROR, "A model's path is missing or does not exist.")
 def model_path(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.MODEL):
         if "path" not in document.fields:
-            yield Problem("the model has no path", document.location, "name the standalone flow folder: path: flow")
+            yield Problem("the model has no path", document.location, "add the standalone flow folder: path: flow")
     for document in subject.documents_of(Kind.MODEL, Kind.DEPLOYMENT):
         value = document.model_path
         path = document.local_path(value)
         if value is not None and path and not is_there(path):
             near = nearest(path.name, (each.name for each in document.path.parent.iterdir()))
-            hint = f"did you mean '{near}'?" if near else "paths are relative to the document"
-            yield Problem(f"there is nothing at '{value.data}'", value.location, hint)
+            hint = f"did you mean '{near}'?" if near else "write the path relative to the document"
+            yield Problem(f"'{value.data}' does not exist", value.location, hint)
 
 
 @rule("FP506", "promptflow-properties", Severity.WARNING, "The model of a flow lacks the properties of a prompt flow.")
@@ -117,12 +119,12 @@ def promptflow_properties(subject: Subject) -> Iterator[Problem]:
         value = document.get("properties")
         where = value.location if value else document.location
         if _SOURCE not in stated:
-            hint = f"{_SOURCE}: {subject.flow.name if subject.flow else '<name of the flow>'}"
-            yield Problem(f"without {_SOURCE} the studio sees no flow, and a request ends after 180 s", where, hint)
+            hint = f"add {_SOURCE}: {subject.flow.name if subject.flow else '<name of the flow>'}"
+            yield Problem(f"without {_SOURCE} the studio shows no flow, and requests end after 180 s", where, hint)
         given = [key for key in _CHAT if _PREFIX + key in stated]
         if given and len(given) < len(_CHAT):
             missing = ", ".join(_PREFIX + key for key in _CHAT if key not in given)
-            yield Problem(f"a chat flow has all three properties: {missing} is missing", where)
+            yield Problem(f"a chat flow needs all three properties, but has no {missing}", where)
         yield from _names(subject, stated)
 
 
@@ -142,8 +144,8 @@ def _names(subject: Subject, stated: dict[str, Value]) -> Iterator[Problem]:
 def kubernetes_compute(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.ENDPOINT):
         if document.is_kubernetes and not text_of(document.get("compute")):
-            message = "without compute, azure-ai-ml makes a managed endpoint of this Kubernetes endpoint"
-            yield Problem(message, document.location, "compute: azureml:<attached cluster>")
+            message = "without compute, azure-ai-ml creates a managed endpoint instead of a Kubernetes endpoint"
+            yield Problem(message, document.location, "add compute: azureml:<attached cluster>")
 
 
 @rule(
@@ -157,9 +159,9 @@ def identity(subject: Subject) -> Iterator[Problem]:
             continue
         assigned = endpoint.get("identity", "user_assigned_identities")
         if assigned is not None and isinstance(assigned.data, list) and len(assigned.data) > 1:
-            yield Problem("an endpoint has at most one user-assigned identity", assigned.location)
+            yield Problem("an endpoint can have at most one user-assigned identity", assigned.location)
         if endpoint.name in without:
-            continue  # the documents are for two ways to make one endpoint, and the deployment may be for the other
+            continue  # two documents describe this endpoint, and the deployment may belong to the other one
         for deployment in subject.documents_of(Kind.DEPLOYMENT):
             if text_of(deployment.get("endpoint_name")) == endpoint.name and deployment.serves_a_flow:
                 yield from _client_id(deployment)
@@ -171,7 +173,7 @@ def _is_user_assigned(endpoint: AzureDocument) -> bool:
 
 def _client_id(deployment: AzureDocument) -> Iterator[Problem]:
     value, where = deployment.variables.get("AZURE_CLIENT_ID"), deployment.get("environment_variables")
-    hint = "AZURE_CLIENT_ID: <client id of the identity>"
+    hint = "set AZURE_CLIENT_ID: <client id of the identity>"
     if value is None:
         endpoint = text_of(deployment.get("endpoint_name"))
         message = f"promptflow does not find the identity of endpoint '{endpoint}' by itself"
@@ -182,17 +184,15 @@ def _client_id(deployment: AzureDocument) -> Iterator[Problem]:
 
 @rule("FP509", "too-many-deployments", Severity.ERROR, "An endpoint has more deployments than Azure ML allows.")
 def too_many_deployments(subject: Subject) -> Iterator[Problem]:
-    """Of one flow, or in one folder: elsewhere the name may be another workspace's."""
+    """Counts the documents of one flow or folder. Elsewhere the name may belong to another workspace."""
     of_endpoints: dict[str, set[str]] = {}
     for document in subject.documents_of(Kind.DEPLOYMENT):
         endpoint = text_of(document.get("endpoint_name")) or ""
         if endpoint and document.name and not is_filled_in(endpoint + document.name):
             names = of_endpoints.setdefault(endpoint, set())
             if document.name not in names and len(names) == MOST_DEPLOYMENTS:
-                message = (
-                    f"endpoint '{endpoint}' has {MOST_DEPLOYMENTS} deployments before this one, and may have no more"
-                )
-                yield Problem(message, document.fields["name"].location, "delete an old one, or take another endpoint")
+                message = f"endpoint '{endpoint}' already has {MOST_DEPLOYMENTS} deployments and can have no more"
+                yield Problem(message, document.fields["name"].location, "delete an old one, or use another endpoint")
             names.add(document.name)
 
 
@@ -206,6 +206,6 @@ def secret_stores(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.ENDPOINT):
         value = document.get("properties", "enforce_access_to_default_secret_stores")
         if value is not None and text_of(document.get("identity", "type")) == "user_assigned":
-            message = "this gives the system-assigned identity access, and the endpoint has a user-assigned one"
-            hint = "take it out, and give the identity Azure Machine Learning Workspace Connection Secrets Reader"
+            message = "this gives the system-assigned identity access, but the endpoint has a user-assigned one"
+            hint = "remove it, and give the identity Azure Machine Learning Workspace Connection Secrets Reader"
             yield Problem(message, value.location, hint)

@@ -1,4 +1,4 @@
-"""FP401 to FP404: the connections of a flow, and what they are made of where it runs."""
+"""FP401 to FP404: the connections of a flow, their secrets, and the variables that they need."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def no_connection(subject: Subject) -> Iterator[Problem]:
     for node in subject.nodes:
         if node.type == "llm" and not text_of(node.fields.get("connection")) and "connection" not in node.inputs:
             yield Problem(
-                f"node '{node.name}' names no connection to call a model with",
+                f"node '{node.name}' has no connection to call a model with",
                 node.location,
-                "write connection: and its name",
+                "add connection: and its name",
             )
 
 
@@ -41,21 +41,21 @@ def no_connection(subject: Subject) -> Iterator[Problem]:
     about_secrets=True,
 )
 def literal_secret(subject: Subject) -> Iterator[Problem]:
-    hint = "revoke it, take it out, and let a connection or a variable bring it"
+    hint = "revoke it, remove it, and pass the new one through a connection or a variable"
     texts = [subject.document] if subject.document else []
     texts += [each.root.document for each in subject.documents if each.root]
     for document in texts:
         told = set()
         whole = read_bytes(
             document.path, limit=DOCUMENT_BYTES, within=subject.roots.folders
-        )  # with what is around a prompty's front matter
+        )  # including the text around a prompty's front matter
         for secret in secrets_in(whole, document.path):
             told.add(secret.location.line)
             yield Problem(f"this looks like {secret.kind}", secret.location, hint)
         for key, value in _named(document.root):
             text = text_of(value)
             if text and _SECRET_KEY.search(key) and _is_literal(text) and value.location.line not in told:
-                yield Problem(f"'{key}' is a secret, and stands here as it is", value.location, hint)
+                yield Problem(f"'{key}' is a secret in plain text", value.location, hint)
 
 
 def _named(value: Value) -> Iterator[tuple[str, Value]]:
@@ -81,8 +81,8 @@ def unset_variable(subject: Subject) -> Iterator[Problem]:
         for why, names in _needed(subject, document).items():
             missing = [name for name in names if name not in document.variables]
             if missing:
-                message = f"{why} needs {', '.join(missing)}, which nothing here sets"
-                hint = f"set it here, or {_WORKSPACES[0]} where connections come from the workspace"
+                message = f"{why} needs {', '.join(missing)}, which the deployment does not set"
+                hint = f"set it here, or set {_WORKSPACES[0]} if connections come from the workspace"
                 yield Problem(message, where.location if where else document.location, hint if why != _FLOW else None)
 
 
@@ -91,7 +91,9 @@ def _needed(subject: Subject, document: AzureDocument) -> dict[str, tuple[str, .
     if any(name in document.variables for name in _WORKSPACES):
         return needed
     for connection in subject.connections:
-        if connection.name not in document.variables:  # there with another's name, or whole as JSON
+        if (
+            connection.name not in document.variables
+        ):  # set to another connection's name, or to the whole connection as JSON
             needed[f"the connection '{connection.name}'"] = connection.variables
     return needed
 
@@ -110,7 +112,7 @@ def variable_of_two(subject: Subject) -> Iterator[Problem]:
 
 
 def _mentions(root: Mapping[str, Value]) -> dict[str, Location]:
-    """The first place of each text that a node has for a connection or an input."""
+    """The first place of each text that is a node's connection or one of its inputs."""
     found: dict[str, Location] = {}
     for node in items_of(root.get("nodes")):
         for value in (at(node, "connection"), *fields_of(at(node, "inputs")).values()):

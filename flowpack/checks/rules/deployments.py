@@ -1,4 +1,4 @@
-"""FP521 to FP531: Azure ML's deployment documents, and what azure-ai-ml lets through of them.
+"""FP521 to FP531: mistakes in Azure ML's deployment documents that azure-ai-ml accepts.
 
 The limits and their sources: docs/reference/rules/README.md.
 """
@@ -42,14 +42,15 @@ def request_timeout(subject: Subject) -> Iterator[Problem]:
         if value is None or number is None:
             continue
         if not 0 < number <= LONGEST_REQUEST:
-            yield Problem(f"{number} ms is not a valid timeout: it is 1 to {LONGEST_REQUEST} ms", value.location)
+            yield Problem(f"{number} ms is not a valid timeout: use 1 to {LONGEST_REQUEST} ms", value.location)
         elif number > LONGEST_REQUEST_OF_OTHERS and not document.is_kubernetes and _model_is_no_flow(subject, document):
-            hint = f"add the property {SOURCE_FLOW_ID} to the model: with it {LONGEST_REQUEST} ms are allowed"
-            yield Problem(f"a model without it waits at most {LONGEST_REQUEST_OF_OTHERS} ms", value.location, hint)
+            message = f"a model without {SOURCE_FLOW_ID} can have at most {LONGEST_REQUEST_OF_OTHERS} ms"
+            hint = f"add the property to the model, which allows {LONGEST_REQUEST} ms"
+            yield Problem(message, value.location, hint)
 
 
 def _model_is_no_flow(subject: Subject, document: AzureDocument) -> bool:
-    """Whether the model that is deployed can be seen here, and does not say which flow it is."""
+    """Whether the deployed model is in one of these documents, and does not say which flow it is."""
     name = (text_of(document.get("model")) or "").removeprefix("azureml:").partition(":")[0].partition("@")[0]
     seen = [each.properties for each in subject.documents_of(Kind.MODEL) if each.name == name]
     if document.model_path:
@@ -63,13 +64,12 @@ def instance_count(subject: Subject) -> Iterator[Problem]:
         value = document.get("instance_count")
         number = number_of(value)
         if value is None:
-            yield Problem(
-                "the deployment does not say how many instances it has", document.location, "instance_count: 3"
-            )
+            yield Problem("the deployment has no instance_count", document.location, "add instance_count: 3")
         elif number is not None and number < 1:
-            yield Problem(f"{number} instances serve nothing", value.location, "at least 1; 3 for high availability")
+            hint = "use at least 1, or 3 for high availability"
+            yield Problem(f"{number} instances serve nothing", value.location, hint)
         elif number is not None and number > MOST_INSTANCES and not document.is_kubernetes:
-            yield Problem(f"a managed deployment has at most {MOST_INSTANCES} instances", value.location)
+            yield Problem(f"a managed deployment can have at most {MOST_INSTANCES} instances", value.location)
 
 
 @rule("FP523", "variable-not-text", Severity.ERROR, "The value of an environment variable is not a string.")
@@ -78,12 +78,12 @@ def variable_not_text(subject: Subject) -> Iterator[Problem]:
         for name, value in document.variables.items():
             if not isinstance(value.data, str):
                 # The value is not shown: it may be a password of digits.
-                message = f"'{name}' is not a string, and Azure ML takes strings alone"
+                message = f"'{name}' is not a string, but Azure ML accepts only strings"
                 yield Problem(message, value.location, "quote it", _quoted(value))
 
 
 def _quoted(value: Value) -> Edit | None:
-    """The line with quotes around the value, where the line has nothing else that could be meant."""
+    """The line with quotes around the value; None if the value is not a number or a boolean on one line."""
     mark, end = value.node.start_mark, value.node.end_mark
     if mark.line != end.line or value.node.tag.rpartition(":")[2] not in {"int", "float", "bool"}:
         return None
@@ -98,7 +98,7 @@ def workers(subject: Subject) -> Iterator[Problem]:
         for name in _WORKER_NUMBERS:
             value = document.variables.get(name)
             if value is not None and not re.fullmatch(r"0*[1-9]\d*", str(value.data)):
-                yield Problem(f"{name} is a whole number from 1 on, not '{value.data}'", value.location)
+                yield Problem(f"{name} must be a whole number of 1 or more, not '{value.data}'", value.location)
 
 
 @rule("FP525", "prt-config-override", Severity.ERROR, "PRT_CONFIG_OVERRIDE does not match the deployment.")
@@ -112,20 +112,20 @@ def prt_config_override(subject: Subject) -> Iterator[Problem]:
         pairs = {key.strip(): given.strip() for key, _, given in settings}
         missing = [f"deployment.{key}" for key in _OF_A_WORKSPACE if not pairs.get(f"deployment.{key}")]
         if missing:
-            hint = "write deployment.<key>=<value>, with commas between"
-            yield Problem(f"promptflow finds no {', '.join(missing)} here", value.location, hint)
+            hint = "write deployment.<key>=<value>, separated by commas"
+            yield Problem(f"promptflow needs {', '.join(missing)} here", value.location, hint)
         for key in ("endpoint_name", "deployment_name"):
             stated = text_of(document.get("endpoint_name" if key == "endpoint_name" else "name"))
             given = pairs.get(f"deployment.{key}")
             if stated and given and _plain(stated) and _plain(given) and given != stated:
-                yield Problem(f"deployment.{key} is '{given}', and the deployment says '{stated}'", value.location)
+                yield Problem(f"deployment.{key} is '{given}', but the deployment says '{stated}'", value.location)
 
 
 def _plain(text: str) -> bool:
     return re.fullmatch(r"[\w-]+", text) is not None
 
 
-@rule("FP526", "routes", Severity.ERROR, "The document has other routes than those a flow answers.")
+@rule("FP526", "routes", Severity.ERROR, "A route or port in the document is not one that a flow serves.")
 def routes(subject: Subject) -> Iterator[Problem]:
     for document in _deployments(subject):
         config = document.get("environment", "inference_config")
@@ -136,7 +136,7 @@ def routes(subject: Subject) -> Iterator[Problem]:
             if stated is not None and stated.data != path:
                 yield Problem(f"a flow answers this at {path}, not at '{stated.data}'", stated.location)
             if port is not None and port.data != _PORT:
-                yield Problem(f"flowpack's images listen at {_PORT}, not at {port.data}", port.location)
+                yield Problem(f"flowpack's images listen on port {_PORT}, not on {port.data}", port.location)
 
 
 @rule(
@@ -162,7 +162,7 @@ def concurrency(subject: Subject) -> Iterator[Problem]:
             yield Problem(
                 "Microsoft's documents disagree on the default of max_concurrent_requests_per_instance: 1 or 10",
                 where.location if where else document.location,
-                "write it: workers × threads for requests longer than 200 ms",
+                "set it to workers × threads for requests longer than 200 ms",
             )
 
 
@@ -200,11 +200,12 @@ def build_context(subject: Subject) -> Iterator[Problem]:
         folder = document.local_path(value)
         if value is not None and document.leads_out(value):
             hint = "put the folder into the project, or allow it with --include-root"
-            yield Problem(f"'{value.data}' leads out of the project, and is not looked at", value.location, hint)
+            yield Problem(f"'{value.data}' leads out of the project, so it is not checked", value.location, hint)
         if value is None or folder is None:
             continue
         if not is_folder(folder):
-            yield Problem(f"there is no folder '{value.data}'", value.location, "paths are relative to the document")
+            hint = "write the path relative to the document"
+            yield Problem(f"there is no folder '{value.data}'", value.location, hint)
             continue
         try:
             sizes = [file.size for _, file in FolderWalk(folder.resolve(), subject.roots).files()]
@@ -213,9 +214,10 @@ def build_context(subject: Subject) -> Iterator[Problem]:
             continue
         if len(sizes) > _MOST_FILES_TO_BUILD or sum(sizes) > _MOST_BYTES_TO_BUILD:
             message = (
-                f"the folder has {len(sizes)} files and {sum(sizes) / 1024**2:.1f} MB; 100 files and 1 MB are allowed"
+                f"the folder has {len(sizes)} files and {sum(sizes) / 1024**2:.1f} MB; "
+                "at most 100 files and 1 MB are allowed"
             )
-            yield Problem(message, value.location, "build the image with flowpack, and name it: environment.image")
+            yield Problem(message, value.location, "build the image with flowpack and name it in environment.image")
 
 
 @rule(
@@ -229,7 +231,7 @@ def telemetry_twice(subject: Subject) -> Iterator[Problem]:
             continue
         if enabled.data is True:
             message = "app_insights_enabled sends telemetry to the workspace's Application Insights, not to this one"
-            yield Problem(message, named.location, "take one of the two out")
+            yield Problem(message, named.location, "remove one of the two")
 
 
 @rule(
@@ -240,17 +242,23 @@ def telemetry_twice(subject: Subject) -> Iterator[Problem]:
     about_secrets=True,
 )
 def override_of_nothing(subject: Subject) -> Iterator[Problem]:
-    """Those that are certain: a name in other letters than the flow's, and a reference to a workspace's connection."""
+    """Reports what is certain: a name that differs in case, and a reference to a connection that the flow lacks."""
     connections = [each.override for each in subject.connections]
     known = {each.casefold(): each for each in (*connections, *_field_variables(subject))}
     for name, value in _other_variables(subject):
         right = known.get(name.casefold())
         if right:
-            message = f"nothing reads '{name}': the connection's variable is '{right}', in these letters"
-            yield Problem(message, value.location, f"write {right}")
+            message = f"nothing reads '{name}': the connection's variable is '{right}'; case matters"
+            yield Problem(message, value.location, f"rename it to {right}")
         elif _WHOLE_CONNECTION.fullmatch(text_of(value) or "") and subject.flow:
             near = nearest(name, connections)
-            hint = f"did you mean '{near}'?" if near else f"the flow's connections: {listed(connections) or 'none'}"
+            hint = (
+                f"did you mean '{near}'?"
+                if near
+                else f"use one of: {listed(connections)}"
+                if connections
+                else "remove it"
+            )
             yield Problem(f"the flow has no connection '{name}' that this could replace", value.location, hint)
 
 
@@ -285,6 +293,6 @@ def _field_variables(subject: Subject) -> list[str]:
 
 
 def _is_mentioned(name: str, subject: Subject) -> bool:
-    """Whether a source of the flow has the name: its code may read a variable of its own."""
+    """Whether a source of the flow contains the name: its code may read a variable of its own."""
     paths = [path for target, path in subject.paths.items() if target.endswith((".py", ".prompty"))]
     return any(name in read_text(path, limit=DOCUMENT_BYTES, within=subject.roots.folders) for path in paths)

@@ -1,4 +1,4 @@
-"""FP201 to FP210: what the standalone folder is made of, and what should not be in it."""
+"""FP201 to FP210: the sources of the standalone folder, and files that should not be in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def include_outside_root(subject: Subject) -> Iterator[Problem]:
 
 
 def _is_outside(subject: Subject, written: str) -> bool:
-    """By where the path leads, whether anything is there or not: that is nothing to tell of a machine."""
+    """Looks only at where the path leads: a finding must not show whether something exists there on this machine."""
     assert subject.file is not None  # noqa: S101  (a flow's include)
     with suppress(OSError, ValueError):
         return not subject.roots.allow(Path(os.path.realpath(subject.file.parent / written)))
@@ -69,7 +69,7 @@ def include_twice(subject: Subject) -> Iterator[Problem]:
         first = seen.setdefault(include.path, line)
         if first != line and line is not None:
             fix = _without(include, line, lines[line - 1] if line <= len(lines) else "")
-            yield Problem(f"'{include.path}' is in line {first} already", include.location, fix=fix)
+            yield Problem(f"'{include.path}' is already in line {first}", include.location, fix=fix)
 
 
 def _without(include: Include, line: int, text: str) -> Edit | None:
@@ -104,10 +104,10 @@ def too_many_files(subject: Subject) -> Iterator[Problem]:
         below = Counter(path.partition("/")[0] + "/" for path in subject.folder.files if "/" in path)
         most = ", ".join(f"{name} with {count:,}" for name, count in below.most_common(3))
         yield Problem(
-            f"the standalone folder has {len(subject.folder.files):,} files, and a model version at most "
+            f"the standalone folder has {len(subject.folder.files):,} files, but a model version can have at most "
             f"{MAXIMUM_FILES:,}",
             subject.location,
-            f"most are in {most}: name what is not needed in .flowpackignore",
+            f"list files that are not needed in .flowpackignore; most are in {most}",
         )
 
 
@@ -116,9 +116,9 @@ def big_file(subject: Subject) -> Iterator[Problem]:
     for target, source in subject.folder.files.items() if subject.folder else ():
         if source.size > _BIG:
             yield Problem(
-                f"'{target}' has {source.size // 2**20:,} MB, in each image and in each model version",
+                f"'{target}' has {source.size // 2**20:,} MB and is in each image and each model version",
                 subject.where(target),
-                "keep it in a datastore, or name it in .flowpackignore",
+                "keep it in a datastore, or list it in .flowpackignore",
             )
 
 
@@ -132,9 +132,9 @@ def big_file(subject: Subject) -> Iterator[Problem]:
 def secret_in_folder(subject: Subject) -> Iterator[Problem]:
     for target in subject.paths:
         if subject.folder and target == subject.folder.flow.standalone_name:
-            continue  # FP402's
+            continue  # FP402 checks it
         if target.rpartition("/")[2].startswith(".env"):
-            hint = "take it out of additional_includes; variables are set where the flow runs"
+            hint = "remove it from additional_includes, and set the variables where the flow runs"
             yield Problem(f"'{target}' ships with the flow", subject.where(target), hint)
             continue
         yield from _secrets(subject.paths[target], subject.roots.folders)
@@ -144,7 +144,7 @@ def secret_in_folder(subject: Subject) -> Iterator[Problem]:
 
 def _secrets(path: Path, within: Roots) -> Iterator[Problem]:
     for secret in secrets_in_file(path, within):
-        hint = "revoke it, take it out, and let a connection or a variable bring it"
+        hint = "revoke it, remove it, and pass the new one through a connection or a variable"
         yield Problem(f"this looks like {secret.kind}", secret.location, hint)
 
 
@@ -163,5 +163,5 @@ def should_not_ship(subject: Subject) -> Iterator[Problem]:
     for pattern, targets in found.items():
         first = targets[0]
         more = f" and {len(targets) - 1:,} more like it" if len(targets) > 1 else ""
-        message = f"'{first}'{more} ships with the flow, which is served without it"
-        yield Problem(message, subject.where(first), f"name '{pattern}' in .flowpackignore")
+        message = f"the flow ships with '{first}'{more}, which serving does not need"
+        yield Problem(message, subject.where(first), f"list '{pattern}' in .flowpackignore")

@@ -66,9 +66,9 @@ def dangling_reference(subject: Subject) -> Iterator[Problem]:
         elif reference.node is not None and reference.node not in nodes:
             yield _dangling(reference, f"the flow has no node '{reference.node}'", reference.node, nodes)
     for reference in (each for node in subject.nodes for each in node.references()):
-        # Of an output of the flow promptflow does not mind it.
+        # promptflow accepts it in an output of the flow.
         if reference.node in nodes and reference.section != "output":
-            message = f"a reference to a node reads its output, not its '{reference.section}'"
+            message = f"a reference to a node can read its output, not its '{reference.section}'"
             yield Problem(message, reference.value.location, f"write ${{{reference.node}.output}}")
 
 
@@ -108,13 +108,13 @@ def unused_node(subject: Subject) -> Iterator[Problem]:
     wanted = {each.node for each in _references(subject)}
     known = {None, *(node.name for node in subject.nodes)}
     if not outputs or not wanted <= known or not all(at(output, "reference") for output in outputs.values()):
-        return  # a reference that is to be mended may be the one that is missing here
+        return  # a reference that must be fixed may be meant for one of these nodes
     for node in subject.nodes:
         if node.chosen and node.name not in wanted and not node.aggregates:
             yield Problem(
                 f"nothing reads the output of node '{node.name}', which runs for each request",
                 node.location,
-                "take it out, or let an output or another node refer to it",
+                "remove it, or refer to it in an output or another node",
             )
 
 
@@ -149,7 +149,7 @@ def _syntax_error(subject: Subject, target: str) -> Iterator[Problem]:
 
 
 def _target(node: NodeView) -> str | None:
-    """The node's source as the standalone folder's listing has it."""
+    """The node's source, written as in the standalone folder's listing."""
     path = text_of(node.path)
     return "/".join(part for part in (path or "").replace("\\", "/").split("/") if part not in {"", "."}) or None
 
@@ -167,10 +167,11 @@ def tool_count(subject: Subject) -> Iterator[Problem]:
         tools = read_tools(source)
         location = node.path.location if node.path else node.location
         if not tools:
-            yield Problem(f"'{target}' has no function with @tool", location, "from promptflow.core import tool")
+            hint = "decorate a function: from promptflow.core import tool"
+            yield Problem(f"'{target}' has no function with @tool", location, hint)
         elif len(tools) > 1:
             names = listed(tool.name for tool in tools)
-            yield Problem(f"'{target}' has several tools: {names}", location, "one file, one function with @tool")
+            yield Problem(f"'{target}' has several tools: {names}", location, "keep one function with @tool per file")
 
 
 @rule("FP109", "tool-signature", Severity.ERROR, "A node's inputs do not match the parameters of its tool.")
@@ -187,16 +188,17 @@ def tool_signature(subject: Subject) -> Iterator[Problem]:
         for name, value in given.items():
             if name not in parameters and not takes_more:
                 near = nearest(name, (each for each in parameters if each not in node.inputs))
-                known = f"it takes: {listed(parameters)}" if parameters else "it takes none"
+                known = f"it takes: {listed(parameters)}" if parameters else "it takes no inputs"
                 hint = f"did you mean '{near}'?" if near else known
                 yield Problem(f"'{tools[0].name}' in '{target}' has no parameter '{name}'", value.location, hint)
         required = [name for name, each in parameters.items() if each.default is REQUIRED and name not in given]
-        # `*args` and `**kwargs` of a tool class's constructor are among the parameters, and nothing asks for them.
+        # `*args` and `**kwargs` of a tool class's constructor are among the parameters, but are not required.
         missing = [name for name in required if name not in {"args", "kwargs"}]
         if missing:
             names = listed(f"'{name}'" for name in missing)
-            empty = "promptflow leaves an empty input out" if node.inputs.keys() & missing else None
-            yield Problem(f"node '{node.name}' gives '{tools[0].name}' in '{target}' no {names}", node.location, empty)
+            empty = "set a value: promptflow leaves out an empty input" if node.inputs.keys() & missing else None
+            message = f"node '{node.name}' does not set {names} of '{tools[0].name}' in '{target}'"
+            yield Problem(message, node.location, empty)
         yield from _of_other_kinds(node, {name: each.types[0] for name, each in parameters.items()})
 
 
@@ -228,9 +230,9 @@ def chat_interface(subject: Subject) -> Iterator[Problem]:
     key = "inputs" if inputs else "outputs"
     value = at(subject.document.root if subject.document else None, key, (inputs or outputs)[0])
     yield Problem(
-        f"the chat interface is not whole: the flow has {' and '.join(missing)}",
+        f"the chat interface is incomplete: the flow has {' and '.join(missing)}",
         value.location if value else subject.location,
-        "a chat flow has one chat input, one chat output and a chat history",
+        "declare one chat input, one chat output and a chat history, or none of them",
     )
 
 
@@ -257,7 +259,8 @@ def node_twice(subject: Subject) -> Iterator[Problem]:
             continue
         first = seen.setdefault(node.name, node.location)
         if first is not node.location:
-            yield Problem(f"there is a node '{node.name}' already, in line {first.line}", node.location, "rename one")
+            message = f"there is already a node '{node.name}' in line {first.line}"
+            yield Problem(message, node.location, "rename one of the two")
 
 
 @rule("FP114", "aggregation-read", Severity.ERROR, "A node that runs per request reads a node that aggregates.")
@@ -268,16 +271,16 @@ def aggregation_read(subject: Subject) -> Iterator[Problem]:
         when = Reference.read(at(node.fields.get("activate"), "when")) if node.aggregates else None
         if when and when.node in others:
             yield Problem(
-                f"node '{node.name}' aggregates, and whether it runs hangs on '{when.node}', which does not",
+                f"node '{node.name}' aggregates, but its activate condition reads '{when.node}', which does not",
                 when.value.location,
-                "let it hang on a node that aggregates, or decide in its code",
+                "use a node that aggregates, or decide in the node's code",
             )
         for reference in node.references() if not node.aggregates else ():
             if reference.node in aggregating:
                 yield Problem(
                     f"node '{node.name}' reads '{reference.node}', which aggregates and runs after it",
                     reference.value.location,
-                    "set aggregation: true here too, or take it from the other",
+                    "set aggregation: true here too, or remove it from the other node",
                 )
 
 
@@ -286,7 +289,7 @@ def output_without_reference(subject: Subject) -> Iterator[Problem]:
     if _is_not_a_dag(subject):
         return
     for name, output in fields_of(subject.root.get("outputs")).items():
-        # Another text that refers to nothing is the output's value, and promptflow takes it so.
+        # promptflow accepts any other text that is not a reference as the output's value.
         reference = fields_of(output).get("reference")
         if output.is_mapping and (reference is None or reference.data == ""):
             yield Problem(f"the output '{name}' has no reference", output.location, "write reference: ${node.output}")
@@ -309,5 +312,5 @@ def reference_in_text(subject: Subject) -> Iterator[Problem]:
                 continue
             for match in _WITHIN.finditer(text):
                 if match["input"] in inputs or match["node"] in nodes:
-                    message = f"the node gets '{match[0]}' as these characters: a reference is the whole value"
+                    message = f"the node gets '{match[0]}' as text: a reference must be the whole value"
                     yield Problem(message, value.location, "put the text together in a prompt node, or in the code")

@@ -1,4 +1,4 @@
-"""FP541 to FP544: what an instance of a deployment has, against what its server is told to do.
+"""FP541 to FP544: whether a deployment's settings fit its instance type and its serving engine.
 
 The sources: docs/reference/rules/README.md.
 """
@@ -26,7 +26,7 @@ def too_many_workers(subject: Subject) -> Iterator[Problem]:
         there = cores(instance)
         if there and workers and workers > 2 * there:
             message = f"{workers} workers share the {there} cores of {instance}"
-            yield Problem(message, document.variables[_WORKERS].location, f"at most {2 * there}, twice the cores")
+            yield Problem(message, document.variables[_WORKERS].location, f"use at most {2 * there}, twice the cores")
 
 
 @rule("FP542", "threads-of-fastapi", Severity.WARNING, "Threads are set, but the FastAPI engine does not use them.")
@@ -34,8 +34,8 @@ def threads_of_fastapi(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         threads = _number(document, _THREADS)
         if threads and threads > 1 and _is_fastapi(document):
-            message = f"{threads} threads are asked for, and a worker of the FastAPI engine has none"
-            yield Problem(message, document.variables[_THREADS].location, f"more workers, or {_ENGINE}: flask")
+            message = f"{threads} threads are set, but workers of the FastAPI engine have none"
+            yield Problem(message, document.variables[_THREADS].location, f"use more workers, or {_ENGINE}: flask")
 
 
 @rule("FP543", "too-many-requests", Severity.WARNING, "An instance accepts more requests than its workers can handle.")
@@ -45,13 +45,14 @@ def too_many_requests(subject: Subject) -> Iterator[Problem]:
         requests, workers = number_of(value), _number(document, _WORKERS)
         threads = _number(document, _THREADS) or 1
         if value is None or requests is None or not workers or _is_fastapi(document):
-            continue  # each launcher has another default for workers, and one of FastAPI takes several requests
+            continue  # launchers differ in their default for workers, and a FastAPI worker takes several requests
         at_once = workers * threads
         if requests > 2 * at_once:
             message = (
-                f"{requests} requests come at a time, and {workers} × {threads} workers and threads answer {at_once}"
+                f"the instance accepts {requests} requests at a time, but {workers} workers × {threads} threads "
+                f"handle only {at_once}"
             )
-            yield Problem(message, value.location, f"{at_once}, or up to {2 * at_once} for requests below 200 ms")
+            yield Problem(message, value.location, f"use {at_once}, or up to {2 * at_once} for requests below 200 ms")
 
 
 @rule("FP544", "small-instance", Severity.WARNING, "The instance has less memory than Microsoft recommends for a flow.")
@@ -62,12 +63,12 @@ def small_instance(subject: Subject) -> Iterator[Problem]:
         there = memory(instance)
         if value is None or there is None or there > _ENOUGH_MEMORY or not (document.serves_a_flow or subject.flow):
             continue
-        message = f"{instance} has {there:g} GB of memory, and a flow should have more than {_ENOUGH_MEMORY}"
-        yield Problem(message, value.location, "Standard_DS3_v2 has 14 GB, for example")
+        message = f"{instance} has {there:g} GB of memory, but a flow should have more than {_ENOUGH_MEMORY} GB"
+        yield Problem(message, value.location, "use Standard_DS3_v2 with 14 GB, for example")
 
 
 def _number(document: AzureDocument, variable: str) -> int | None:
-    """None where it is not set, or is none (FP524)."""
+    """The variable's number; None if it is not set, or is not a number (FP524)."""
     value = document.variables.get(variable)
     text = str(value.data) if value is not None else ""
     return int(text) if re.fullmatch(r"\d+", text) else None

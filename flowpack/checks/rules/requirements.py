@@ -1,4 +1,4 @@
-"""FP301 to FP312: the flow's requirements, its lock, and the image that it asks for."""
+"""FP301 to FP312: the flow's requirements, its lock, and its base image."""
 
 from __future__ import annotations
 
@@ -36,10 +36,13 @@ from flowpack.quoting import shell_word
 _RETIRED = re.compile(r"\bpromptflow-(?:runtime-stable|runtime|python)\b")
 _FULL_SDK = {"promptflow", "promptflow-tools", "promptflow-devkit", "promptflow-azure"}
 
-# Seen to break promptflow 1.18.5: what the requirement must leave room for, and why.
+# Packages known to break promptflow 1.18.5: the versions that a requirement must allow, and why.
 _INCOMPATIBLE = {
-    "opentelemetry-sdk": ("<1.39", "promptflow-tracing imports what opentelemetry-sdk took out in 1.39"),
-    "opentelemetry-api": ("<1.39", "opentelemetry-sdk below 1.39, which promptflow-tracing needs, asks for it"),
+    "opentelemetry-sdk": ("<1.39", "promptflow-tracing imports code that opentelemetry-sdk removed in 1.39"),
+    "opentelemetry-api": (
+        "<1.39",
+        "promptflow-tracing needs opentelemetry-sdk below 1.39, which requires the API below 1.39",
+    ),
 }
 
 
@@ -62,11 +65,11 @@ def unpinned(subject: Subject) -> Iterator[Problem]:
         return
     loose = [line for line in subject.requirements.lines if line.pinned is None and not line.public_url]
     if loose:
-        more = f" (as {len(loose) - 1} more do not)" if len(loose) > 1 else ""
+        more = f" (nor do {len(loose) - 1} more)" if len(loose) > 1 else ""
         yield Problem(
-            f"'{loose[0].text}' does not say which version{more}: each build may get another",
+            f"'{loose[0].text}' does not pin its version{more}, so builds may get different versions",
             loose[0].location,
-            f"`flowpack lock {_source(subject)}` writes {LOCK_NAME}",
+            f"run `flowpack lock {_source(subject)}` to write {LOCK_NAME}",
         )
 
 
@@ -75,7 +78,7 @@ def stale_lock(subject: Subject) -> Iterator[Problem]:
     try:
         _check_fresh(subject)
     except UnexplainedLockError:
-        return  # FP311 tells it
+        return  # FP311 reports it
     except LockError as error:
         yield Problem.of(error, subject.location)
 
@@ -104,7 +107,7 @@ def _check_fresh(subject: Subject) -> None:
 @rule("FP304", "broken-lock", Severity.ERROR, "The lock was edited by hand or broken by a merge.")
 def broken_lock(subject: Subject) -> Iterator[Problem]:
     if subject.lock_file and subject.lock is None:
-        hint = f"`flowpack lock {_source(subject)}` makes it again"
+        hint = f"run `flowpack lock {_source(subject)}` to write it again"
         try:
             parse_lock(subject.read_lock(subject.lock_file), subject.lock_file)
         except LockError as error:
@@ -112,7 +115,7 @@ def broken_lock(subject: Subject) -> Iterator[Problem]:
 
 
 def _source(subject: Subject) -> str:
-    assert subject.file is not None  # noqa: S101  (asked for by rules of a flow)
+    assert subject.file is not None  # noqa: S101  (only rules of a flow call this)
     return shell_word(shown_path(subject.file.parent))
 
 
@@ -124,7 +127,7 @@ def not_required(subject: Subject) -> Iterator[Problem]:
     if needs_tools(subject.flow, subject.paths) or needs_sdk(subject.flow, subject.paths):
         return
     if subject.flow.environment.image or subject.flow.environment.setup_sh:
-        return  # which may bring it
+        return  # which may install the package
     there = requirements.names | {pin.name for pin in subject.lock.pins} if subject.lock else requirements.names
     if requirements.lines and not subject.lock:
         there |= OFTEN_BROUGHT
@@ -133,7 +136,7 @@ def not_required(subject: Subject) -> Iterator[Problem]:
         wanted = DISTRIBUTIONS[module]
         if not there & {*wanted} and module not in told:
             told.add(module)
-            message = f"'{module}' is of the package '{wanted[0]}', which no requirement names"
+            message = f"'{module}' comes from the package '{wanted[0]}', which is not in the requirements"
             yield Problem(message, location, f"add it to {requirements.name or 'requirements.txt'}")
 
 
@@ -142,24 +145,24 @@ def not_used(subject: Subject) -> Iterator[Problem]:
     if subject.flow is None or subject.requirements is None:
         return
     if any(node.source and node.source.tool for node in subject.flow.nodes):
-        return  # a package's tool may want what it does not require
+        return  # a package's tool may need packages that it does not require
     modules: dict[str, list[str]] = {}
     for module, names in DISTRIBUTIONS.items():
         for name in names:
             modules.setdefault(name, []).append(module)
 
-    @cache  # a stranger may have written the same name 10,000 times
+    @cache  # a hostile file may have the same name 10,000 times
     def is_unused(name: str) -> bool:
         return not _is_for_another(name, subject) and not mentions(modules[name], subject.paths, subject.roots.folders)
 
     for line in subject.requirements.lines:
         if line.name in modules and not _bounds_another(line) and is_unused(line.name):
-            hint = "take it out: each image pays for it"
+            hint = "remove it: each image contains it"
             yield Problem(f"no source of the flow imports '{line.name}'", line.location, hint)
 
 
 def _is_for_another(name: str, subject: Subject) -> bool:
-    """Whether another package requires it, or may load it where it is there."""
+    """Whether another package requires it, or may load it if it is installed."""
     requirements, lock = subject.requirements, subject.lock
     via = [each for pin in lock.pins if pin.name == name for each in pin.via] if lock else []
     if not all(each.startswith(("-", "flowpack")) for each in via):
@@ -171,7 +174,7 @@ def _is_for_another(name: str, subject: Subject) -> bool:
 
 
 def _bounds_another(line: RequirementLine) -> bool:
-    """Whether the line seems to hold back a package that another one brings."""
+    """Whether the line seems to bound the version of a package that another one requires."""
     return "<" in line.text or "!=" in line.text or line.marker is not None
 
 
@@ -189,7 +192,7 @@ def tools_not_required(subject: Subject) -> Iterator[Problem]:
         yield Problem(
             f"'{requirements.name}' does not name promptflow-tools, which the flow's LLM and prompt nodes need",
             requirements.location or subject.location,
-            "flowpack adds it at a version of its choice, pf and Azure ML's runtime do not",
+            "add it with its version: flowpack adds one of its choice, pf and Azure ML's runtime do not",
         )
 
 
@@ -198,11 +201,11 @@ def retired_image(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         value = document.get("environment", "image")
         if value is not None:
-            yield from _retired(text_of(value) or "", value.location, "name the one that flowpack pushed")
+            yield from _retired(text_of(value) or "", value.location, "use the image that flowpack pushed")
     flow = subject.flow
     if flow is None:
         return
-    instead = "leave it out: flowpack starts from python:<version>-slim, and installs what the flow requires"
+    instead = "remove it: flowpack starts from python:<version>-slim and installs what the flow requires"
     if flow.environment.image:
         where = flow.environment.locations.get("image", subject.location)
         yield from _retired(flow.environment.image, where, instead)
@@ -216,11 +219,11 @@ def retired_image(subject: Subject) -> Iterator[Problem]:
 def _retired(text: str, where: Location, hint: str) -> Iterator[Problem]:
     match = _RETIRED.search(text)
     if match:
-        yield Problem(f"the image {match[0]} gets no updates, and goes away on 2027-04-20", where, hint)
+        yield Problem(f"the image {match[0]} gets no updates and will be removed on 2027-04-20", where, hint)
 
 
 def _base_file(folder: Path, root: Path) -> Path | None:
-    """The one that a build of the flow would take."""
+    """The ``Dockerfile.base`` that a build of the flow would use."""
     for each in (folder, *folder.parents):
         if (each / BASE_FILE).is_file():
             return each / BASE_FILE
@@ -236,19 +239,19 @@ def incompatible_version(subject: Subject) -> Iterator[Problem]:
         room, why = _INCOMPATIBLE.get(line.name or "", ("", ""))
         if room and "@" not in line.text and not _leaves(room, line):
             told.add(line.name)
-            yield Problem(f"'{line.text}' breaks promptflow 1.18.5: {why}", line.location, f"{line.name}{room}")
+            yield Problem(f"'{line.text}' breaks promptflow 1.18.5: {why}", line.location, f"use {line.name}{room}")
     for pin in subject.lock.pins if subject.lock else ():
         room, why = _INCOMPATIBLE.get(pin.name, ("", ""))
         if room and pin.version and pin.name not in told and subject.lock_file and not _contains(room, pin.version):
             told.add(pin.name)
-            hint = f"require {pin.name}{room}, then `flowpack lock {_source(subject)}`"
+            hint = f"require {pin.name}{room}, then run `flowpack lock {_source(subject)}`"
             yield Problem(
                 f"'{pin.requirement}' breaks promptflow 1.18.5: {why}", Location(subject.lock_file, pin.line), hint
             )
 
 
 def _leaves(room: str, line: RequirementLine) -> bool:
-    """Whether the requirement can be met within ``room``, which is an upper bound."""
+    """Whether the requirement allows a version within ``room``, which is an upper bound."""
     versions = (each for each in Requirement(line.text).specifier if each.operator in {"==", "~=", ">=", ">"})
     return all(_contains(room, each.version.removesuffix(".*")) for each in versions)
 
@@ -280,7 +283,7 @@ def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
 def unexplained_lock(subject: Subject) -> Iterator[Problem]:
     if subject.lock_file is None or subject.lock is None:
         return
-    hint = f"find out who wrote it; `flowpack lock {_source(subject)}` makes it again"
+    hint = f"find out who wrote it, then run `flowpack lock {_source(subject)}`"
     found = list(unexplained(subject.read_lock(subject.lock_file), subject.lock_file))
     if not found:
         try:
@@ -288,7 +291,7 @@ def unexplained_lock(subject: Subject) -> Iterator[Problem]:
         except UnexplainedLockError as error:
             found = [error]
         except LockError:
-            pass  # FP303 tells it
+            pass  # FP303 reports it
     for each in found:
         yield Problem(each.message, each.location or Location(subject.lock_file), hint)
 

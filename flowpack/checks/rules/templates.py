@@ -1,4 +1,4 @@
-"""FP121 to FP123: Jinja templates of LLM and prompt nodes, and of prompties. Only parsed, never rendered."""
+"""FP121 to FP123: Jinja templates of LLM and prompt nodes, and of prompties. They are parsed, never rendered."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _WORD = re.compile(r"\w+")
 _TAKEN_BY_PROMPT_NODES = ("template",)
 
 _MOST_VARIABLES = 1000
-"""Of one flow that are reported one by one: thousands of nodes may share a template with thousands of names."""
+"""Reported one by one for a flow, not more: thousands of nodes may share a template with thousands of names."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """``text`` keeps the file's line numbers. It is read once, however many nodes have it."""
+    """``text`` keeps the file's line numbers. The file is read once, even if many nodes use it."""
 
     path: Path
     text: str
@@ -41,7 +41,7 @@ class _File:
     def location(self, line: int, name: str = "") -> Location:
         if name and line not in self._columns:
             words = _WORD.finditer(self._lines[line - 1] if line <= len(self._lines) else "")
-            # The first of each name counts, so it comes last.
+            # The first place of a name wins, so it comes last.
             self._columns[line] = {match[0]: match.start() + 1 for match in reversed(list(words))}
         return Location(self.path, line, self._columns[line].get(name) if name else None)
 
@@ -51,12 +51,12 @@ class _File:
 
     @cached_property
     def _columns(self) -> dict[int, dict[str, int]]:
-        """By line and name: one line may have all the names of a template."""
+        """Cached by line and name: one line may have all the names of a template."""
         return {}
 
     @cached_property
     def is_plain(self) -> bool:
-        """A template without any of Jinja's marks has nothing to find, and spares loading Jinja."""
+        """Whether the template has none of Jinja's marks. Then nothing can be wrong, and Jinja need not be loaded."""
         return "{{" not in self.text and "{%" not in self.text and "{#" not in self.text
 
     @cached_property
@@ -68,19 +68,19 @@ class _File:
 
 @dataclass(frozen=True)
 class _Template:
-    """``given`` are the names that it is rendered with."""
+    """``given`` are the names that the template is rendered with."""
 
     file: _File
     user: str
     given: Collection[str]
     is_whole: bool = True
-    """Whether all that it is given is known."""
+    """Whether ``given`` is complete."""
     taken: Collection[str] = ()
-    """Names that a variable may not have: promptflow gives them to what renders the template, or calls the model."""
+    """Names that a variable may not have: promptflow passes them to the renderer or to the model's API."""
 
 
 def _templates(subject: Subject) -> tuple[_Template, ...]:
-    """Those with something of Jinja's in them."""
+    """The templates that have any of Jinja's marks."""
     return subject.once("templates", lambda: tuple(each for each in _read_all(subject) if not each.file.is_plain))
 
 
@@ -107,7 +107,7 @@ def _read_all(subject: Subject) -> Iterator[_Template]:
 
 
 def _has_another_prompt(node: NodeView) -> bool:
-    """An input of this name takes the place of an LLM node's template."""
+    """Whether an input named ``prompt`` replaces the template of an LLM node."""
     prompt = node.inputs.get("prompt")
     return node.type == "llm" and prompt is not None and not counts_as_left_out(prompt.data)
 
@@ -144,11 +144,11 @@ def template_variable(subject: Subject) -> Iterator[Problem]:
             found += 1
             where = template.file.location(line, name)
             if found > _MOST_VARIABLES:
-                yield Problem(f"more than {_MOST_VARIABLES:,} variables that nothing gives", where)
+                yield Problem(f"more than {_MOST_VARIABLES:,} variables have no value", where)
                 return
             near = nearest(name, template.given)
             hint = f"did you mean '{near}'?" if near else f"its inputs are: {given}" if given else None
-            message = f"{template.user} gives the template no '{name}', so it is rendered as nothing"
+            message = f"{template.user} has no input '{name}', so the template renders it as nothing"
             yield Problem(message, where, hint)
 
 
@@ -158,5 +158,5 @@ def template_reserved_name(subject: Subject) -> Iterator[Problem]:
         for name, line in template.file.content.undeclared if template.taken else ():
             if name in template.taken:
                 message = f"promptflow refuses a variable '{name}' in the template of {template.user}"
-                hint = "a parameter of its tool has this name: rename it"
+                hint = "rename it: a parameter of the node's tool has this name"
                 yield Problem(message, template.file.location(line, name), hint)
