@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from flowpack.quoting import markdown_block, markdown_text
 
@@ -13,9 +13,13 @@ _MEGABYTE = 1_000_000
 _TITLES = ("Flow", "State", "Image", "Size", "Layers reused", "Test", "Model", "Endpoint")
 
 
+State = Literal["done", "not tested", "failed", "unchanged"]
+"""A flow is done when it has answered its sample, in the test or behind its endpoint."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlowResult:
-    """``state`` is done, failed or unchanged. Of a flow that failed what was reached before is there.
+    """Of a flow that failed what was reached before is there.
 
     ``image`` is the image's name in the engine, ``reference`` names the pushed one by its digest; ``layers`` and
     ``layers_reused`` are those of the push, ``scoring_uri`` is that of the endpoint, ``exit_code`` that of the error.
@@ -23,7 +27,7 @@ class FlowResult:
 
     flow: str
     source: str
-    state: str = "done"
+    state: State = "done"
     flow_digest: str | None = None
     image: str | None = None
     image_id: str | None = None
@@ -70,7 +74,7 @@ def summary(results: Sequence[FlowResult]) -> str:
 
 def _headline(results: Sequence[FlowResult]) -> str:
     states = [result.state for result in results]
-    told = [f"{states.count(state)} {state}" for state in ("done", "failed", "unchanged") if state in states]
+    told = [f"{states.count(state)} {state}" for state in get_args(State) if state in states]
     return f"{len(results)} flow{'' if len(results) == 1 else 's'}, {', '.join(told)}"
 
 

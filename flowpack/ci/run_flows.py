@@ -36,6 +36,7 @@ from flowpack.running.scoring import sample_input, score
 from flowpack.temporary import temporary_folder
 
 _REVISION_LENGTH = 12
+_NOT_TESTED = "not tested"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,8 +113,8 @@ class _FlowRun:
 
     def _steps(self, flow: Path, output: Path) -> None:
         built = self._build(flow, output)
-        if self._request.test:
-            self._result = replace(self._result, test=self._test(built))
+        test = self._test(built) if self._request.test else "not tested: --no-test"
+        self._result = replace(self._result, test=test, state="not tested" if test.startswith(_NOT_TESTED) else "done")
         pushed = self._push(built, output) if self._request.push else None
         if self._request.deployment:
             self._deploy(flow, output, pushed, self._request.deployment)
@@ -182,6 +183,7 @@ class _FlowRun:
         version = registered.version
         self._result = replace(
             self._result,
+            state=self._result.state if done.answer is None else "done",
             model=f"{version.name}:{version.version}",
             endpoint=done.endpoint.name,
             deployment=done.deployment.name,

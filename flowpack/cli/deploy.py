@@ -183,11 +183,13 @@ def command(
         return
     registered, done = deploy(planned, workspace, reporter)
     version, endpoint = registered.version, done.endpoint
-    reporter.info(f"{done.state}: deployment {done.deployment.name} of endpoint {endpoint.name} in {workspace}")
+    tested = "" if done.answer is not None or done.state == "unchanged" else ", not tested"
+    reporter.info(f"{done.state}{tested}: deployment {done.deployment.name} of endpoint {endpoint.name} in {workspace}")
     document = {
         "endpoint": endpoint.name,
         "deployment": done.deployment.name,
         "state": done.state,
+        "tested": done.answer is not None,
         "scoring_uri": endpoint.scoring_uri,
         "traffic": dict(done.traffic),
         "model": f"{version.name}:{version.version}",

@@ -9,7 +9,7 @@ import click
 
 from flowpack.azureml.endpoints.busy import retry_while_busy
 from flowpack.azureml.endpoints.documents import RETIRING
-from flowpack.azureml.endpoints.scoring import ask
+from flowpack.azureml.endpoints.scoring import ask, refuse_unknown_inputs_of
 from flowpack.azureml.endpoints.workspace_endpoints import MODEL_DOWNLOAD, SERVER, WorkspaceEndpoints
 from flowpack.azureml.models.document import FLOW_DIGEST, IMAGE
 from flowpack.cli.inputs import InputOptions, input_options
@@ -147,7 +147,9 @@ def invoke(
     found = endpoints.existing(endpoint)
     if deployment:
         _check_deployments([deployment], [each.name for each in endpoints.deployments(endpoint)], endpoint)
-    scored = ask(found, endpoints.bearer(found), given, deployment=deployment, seconds=timeout)
+    bearer = endpoints.bearer(found)
+    refuse_unknown_inputs_of(found, bearer, given, deployment=deployment)
+    scored = ask(found, bearer, given, deployment=deployment, seconds=timeout)
     console.reporter().info(f"scored in {scored.seconds:.2f} s")
     document = {"score_seconds": round(scored.seconds, 3), "inputs": given, "answer": scored.answer}
     console.answer(document, json_text(scored.answer))

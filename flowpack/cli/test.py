@@ -7,7 +7,7 @@ import click
 from flowpack.cli.inputs import InputOptions, input_options
 from flowpack.cli.options import Console, console_options
 from flowpack.cli.serving_options import StartOptions, start_options
-from flowpack.pipeline.serve import serve, served_flow
+from flowpack.pipeline.serve import BuildFolder, built_flow, flow_of_image, serve
 from flowpack.quoting import json_text
 from flowpack.running.scoring import sample_input, score
 
@@ -27,10 +27,13 @@ def command(subject: str, *, input_options: InputOptions, start_options: StartOp
     given = input_options.given()
     request = start_options.request()
     resolved = start_options.resolve(subject, reporter)
+    # A build's inputs are checked before it starts; an image's flow is in its container.
+    sample = sample_input(built_flow(resolved), given) if isinstance(resolved, BuildFolder) else None
     with serve(resolved, request, reporter) as served:
         reporter.info(f"healthy after {served.seconds:.1f} s ({served.engine})")
-        with served_flow(resolved, served) as flow:
-            sample = sample_input(flow, given)
+        if sample is None:
+            with flow_of_image(served) as flow:
+                sample = sample_input(flow, given)
         with reporter.task("scoring the sample") as task:
             scored = score(served.url, sample, request.timeout)
             task.finish("scored the sample")

@@ -115,13 +115,15 @@ def serve(
         yield served
 
 
+def built_flow(subject: BuildFolder) -> Flow:
+    """The standalone flow of a build."""
+    build_folder = subject.path.resolve()
+    return read_flow(build_folder / "flow" / subject.record.flow_file, within=(build_folder,))
+
+
 @contextlib.contextmanager
-def served_flow(subject: BuildFolder | ImageReference, served: Served) -> Iterator[Flow]:
-    """The standalone flow that is served; an image's is copied out of its container."""
-    if isinstance(subject, BuildFolder):
-        build_folder = subject.path.resolve()
-        yield read_flow(build_folder / "flow" / subject.record.flow_file, within=(build_folder,))
-        return
+def flow_of_image(served: Served) -> Iterator[Flow]:
+    """The standalone flow of an image that is served, copied out of its container."""
     with temporary_folder("flow") as folder:
         yield read_flow(served.server.copy_out("/flow", folder), within=(folder.resolve(),))
 

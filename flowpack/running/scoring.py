@@ -7,14 +7,14 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from flowpack.documents.json_documents import parse_json
-from flowpack.errors import InputError, Location, ServingError
+from flowpack.errors import InputError, Location, ServingError, listed, nearest
 from flowpack.flows.model import REQUIRED, Flow, FlowKind
 from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 from flowpack.running.health import DIRECT
@@ -35,11 +35,14 @@ def sample_input(flow: Flow, given: Mapping[str, Any] | None = None) -> dict[str
     The defaults of a DAG flow's inputs are sent as well; the code of the others has its own. A chat begins without a
     history.
     """
+    samples = flow.folder / SAMPLES
+    sample = _first_sample(samples, flow.roots)
+    _refuse_unknown(flow, given or {}, None)
+    _refuse_unknown(flow, sample, Location(samples))
     sends_defaults = flow.kind is FlowKind.DAG
     with_default = {name: each.default for name, each in flow.inputs.items() if each.default is not REQUIRED}
-    sample = _first_sample(flow.folder / SAMPLES, flow.roots) or flow.sample
     begun: dict[str, Any] = {flow.chat.history: []} if flow.chat and flow.chat.history not in with_default else {}
-    inputs = {**begun, **(with_default if sends_defaults else {}), **sample, **(given or {})}
+    inputs = {**begun, **(with_default if sends_defaults else {}), **(sample or flow.sample), **(given or {})}
     without = [name for name in flow.inputs if name not in inputs and name not in with_default]
     if without:
         names = ", ".join(f"'{name}'" for name in without)
@@ -48,6 +51,24 @@ def sample_input(flow: Flow, given: Mapping[str, Any] | None = None) -> dict[str
             hint=f"give what is missing with --input {without[0]}=VALUE, or with --inputs FILE",
         )
     return inputs
+
+
+def _refuse_unknown(flow: Flow, names: Iterable[str], location: Location | None) -> None:
+    """A value that nothing in the flow reads: the input that was meant would silently get its default."""
+    if flow.kind is FlowKind.DAG or flow.inputs:
+        refuse_unknown_inputs(names, flow.inputs, location)
+
+
+def refuse_unknown_inputs(names: Iterable[str], inputs: Collection[str], location: Location | None = None) -> None:
+    unknown = next((name for name in names if name not in inputs), None)
+    if unknown is not None:
+        near = nearest(unknown, inputs)
+        known = f"its inputs are {listed(inputs)}" if inputs else "it has no inputs"
+        raise InputError(
+            f"the flow has no input '{unknown}'",
+            location=location,
+            hint=f"did you mean '{near}'?" if near else known,
+        )
 
 
 def _first_sample(path: Path, within: Roots) -> dict[str, Any]:

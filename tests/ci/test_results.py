@@ -25,6 +25,7 @@ DONE = FlowResult(
 FAILED = FlowResult(
     flow="a|b <i>", source="flows/a", state="failed", error="flow.dag.yaml:1: broken\nhint: mend it", exit_code=1
 )
+UNTESTED = FlowResult(flow="b", source="flows/b", state="not tested", test="not tested: KEY not given with --env")
 UNCHANGED = FlowResult(flow="c", source="flows/c", state="unchanged")
 
 
@@ -36,6 +37,12 @@ def test_the_summary_shows_what_was_done() -> None:
         "| a\\|b &lt;i> | failed | – | – | – | – | – | – |",
     ]
     assert "    hint: mend it" in lines
+
+
+def test_a_flow_that_was_not_tested_is_not_done() -> None:
+    lines = summary([DONE, UNTESTED]).splitlines()
+    assert lines[0] == "## flowpack: 2 flows, 1 done, 1 not tested"
+    assert lines[5].startswith("| b | not tested |")
 
 
 def test_a_summary_of_nothing_but_unchanged_flows_has_no_table() -> None:

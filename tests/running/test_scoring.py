@@ -55,6 +55,16 @@ def test_without_a_sample_the_defaults_do(tmp_path: Path, samples: str | None) -
     assert sample_input(flow) == {"limit": None}
 
 
+def test_an_input_that_the_flow_does_not_have_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the flow has no input 'questoin'") as caught:
+        sample_input(dag(tmp_path), {"questoin": "q"})
+    assert caught.value.hint == "did you mean 'question'?"
+    with pytest.raises(InputError, match="the flow has no input 'truth'") as caught:
+        sample_input(dag(tmp_path, samples_json='{"question": "q", "truth": "t"}'))
+    assert caught.value.location
+    assert caught.value.location.path.name == "samples.json"
+
+
 def test_inputs_that_have_neither_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         sample_input(dag(tmp_path, INPUTS.replace("nodes", "  url: {type: string}\nnodes")))

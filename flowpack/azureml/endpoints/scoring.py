@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import time
@@ -15,7 +16,7 @@ from flowpack.azureml.endpoints.states import Endpoint
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.errors import InputError, ServingError
 from flowpack.reporting import Reporter
-from flowpack.running.scoring import Scored, sample_input, score
+from flowpack.running.scoring import Scored, refuse_unknown_inputs, sample_input, score
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # azure's SDKs go by them
 _DEPLOYMENT = "azureml-model-deployment"
@@ -24,6 +25,7 @@ _DEPLOYMENT = "azureml-model-deployment"
 _NOT_YET = {None, 429, 502, 503, 504}
 _PATIENCE = 60.0
 _PAUSE = 3.0
+_SWAGGER_SECONDS = 30.0
 
 
 def ask(
@@ -32,8 +34,7 @@ def ask(
     """``deployment`` takes the traffic's place; ServingError with the flow's own words where it answers no 200."""
     if not endpoint.scoring_uri:
         raise InputError(f"endpoint {endpoint.name} has no scoring URI yet: it is {endpoint.state}")
-    headers = {"authorization": f"Bearer {bearer}", **({_DEPLOYMENT: deployment} if deployment else {})}
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_context()))
+    headers, opener = _headers(bearer, deployment), _opener()
     began = time.monotonic()
     while True:
         try:
@@ -42,6 +43,30 @@ def ask(
             if error.status not in _NOT_YET or time.monotonic() - began > _PATIENCE:
                 raise
             time.sleep(_PAUSE)
+
+
+def refuse_unknown_inputs_of(
+    endpoint: Endpoint, bearer: str, inputs: Mapping[str, Any], *, deployment: str | None = None
+) -> None:
+    """Raises InputError for an input that the served flow does not have, if its swagger.json says which it has."""
+    address = f"{endpoint.scoring_uri.removesuffix('/score')}/swagger.json"
+    request = urllib.request.Request(address, headers=_headers(bearer, deployment))  # noqa: S310  (the endpoint's)
+    try:
+        with _opener().open(request, timeout=_SWAGGER_SECONDS) as answer:
+            content = json.loads(answer.read())["paths"]["/score"]["post"]["requestBody"]["content"]
+            known = content["application/json"]["schema"]["properties"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # not a flow's server, or one without inputs: it answers for itself
+    if isinstance(known, dict):
+        refuse_unknown_inputs(inputs, known)
+
+
+def _headers(bearer: str, deployment: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {bearer}", **({_DEPLOYMENT: deployment} if deployment else {})}
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=_context()))
 
 
 def with_sample(planned: PlannedDeployment, given: Mapping[str, Any], reporter: Reporter) -> PlannedDeployment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,7 +11,7 @@ from threading import Thread
 import pytest
 
 from flowpack.azureml.endpoints import scoring
-from flowpack.azureml.endpoints.scoring import ask
+from flowpack.azureml.endpoints.scoring import ask, refuse_unknown_inputs_of
 from flowpack.azureml.endpoints.states import SUCCEEDED, Endpoint
 from flowpack.errors import InputError, ServingError
 
@@ -22,6 +23,7 @@ class Route(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.statuses: list[int] = []
         self.headers: list[dict[str, str]] = []
+        self.swagger: object = None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -32,6 +34,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         body = b'{"answer": "hi"}'
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        body = json.dumps(self.server.swagger).encode()
+        self.send_response(200 if self.server.swagger and self.path == "/swagger.json" else 404)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -98,3 +107,22 @@ def test_patience_with_a_route_has_an_end(route: Route, monkeypatch: pytest.Monk
 def test_an_endpoint_without_an_address_is_refused(route: Route) -> None:
     with pytest.raises(InputError, match="no scoring URI yet"):
         ask(replace(endpoint_at(route), scoring_uri=""), "secret", {})
+
+
+def swagger(**properties: object) -> object:
+    schema = {"type": "object", "properties": properties}
+    return {"paths": {"/score": {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}}}
+
+
+def test_an_input_that_the_served_flow_does_not_have_is_refused_with_the_nearest(route: Route) -> None:
+    route.swagger = swagger(question={"type": "string"})
+    with pytest.raises(InputError, match="the flow has no input 'questoin'") as caught:
+        refuse_unknown_inputs_of(endpoint_at(route), "key", {"questoin": "hi"})
+    assert caught.value.hint == "did you mean 'question'?"
+    refuse_unknown_inputs_of(endpoint_at(route), "key", {"question": "hi"})
+
+
+def test_a_server_that_does_not_say_which_inputs_it_takes_answers_for_itself(route: Route) -> None:
+    refuse_unknown_inputs_of(endpoint_at(route), "key", {"questoin": "hi"})
+    route.swagger = {"paths": []}
+    refuse_unknown_inputs_of(endpoint_at(route), "key", {"questoin": "hi"})
