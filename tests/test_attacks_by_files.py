@@ -332,7 +332,7 @@ def remove_deep(folder: Path) -> None:
 def test_folders_nested_without_end_are_refused_with_a_place(project: Path, levels: int) -> None:
     deep(project / "flow", levels)
     try:
-        with pytest.raises(InputError, match="is in more than 100 folders"):
+        with pytest.raises(InputError, match="is nested in more than 100 folders"):
             assembled(project / "flow")
         with pytest.raises(InputError, match="more than 100 levels deep"):
             check([str(project)], use_cache=False)
@@ -433,7 +433,7 @@ def test_a_file_that_changes_during_a_build_is_refused_or_packaged_as_its_digest
     try:
         write_flow_folder(folder, tmp_path / "out")
     except InputError as refused:
-        assert "has changed during the build" in refused.message or "leads out" in refused.message
+        assert "changed during the build" in refused.message or "leads out" in refused.message
         return
     written = tmp_path / "out" / "data.bin"
     assert folder.digests["data.bin"] == digest_of(CopiedFile.of(str(written), written.stat(), (tmp_path.resolve(),)))
@@ -448,7 +448,7 @@ def test_a_file_in_an_archive_that_changes_meanwhile_is_refused(project: Path, t
     )
     folder = assembled(project / "flow")
     swapped_for_a_link(project / "shared" / "a.txt", b"bbbb")
-    with pytest.raises(InputError, match=r"has changed during the build|leads out"):
+    with pytest.raises(InputError, match=r"changed during the build|leads out"):
         write_flow_folder(folder, tmp_path / "out")
 
 
@@ -509,7 +509,7 @@ def test_a_file_that_says_where_the_repository_is_is_left_out(project: Path) -> 
 @pytest.mark.attack("M5")
 def test_a_flow_that_is_a_bare_repository_is_refused(project: Path) -> None:
     write_tree(project / "flow", {"HEAD": "", "config": "", "objects/.keep": "", "refs/.keep": ""})
-    with pytest.raises(InputError, match="a git repository of its own"):
+    with pytest.raises(InputError, match="itself a git repository"):
         assembled(project / "flow")
 
 
@@ -587,7 +587,7 @@ def test_a_change_is_seen_whatever_the_clock_says(
     folder.digest  # noqa: B018
     time.sleep(0.05)
     in_place(path, b"b" * 10)
-    with pytest.raises(InputError, match="has changed during the build"):
+    with pytest.raises(InputError, match="changed during the build"):
         write_flow_folder(folder, tmp_path / "out")
 
 

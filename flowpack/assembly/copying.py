@@ -1,8 +1,7 @@
-"""Copies a file's content as quickly as the file system can, in constant memory.
+"""Copies a file's content as fast as the file system allows, in constant memory.
 
-Content is shared where the file system has reflinks (btrfs, XFS), else copied inside the kernel, else in chunks. It is
-never hard-linked to its source: an edit in the output would change the source, and the output's modes and times would
-become the source's.
+It uses a reflink where the file system has them (btrfs, XFS), else a copy inside the kernel, else chunks. It never
+makes a hard link to the source: an edit in the output would change the source, and both would share modes and times.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if sys.platform != "win32":
     import fcntl
 
 Advance = Callable[[int], None]
-"""Is told how many bytes were read or written since it was called last."""
+"""Called with the number of bytes read or written since the last call."""
 
 _SMALL = 64 * 1024
 _CHUNK = 1024 * 1024
@@ -24,11 +23,11 @@ _FICLONE = 0x40049409
 
 
 def copy_content(source: int, target: int, size: int, advance: Advance) -> None:
-    """From one descriptor to another, both at their start. ``size`` is what is expected; the source's end decides."""
+    """Copies between two descriptors at their start. ``size`` is expected; copying ends at the source's end."""
     if size <= _SMALL:
         content = os.read(source, size + 1)
         write_content(target, content, advance)
-        if len(content) == size:  # a call less for each of thousands
+        if len(content) == size:  # saves a system call for each of thousands of files
             return
     elif _share(source, target):
         advance(size)
@@ -47,7 +46,7 @@ def write_content(target: int, content: bytes, advance: Advance) -> None:
 
 
 def _share(source: int, target: int) -> bool:
-    """A reflink: both files have one content on disk until one of the two is written to."""
+    """Makes a reflink: both files share their content on disk until one is written to. False where it cannot."""
     if sys.platform != "linux":
         return False
     try:
@@ -58,11 +57,11 @@ def _share(source: int, target: int) -> bool:
 
 
 def _copy_in_the_kernel(source: int, target: int, advance: Advance) -> None:
-    """Copies up to the end, or as far as it comes: where it cannot go on, reading and writing take over from there."""
+    """Copies to the end, or as far as the kernel can; the caller copies the rest."""
     if sys.platform != "linux":
         return
     try:
         while copied := os.copy_file_range(source, target, _IN_THE_KERNEL):
             advance(copied)
-    except OSError:  # another file system, or one without it
+    except OSError:  # two file systems, or one without support
         return

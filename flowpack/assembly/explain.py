@@ -1,4 +1,4 @@
-"""Why one path is in the standalone folder, or is not."""
+"""Explains why a path is in the standalone folder or not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flowpack.flows.resolve import in_the_way
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``target`` is the place in the standalone folder, None for what is not in it."""
+    """``target`` is the path in the standalone folder, None if it is not there."""
 
     target: str | None
     why: str
@@ -33,7 +33,7 @@ class Explanation:
 
 
 def explain(flow: Flow, roots: IncludeRoots, path: str) -> Explanation:
-    """Of a path as the standalone folder has it, else of one on disk, relative to the flow or the working directory."""
+    """Explains a path in the standalone folder, else one on disk, relative to the flow or the working directory."""
     left_out = LeftOut()
     sources = included_sources(flow, roots)
     merge = merged(flow, sources, roots, left_out)
@@ -59,15 +59,15 @@ def _file(target: str, flow: Flow, merge: Merge, left_out: LeftOut) -> Explanati
     if include:
         rule = next((kept.rule for kept in left_out.kept if kept.target == target), None)
         why = f"from '{shown_path(source.origin)}', which {include.location} includes"
-        return Explanation(target, f"{why}, though there is a rule ({rule})" if rule else why, rule)
+        return Explanation(target, f"{why}, although a rule leaves it out ({rule})" if rule else why, rule)
     rule = IgnoreRules.of(flow.folder).decision(target, str(source.origin), is_folder=False)
     if rule and rule.keeps:
         return Explanation(target, f"{rule}", rule)
-    return Explanation(target, "a file of the flow's folder that no rule leaves out")
+    return Explanation(target, "a file in the flow's folder that no rule leaves out")
 
 
 def _not_a_file_of_it(place: Path, flow: Flow, sources: Sequence[IncludedSource], merge: Merge) -> Explanation:
-    """Of what is on disk and not, by its own path, in the listing."""
+    """Explains a path that exists on disk but is not itself in the listing."""
     folders = [(flow.folder, None), *((source.path, source) for source in sources if source.is_folder)]
     for folder, source in folders:
         if not place.is_relative_to(folder):
@@ -89,9 +89,9 @@ def _not_a_file_of_it(place: Path, flow: Flow, sources: Sequence[IncludedSource]
 def _why_not(landing: str, flow: Flow, merge: Merge) -> str:
     """Why a path that no rule leaves out is not in the listing."""
     if landing in merge.files:
-        return f"'{shown_path(merge.files[landing].origin)}' takes its place, '{landing}'"
+        return f"'{shown_path(merge.files[landing].origin)}' replaces it at '{landing}'"
     if in_the_way(flow, landing):
-        return "it is another flow's file, and promptflow serves a folder with one flow"
+        return "it is another flow's file, and promptflow serves one flow per folder"
     if landing == LOCK_NAME:
-        return "it is the lock, which the build context has beside the flow"
-    return "there are no files in it"
+        return "it is the lock, which the build context holds next to the flow"
+    return "it contains no files"

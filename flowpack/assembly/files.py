@@ -1,4 +1,4 @@
-"""What one file of the standalone folder is made from."""
+"""The sources of the files in the standalone folder."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _Copied = TypeVar("_Copied")
 
 _CHUNK = 1024 * 1024
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that the format can hold
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time that the format can hold
 _UNIX = 3
 COARSE = 2_000_000_000
-"""ns: the times of some file systems come in steps of 2 s."""
+"""In ns: some file systems store times in steps of 2 s."""
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _OF_THE_TARGET = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
@@ -33,34 +33,34 @@ _OF_THE_TARGET = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 class FileSource(Protocol):
     @property
     def origin(self) -> Path:
-        """Where a message points to."""
+        """The path that messages name."""
 
     @property
     def executable(self) -> bool: ...
 
     @property
     def size(self) -> int:
-        """Bytes that there are to read."""
+        """Bytes to read."""
 
     def digest(self, digests: Digests) -> str:
-        """A SHA-256 in hex of the content, or of what decides it with a word before."""
+        """A SHA-256 in hex: of the content, or with a prefix (``pieces:``, ``zip:``) of digests that determine it."""
 
     def write(self, target: str, advance: Advance) -> None:
-        """Makes the file, which must not be there yet."""
+        """Creates the file, which must not exist yet."""
 
 
 class Digests(Protocol):
-    """Reads files to sum them up, or knows their digests from before."""
+    """Gives files' digests: reads the files, or recalls an earlier result."""
 
     def of(self, file: CopiedFile) -> str: ...
 
 
-@dataclass(slots=True)  # not frozen: a flow may have 20,000, and a frozen one takes three times as long to make
+@dataclass(slots=True)  # not frozen: a flow may have 20,000 files, and frozen ones take three times as long to create
 class CopiedFile:
     """A file on disk as it was when its folder was listed; times in ns.
 
-    Each time that it is opened it must still be this file, unchanged, in one of ``roots``: its content is what the
-    listing, the digest and the copy have in common. The change time is the system's own, which no program puts back.
+    Each time it is opened, it must be the same unchanged file in one of ``roots``, so that the listing, the digest and
+    the copy agree. ``changed`` is the system's change time, which no program can reset.
     """
 
     path: str
@@ -71,7 +71,7 @@ class CopiedFile:
     device: int
     executable: bool
     settled: bool
-    """Whether the next change will show in the times: right after one, a second may leave the same."""
+    """Whether the next change will show in the times: right after one change, another may leave them the same."""
     roots: Roots
 
     @classmethod
@@ -100,7 +100,7 @@ class CopiedFile:
 
     def chunks(self) -> Iterator[bytes]:
         descriptor = self.opened()
-        left = self.size  # a file that grows meanwhile is not followed
+        left = self.size  # stops at the listed size, even if the file grows
         try:
             while left and (chunk := os.read(descriptor, min(left, _CHUNK))):
                 left -= len(chunk)
@@ -115,7 +115,7 @@ class CopiedFile:
         self._copy(target, lambda source, made: copy_content(source, made, self.size, advance))
 
     def write_and_sum_up(self, target: str, advance: Advance) -> str:
-        """Copies and gives the digest of what was copied."""
+        """Copies the file and returns the copy's digest."""
         return self._copy(
             target, lambda source, made: copy_and_sum_up(source, made, self.size, advance, settled=self.settled)
         )
@@ -137,14 +137,14 @@ class CopiedFile:
             os.close(source)
 
     def opened(self) -> int:
-        """A descriptor of the file that was listed, and of no other that has taken its place since."""
+        """Opens the listed file; raises InputError if it changed, was replaced, or is outside ``roots``."""
         try:
             descriptor = os.open(self.path, _READ)
         except OSError as error:
             raise self.unreadable(error) from error
         try:
             self.check_unchanged(descriptor)
-            if not lies_within(real_path(descriptor, self.path), self.roots):  # no Path for each of thousands
+            if not lies_within(real_path(descriptor, self.path), self.roots):  # no Path for each of thousands of files
                 check_within(descriptor, self.origin, self.roots)
         except BaseException:
             os.close(descriptor)
@@ -152,7 +152,7 @@ class CopiedFile:
         return descriptor
 
     def check_unchanged(self, descriptor: int) -> None:
-        """Refuses what would not fit the listing, or the digest that was taken before."""
+        """Raises InputError if the file no longer matches the listing and its earlier digest."""
         now = os.fstat(descriptor)
         if (
             (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (self.size, self.modified, self.changed)
@@ -162,7 +162,7 @@ class CopiedFile:
             raise self.changed_meanwhile()
 
     def changed_meanwhile(self) -> InputError:
-        return InputError("has changed during the build", location=Location(self.origin), hint="build again")
+        return InputError("changed during the build", location=Location(self.origin), hint="build again")
 
     def unreadable(self, error: OSError) -> InputError:
         return InputError(f"cannot be read: {error.strerror}", location=Location(self.origin))
@@ -170,7 +170,7 @@ class CopiedFile:
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """Content of flowpack's own, in place of ``origin``."""
+    """Content that flowpack writes in place of ``origin``."""
 
     origin: Path
     content: bytes
@@ -191,9 +191,9 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True)
 class ZippedFolder:
-    """A folder as an archive: entries sorted, times and modes fixed, so that equal folders give equal bytes.
+    """A folder as a zip archive. Entries are sorted, with fixed times and modes, so equal folders give equal bytes.
 
-    promptflow names entries from the folder's parent, so each starts with the ``name`` by which the include has it.
+    promptflow names entries relative to the folder's parent, so each starts with ``name``, the name in the include.
     """
 
     origin: Path
@@ -256,5 +256,5 @@ class _Unknown:
 
 
 def digest_of(source: FileSource) -> str:
-    """The digest of a source without anything known from before."""
+    """The digest of a source, without cached results."""
     return source.digest(_Unknown())

@@ -1,4 +1,4 @@
-"""The standalone flow folder: planned first, as a listing with sources, then written or only looked at."""
+"""The standalone flow folder: first planned as a listing with sources, then written or only inspected."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from flowpack.reporting import SILENT, Reporter, Task
 
 @dataclass(frozen=True)
 class FlowFolder:
-    """A flow with each file of its standalone folder, sorted by path.
+    """A flow and the files of its standalone folder, sorted by path.
 
-    ``sources`` are the folders and files that it is made from, with their links resolved.
+    ``sources`` are the folders and files it is made from, with links resolved.
     """
 
     flow: Flow
@@ -50,12 +50,12 @@ class FlowFolder:
 
     @cached_property
     def digests(self) -> Mapping[str, str]:
-        """Each file's digest, read where neither ``read_digests`` nor ``write_flow_folder`` has given it before."""
+        """Each file's digest. Reads the files unless ``read_digests`` or ``write_flow_folder`` has done so."""
         return _digests(self, lambda _: None)
 
     @cached_property
     def digest(self) -> str:
-        """A digest of paths, execute bits and content: the same wherever and whenever the folder is assembled."""
+        """A digest of paths, execute bits and content; it does not depend on where or when the folder is assembled."""
         listing = "".join(
             f"{self.digests[target]} {'x' if source.executable else '-'} {target}\n"
             for target, source in self.files.items()
@@ -77,7 +77,7 @@ class FlowFolder:
 
 
 def read_digests(folder: FlowFolder, reporter: Reporter = SILENT) -> None:
-    """Reads what ``folder.digests`` and ``folder.digest`` need, and reports how far it is."""
+    """Reads the files for ``folder.digests`` and ``folder.digest``, and reports progress."""
     if "digests" not in vars(folder):
         with reporter.task("reading the flow", "bytes") as task:
             vars(folder)["digests"] = _digests(folder, _advance(task, folder.size))
@@ -86,9 +86,9 @@ def read_digests(folder: FlowFolder, reporter: Reporter = SILENT) -> None:
 def write_flow_folder(
     folder: FlowFolder, target: Path, replaces: Path | None = None, reporter: Reporter = SILENT
 ) -> None:
-    """Writes the files below ``target``. It takes ``replaces``' place: what has not changed is taken from there.
+    """Writes the files below ``target``. Unchanged files are linked from ``replaces``, the folder it will replace.
 
-    Digests that nobody asked for before are taken on the way.
+    Computes digests that are not known yet on the way.
     """
     target.mkdir(exist_ok=True)
     digests = vars(folder).get("digests")
@@ -102,11 +102,11 @@ def write_flow_folder(
         written = writer.write(folder.files)
     if digests is None:
         record.save()
-        vars(folder)["digests"] = written  # where cached_property looks
+        vars(folder)["digests"] = written  # where cached_property keeps it
 
 
 def _digests(folder: FlowFolder, advance: Advance) -> dict[str, str]:
-    """From the record of the last build where a file has not changed since."""
+    """Takes the digests of unchanged files from the last build's record."""
     record = _record(folder)
     known = KnownDigests(record, advance)
     digests = {target: source.digest(known) for target, source in folder.files.items()}
@@ -130,7 +130,7 @@ def _advance(task: Task, size: int) -> Advance:
 
 
 class _Origins(Mapping[str, Path]):
-    """Paths made when they are asked for: most of thousands never are."""
+    """Creates each Path on access, because most of thousands are never used."""
 
     def __init__(self, files: Mapping[str, FileSource]) -> None:
         self._files = files
@@ -152,7 +152,7 @@ def assemble(
     *,
     strict: bool = False,
 ) -> FlowFolder:
-    """Merges the flow's own files and its includes; nothing is written. ``strict`` refuses two files for one target."""
+    """Merges the flow's files and its includes; writes nothing. ``strict`` refuses two different files for a target."""
     left_out = LeftOut()
     sources = included_sources(flow, roots)
     merge = merged(flow, sources, roots, left_out, reporter, strict=strict)
@@ -194,26 +194,24 @@ def merged(
         if not is_the_lock and relative != flow_file:
             merge.add(relative, file)
     if flow.standalone_name in merge.files:
-        reporter.info(
-            f"{flow.file.name} takes the place of {flow.standalone_name}: promptflow serves a flow by that name"
-        )
+        reporter.info(f"{flow.file.name} replaces {flow.standalone_name}: promptflow expects the flow under that name")
     merge.add(flow.standalone_name, _flow_file(flow))  # never ignored
     for source in sources:
         for target, included in source.files(flow, roots, left_out):
             merge.add(target, included, source.include)
             if is_flow_with_includes(target, included):
                 reporter.warning(
-                    f"{source.include.location}: '{source.include.path}' brings a flow whose own "
-                    f"additional_includes are not followed: name here what '{shown_path(included.origin)}' needs"
+                    f"{source.include.location}: '{source.include.path}' includes a flow whose own "
+                    f"additional_includes are not followed: add the files that '{shown_path(included.origin)}' needs"
                 )
     for target in [each for each in merge.files if "/" not in each and in_the_way(flow, each)]:
-        reporter.warning(f"'{target}' is left out: promptflow serves a folder with one flow, here {flow.file.name}")
+        reporter.warning(f"'{target}' is left out: promptflow serves one flow per folder, here {flow.file.name}")
         del merge.files[target]
     return merge
 
 
 def _flow_file(flow: Flow) -> FileSource:
-    """The flow file as the standalone folder gets it: mostly as it lies there."""
+    """The flow file for the standalone folder, usually unchanged."""
     content = flow.text.encode()
     if read_bytes(flow.file, limit=DOCUMENT_BYTES, within=flow.roots) == content:
         return file_at(str(flow.file), flow.roots)
@@ -237,7 +235,7 @@ def _where_it_is(path: str, folder: FlowFolder) -> str | None:
     in_place = folder.flow.folder / path
     if is_there(in_place) and folder.flow.folder in in_place.resolve().parents:
         rule = IgnoreRules.of(folder.flow.folder).why_left_out(folder.flow.folder, _normal(path))
-        return f"the file is there and a rule leaves it out: {rule}" if rule else None
+        return f"the file exists, but a rule leaves it out: {rule}" if rule else None
     if is_there(in_place):
         return f"add '{path}' to additional_includes and name it as '{Path(path).name}'"
     name = Path(path).name
@@ -257,5 +255,5 @@ def check_environment(environment: Environment, folder: FlowFolder) -> None:
 
 
 def _normal(path: str) -> str:
-    """A path of the flow file as the listing has it."""
+    """Converts a path in the flow file to the form used in the listing."""
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})

@@ -17,10 +17,10 @@ _MOST_THREADS = 8
 
 
 def sum_up(descriptor: int, size: int, advance: Advance) -> str:
-    """The SHA-256 in hex; of a file with more than one piece that of its pieces' digests, so that cores can share them,
-    with a word before it, so that no small file has the same.
+    """The SHA-256 in hex. For a file of several pieces, the SHA-256 of the pieces' digests, so that cores share the
+    work, with the prefix ``pieces:``, so that no small file has the same digest.
 
-    The descriptor's position stays as it is.
+    The descriptor's position does not change.
     """
     if size <= _PIECE:
         digest = _piece(descriptor, 0, size).hex()
@@ -38,10 +38,10 @@ def sum_up(descriptor: int, size: int, advance: Advance) -> str:
 
 
 def copy_and_sum_up(source: int, target: int, size: int, advance: Advance, *, settled: bool) -> str:
-    """Copies from one descriptor to another and gives the digest of what was written.
+    """Copies from one descriptor to another and returns the digest of the copy.
 
-    A small file is read once, so that both have the same bytes. A large one is summed up beside being copied, in the
-    time that the slower of the two takes, where its times will show a change (``settled``); else what was written is.
+    A small file is read once, so the copy and the digest have the same bytes. If a large file's times will show a
+    change (``settled``), it is hashed during the copy, which takes as long as the slower of the two; else the copy is.
     """
     if size <= _CHUNK:
         content = os.read(source, size)
@@ -52,7 +52,7 @@ def copy_and_sum_up(source: int, target: int, size: int, advance: Advance, *, se
     if not settled:
         copy_content(source, target, size, advance)
         return sum_up(target, size, lambda _: None)
-    with _threads(1) as beside:  # neither hashing nor copying holds the interpreter's lock
+    with _threads(1) as beside:  # neither hashing nor copying holds the GIL
         summed = beside.submit(sum_up, source, size, lambda _: None)
         copy_content(source, target, size, advance)
         return summed.result()
@@ -68,6 +68,6 @@ def _piece(descriptor: int, start: int, size: int) -> bytes:
 
 
 def _threads(number: int) -> ThreadPoolExecutor:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do without)
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (small files do not need it)
 
     return ThreadPoolExecutor(number)

@@ -1,8 +1,8 @@
-"""Which files of a source folder stay out of the standalone folder, and by which rule.
+"""Decides which files of a source folder are left out of the standalone folder, and by which rule.
 
-The policy: of a source folder (the flow's, or one that an include names) the first of IGNORE_FILES that stands in its
-root rules over all files below it, with gitignore's meaning; no other ignore file does. Beside that, some names are
-always out. A file that ``additional_includes`` names is in, whatever a rule says.
+A source folder is the flow's, or one that an include names. The first of IGNORE_FILES in its root applies to all files
+below it, with gitignore's meaning; other ignore files have no effect. Some names are always left out. A file that
+``additional_includes`` names is always in, regardless of rules.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What decides on a path: a pattern of an ignore file, or what is always out. ``keeps`` is a pattern with ``!``."""
+    """A pattern of an ignore file, or a name that is always left out. ``keeps``: the pattern starts with ``!``."""
 
     pattern: str
     location: Location | None = None
@@ -56,12 +56,12 @@ class IgnoreRules:
     def of(cls, folder: Path) -> IgnoreRules:
         for name in IGNORE_FILES:
             path = folder / name
-            if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112  (what is no file is refused when read)
+            if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112  (only files can be read)
                 return cls(_read(path), path)
         return cls(None, None)
 
     def why_out(self, relative: str, path: str, is_folder: bool) -> Rule | None:
-        """The rule that leaves a path out whose parents are in; ``relative`` to the source folder, with ``/``."""
+        """The rule that leaves out a path whose parents are in; ``relative`` is to the source folder, with ``/``."""
         rule = self.decision(relative, path, is_folder)
         return None if rule is None or rule.keeps else rule
 
@@ -78,7 +78,7 @@ class IgnoreRules:
         return Rule(pattern.text, Location(self.file, pattern.line), pattern.keeps) if pattern else None
 
     def why_left_out(self, folder: Path, relative: str) -> Rule | None:
-        """The rule that leaves out a path of ``folder`` or one of the folders that it is in."""
+        """The rule that leaves out a path in ``folder`` or one of its parent folders."""
         parts = relative.split("/")
         for end in range(1, len(parts) + 1):
             path = folder.joinpath(*parts[:end])
@@ -109,6 +109,6 @@ def _is_environment(folder: str) -> bool:
 
 
 def _read(path: Path) -> Patterns:
-    from flowpack.assembly.patterns import Patterns  # noqa: PLC0415  (pathspec and RE2: not every flow has such a file)
+    from flowpack.assembly.patterns import Patterns  # noqa: PLC0415  (pathspec and RE2: many flows need neither)
 
     return Patterns(read_bytes(path, limit=IGNORE_BYTES, within=[project_root(path.parent)]), path)

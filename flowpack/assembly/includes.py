@@ -1,8 +1,8 @@
-"""``additional_includes``, with promptflow's meaning of each kind of item.
+"""Resolves ``additional_includes`` as promptflow does.
 
-A file lands at the flow's root under its own name, a folder's content under the folder's name. Where ``X.zip`` does not
-exist and folder ``X`` does, the folder is zipped to ``X.zip``. Of two sources with one target the last wins. The
-includes of a flow that is included are not followed.
+A file is copied to the flow's root under its own name, a folder's content under the folder's name. If ``X.zip`` does
+not exist but folder ``X`` does, the folder is zipped to ``X.zip``. Of two sources with the same target, the last wins.
+The includes of an included flow are not followed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HAS_INCLUDES = re.compile(rb"^additional_includes[ \t]*:", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class IncludedSource:
-    """What one item names, with its links resolved: a file, or a folder whose content is taken or zipped."""
+    """The file or folder that an item names, with links resolved. A folder's content is copied or zipped."""
 
     include: Include
     path: Path
@@ -41,7 +41,7 @@ class IncludedSource:
     zipped: bool = False
 
     def files(self, flow: Flow, roots: IncludeRoots, left_out: LeftOut) -> Iterator[tuple[str, FileSource]]:
-        """Pairs of a target path in the standalone folder and what lands there."""
+        """Yields pairs of a target path in the standalone folder and its source."""
         if not self.is_folder:
             check_name(self.target, str(self.path))
             rule = self._rule_against(flow)
@@ -58,7 +58,7 @@ class IncludedSource:
                 yield f"{self.target}/{relative}", file
 
     def _rule_against(self, flow: Flow) -> Rule | None:
-        """A rule that would leave the file out if no include named it, where it lies or where it lands."""
+        """The rule that would leave the file out, at its source or its target, if no include named it."""
         inside = self.path.is_relative_to(flow.folder)
         folder = flow.folder if inside else self.path.parent
         rule = IgnoreRules.of(folder).why_left_out(folder, self.path.relative_to(folder).as_posix())
@@ -78,7 +78,7 @@ def is_flow_with_includes(target: str, source: FileSource) -> bool:
 
 def _source(include: Include, flow: Flow, roots: IncludeRoots) -> IncludedSource:
     path = flow.folder / include.path  # an absolute path stays as it is
-    _check_root(include, _real(path), roots)  # before anything is looked at
+    _check_root(include, _real(path), roots)  # before any file is examined
     mode = _mode(include, path)
     zipped = not mode and path.suffix == ".zip" and stat.S_ISDIR(_mode(include, path.with_suffix("")))
     if not mode and not zipped:
@@ -92,18 +92,18 @@ def _source(include: Include, flow: Flow, roots: IncludeRoots) -> IncludedSource
         raise InputError(
             f"'{include.path}' is neither a file nor a folder: it is {kind_of(mode)}", location=include.location
         )
-    # promptflow resolves the links of a relative path alone.
+    # promptflow resolves links only in relative paths.
     as_written = zipped or (Path(include.path).is_absolute() and path.name != "..")
     return IncludedSource(include, real, path.name if as_written else real.name, zipped or stat.S_ISDIR(mode), zipped)
 
 
 def _mode(include: Include, path: Path) -> int:
-    """Zero where nothing is."""
+    """The file's mode; zero if nothing exists at the path."""
     try:
         return path.stat().st_mode
     except PermissionError as error:
         raise InputError(f"'{include.path}' cannot be read: {error.strerror}", location=include.location) from error
-    except (OSError, ValueError):  # a ValueError for what no path may hold
+    except (OSError, ValueError):  # ValueError for characters that no path may contain
         return 0
 
 
@@ -117,10 +117,10 @@ def _check_not_around(include: Include, real: Path, flow: Flow) -> None:
 
 
 def _real(path: Path) -> Path:
-    """Where links lead, also where nothing is there; of a link that leads to itself its own place."""
+    """The path with links resolved, even if it does not exist; for a link to itself, the link's own path."""
     try:
         return path.resolve()
-    except (OSError, RuntimeError, ValueError):  # RuntimeError for a loop, ValueError for what no path may hold
+    except (OSError, RuntimeError, ValueError):  # RuntimeError for a loop, ValueError as in _mode
         return Path(os.path.normpath(path.parent)) / path.name
 
 
@@ -130,22 +130,22 @@ def _check_no_version_control(include: Include, real: Path, roots: IncludeRoots)
         raise InputError(
             f"'{include.path}' leads into version control, '{repository}'",
             location=include.location,
-            hint="copy what the flow needs out of there",
+            hint="copy the files that the flow needs to another folder",
         )
 
 
 def _check_root(include: Include, real: Path, roots: IncludeRoots) -> None:
     if not roots.allow(real):
         raise InputError(
-            f"'{include.path}' lies outside the project root '{roots.folders[0]}'",
+            f"'{include.path}' is outside the project root '{roots.folders[0]}'",
             location=include.location,
-            # By its name alone: what lies there is not looked at.
+            # Judged by its name alone: files outside the root are not examined.
             hint=f"allow it with --include-root {shell_word(real.parent if real.suffix else real)}",
         )
 
 
 def _missing(include: Include, path: Path) -> InputError:
-    if os.path.islink(path):  # noqa: PTH114  (False for what no path may be)
+    if os.path.islink(path):  # noqa: PTH114  (False for an invalid path)
         try:
             path.stat()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What the ignore rules left out, by rule, and what they would have left out but for an include that names it."""
+"""Records which files each ignore rule left out, and which files are in because an include names them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowpack.assembly.ignore import Rule
 from flowpack.flows.model import Include
 
 _COUNTED_AT_MOST = 20_000
-"""Entries of left out folders that are looked at: a number for a person is not worth walking an environment whole."""
+"""Entries counted in left-out folders. The numbers are only shown, so a virtual environment is not walked whole."""
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class _ByOneRule:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Files and bytes that a rule left out; ``whole`` is False where there are more."""
+    """Files and bytes that a rule left out; ``whole`` is False if there are more than were counted."""
 
     rule: Rule
     files: int
@@ -33,7 +33,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file that is in since an include names it, though ``rule`` is against it."""
+    """A file that is in because an include names it, although ``rule`` would leave it out."""
 
     target: str
     include: Include
@@ -51,11 +51,11 @@ class LeftOut:
             so_far.folders.append(entry.path)
         else:
             so_far.files += 1
-            with suppress(OSError):  # a link to nothing
+            with suppress(OSError):  # a broken link
                 so_far.size += entry.stat().st_size
 
     def counts(self) -> tuple[Count, ...]:
-        """By rule, the most bytes first; folders that were left out are looked into now."""
+        """Counts by rule, most bytes first. Walks the left-out folders only now."""
         left = _COUNTED_AT_MOST
         counts = []
         for rule, so_far in self._by_rule.items():

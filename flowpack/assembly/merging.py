@@ -1,4 +1,4 @@
-"""Puts the files of the flow and of its includes into one listing: the last of two with one target wins."""
+"""Merges the files of the flow and of its includes into one listing. Of two files for one target, the last wins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Conflict:
 
 
 class Merge:
-    """Files by target path. ``strict`` refuses what is a warning otherwise: two different files for one target."""
+    """Files by target path. Two different files for one target cause a warning, or with ``strict`` an error."""
 
     def __init__(self, flow: Flow, reporter: Reporter, *, strict: bool) -> None:
         self.files: dict[str, FileSource] = {}
@@ -46,18 +46,18 @@ class Merge:
                 raise InputError(
                     f"'{include.path}' would replace the flow file itself",
                     location=include.location,
-                    hint="a flow's own file cannot come from an include; build the other flow instead",
+                    hint="build the other flow instead; a flow's own file cannot come from an include",
                 )
             both = f"from '{shown_path(source.origin)}' and replaces '{shown_path(earlier.origin)}'"
             self._conflict(f"'{target}' comes {both}", include.location)
 
     def check_names(self) -> None:
-        """What the listing as a whole is no good for, away from this machine."""
+        """Reports names that clash or are not allowed on other systems."""
         for one, other in case_clashes(self.files):
             both = f"'{shown_path(self.files[one].origin)}' and '{shown_path(self.files[other].origin)}'"
             include = self.included_by.get(other) or self.included_by.get(one)
             self._conflict(
-                f"'{one}' and '{other}' are one file on Windows and macOS; they come from {both}",
+                f"'{one}' and '{other}' are the same file on Windows and macOS; they come from {both}",
                 self._location(include),
             )
         for line in unfit_names(self.files):
@@ -73,7 +73,7 @@ class Merge:
 
     def _conflict(self, text: str, location: Location) -> None:
         if self._strict:
-            raise InputError(text, location=location, hint="rename one of the two, or leave --on-conflict error out")
+            raise InputError(text, location=location, hint="rename one of the two, or leave out --on-conflict error")
         self.conflicts.append(Conflict(text, location))
         self._reporter.warning(f"{location}: {text}")
 
@@ -83,9 +83,9 @@ class Merge:
     def _file_or_folder(self, target: str, source: FileSource, clash: str, include: Include | None) -> InputError:
         there = self.files[self._folders.get(clash, clash)]
         return InputError(
-            f"'{shown_path(source.origin)}' would land at '{target}', where '{shown_path(there.origin)}' is '{clash}'",
+            f"'{shown_path(source.origin)}' cannot go to '{target}': '{shown_path(there.origin)}' uses '{clash}'",
             location=include.location if include else None,
-            hint="a path cannot be a file and a folder; rename one of the two",
+            hint="rename one of the two; a path cannot be both a file and a folder",
         )
 
 

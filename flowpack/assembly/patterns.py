@@ -1,12 +1,12 @@
-"""The patterns of one ignore file: read by pathspec, matched by RE2, whose time is linear in pattern and path.
+"""The patterns of one ignore file: parsed by pathspec, matched by RE2 in time linear in pattern and path.
 
-Python's own ``re`` tries every way to share a name among several ``*``, which takes years for ``a*a*a*a*b`` and a long
-name. Where RE2 is not installed, patterns with so many are refused.
+Python's own ``re`` tries every way to split a name among several ``*``, which takes years for ``a*a*a*a*b`` and a long
+name. Without RE2, patterns with that many ``*`` are refused.
 
-pathspec's ``GitIgnoreSpec`` decides on files alone: asked for a folder it takes a rule for what is below as one for the
-folder, so that ``*``, ``!*/``, ``!*.py`` would leave out every folder. Here its expressions are matched with the path
-itself, as git does, the parents being known to be in. What pathspec reads otherwise than git is refused, with its line.
-git matches bytes, so that is what names and patterns are here, each read as one character of Latin-1.
+pathspec's ``GitIgnoreSpec`` decides only on files: it applies a rule for a folder's content to the folder itself, so
+that ``*``, ``!*/``, ``!*.py`` would leave out every folder. Here its expressions are matched with the path itself, as
+in git, and the parents are known to be in. A pattern that pathspec reads differently from git is refused, with its
+line. git matches bytes, so names and patterns are bytes here, each read as one character of Latin-1.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from flowpack.errors import InputError, Location
 
 try:
     import re2
-except ImportError:  # no wheel for this platform: pyproject.toml asks for one wherever there is
+except ImportError:  # no wheel for this platform: pyproject.toml requires it wherever there is one
     re2 = None
 
 MOST_PATTERNS = 2_000
 LONGEST_PATTERN = 500
-# RE2 matches many patterns at once, in a limited memory; a long file is matched in parts, the last first.
+# RE2 matches many patterns at once in limited memory, so a long file is matched in parts, the last part first.
 _PATTERNS_AT_ONCE = 200
 _WILDCARDS_AT_ONCE = 200
 _CHARACTERS_AT_ONCE = 4_000
@@ -44,7 +44,7 @@ _STARS_AFTER_TEXT = re.compile(r"[^*?\[\\]*[^*?\[\\/]\*\*+/")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One line of an ignore file; ``text`` is the line as written, ``keeps`` that it begins with ``!``."""
+    """One line of an ignore file. ``text`` is the line as written; ``keeps``: it starts with ``!``."""
 
     line: int
     text: str
@@ -54,7 +54,7 @@ class Pattern:
 
 
 class Patterns:
-    """Of the patterns that match a path the last decides."""
+    """The last pattern that matches a path decides."""
 
     def __init__(self, content: bytes, file: Path) -> None:
         lines = content.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
@@ -74,7 +74,7 @@ class Patterns:
         self._parts = [_Matcher(part, file) for part in reversed(list(_in_parts(patterns)))]
 
     def last_match(self, relative: str, is_folder: bool) -> Pattern | None:
-        """The pattern that decides on a path, whose parents are known to be in: git never looks below what is out."""
+        """The pattern that decides on a path whose parents are in: git never looks inside a folder that is out."""
         path = os.fsencode(relative)
         for part in self._parts:
             pattern = part.last_match(path, is_folder)
@@ -90,7 +90,7 @@ class _Matcher:
 
     def last_match(self, path: bytes, is_folder: bool) -> Pattern | None:
         found = self._match(path)
-        if not found:  # the last expression matches all: RE2 ran out of memory, and says so in no other way
+        if not found:  # RE2 ran out of memory: the last expression matches everything, and there is no other sign
             raise self._too_many()
         best = -1
         for index in found:
@@ -100,7 +100,7 @@ class _Matcher:
 
     @cached_property
     def _match(self) -> Callable[[bytes], Sequence[int] | None]:
-        """Gives the indices of all expressions that match: those of the patterns, and one that always does."""
+        """Returns the indices of all matching expressions: the patterns', and a last one that always matches."""
         expressions = [*(pattern.expression for pattern in self._patterns), b""]
         if re2 is None:
             compiled = [re.compile(expression, re.DOTALL) for expression in expressions]
@@ -120,21 +120,21 @@ class _Matcher:
 
     def _too_many(self) -> InputError:
         return InputError(
-            "the patterns from here on are more than can be matched at once",
+            "the patterns from this line on are too many to match at once",
             location=Location(self._file, self._patterns[0].line),
             hint="write shorter patterns",
         )
 
 
 def _trimmed(line: str) -> str:
-    """Without the spaces at the end, but for one that a backslash keeps."""
+    """The line without trailing spaces, except one that a backslash escapes."""
     text = line.rstrip(" ")
     backslashes = len(text) - len(text.rstrip("\\"))
     return f"{text} " if backslashes % 2 and len(text) < len(line) else text
 
 
 def _pattern(text: str, place: Location) -> Pattern | None:
-    """None for what git matches with nothing: an empty line, a comment, half an escape, brackets that do not end."""
+    """None for a line that matches nothing in git: empty, a comment, with half an escape or unclosed brackets."""
     keeps = text.startswith("!")
     inner = text.removeprefix("!") if keeps else text
     if not inner or text.startswith("#") or _ends_in_half_an_escape(inner.removesuffix("/")):
@@ -148,21 +148,21 @@ def _pattern(text: str, place: Location) -> Pattern | None:
         raise InputError(
             f"the pattern has more than {_STARS_WITHOUT_RE2} '*', which take too long to match without RE2",
             location=place,
-            hint="install google-re2 beside flowpack, or write several patterns",
+            hint="install google-re2 in flowpack's environment, or write several patterns",
         )
     body = re.sub(r"\*{3,}", "**", inner).removesuffix("/")
     if "\\/" in tokens or ("/" in body and _STARS_AFTER_TEXT.match(body)):
         raise _unlike_git(place, "write '*' or '/**/'")
     if body.endswith("/**"):
-        body += "/*"  # pathspec takes it for the folder as well, git for what is below
+        body += "/*"  # pathspec also matches the folder itself, git only its content
     try:
-        # As a folder's, so that pathspec takes away no space at the end, and the expression's end is known.
+        # Parsed as a folder's, so that pathspec strips no trailing space and the expression's end is known.
         expression, _ = GitIgnoreSpecPattern.pattern_to_regex(f"{body}/")
     except ValueError:
         return None
     if expression is None:
         return None
-    # Nothing but a slash matches a slash; pathspec forgets it of brackets that say what is not meant.
+    # Only a slash matches a slash; pathspec forgets this for negated brackets.
     expression = re.sub(r"\[\^(?!/\])", "[^/", expression.removesuffix(_OF_A_FOLDER) + "$")
     shown = os.fsdecode(text.encode("latin-1"))
     return Pattern(place.line or 0, shown, keeps, expression.encode("latin-1"), folders_only=inner.endswith("/"))
@@ -173,7 +173,7 @@ def _ends_in_half_an_escape(text: str) -> bool:
 
 
 def _tokens(text: str, place: Location) -> list[str] | None:
-    """The pattern's texts, escapes and brackets; None where brackets do not end."""
+    """The pattern's texts, escapes and brackets; None if a bracket is not closed."""
     tokens = []
     position = 0
     while position < len(text):

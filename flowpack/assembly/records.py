@@ -1,8 +1,8 @@
-"""What flowpack remembers of files between builds, so that what has not changed is not read or copied again.
+"""Remembers files between builds, so that unchanged files are not read or copied again.
 
-Two records lie in the cache: the digests of a flow's sources, and what was written to an output. A file counts as
-unchanged while its size, times and inode are; as git's index does, a record trusts no file that changed when the record
-was begun or later, as its next change could leave the same times.
+The cache holds two records: the digests of a flow's sources, and the files written to an output. A file is unchanged if
+its size, times and inode are. Like git's index, a record does not trust a file that changed at or after the record's
+start, because its next change could leave the same times.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MANY_BYTES = 8 * 1024 * 1024
 
 
 class Record:
-    """Digests by path, each with numbers that a file has for as long as it is unchanged."""
+    """Digests by path, each with numbers that stay the same while the file is unchanged."""
 
     def __init__(self, kind: str, of: Path | None, *, files: int, size: int) -> None:
         self._began = time.time_ns()
@@ -34,11 +34,11 @@ class Record:
         self._new: dict[str, str] = {}
         self._kind, self._name = kind, ""
         if of is None or (files < _MANY_FILES and size < _MANY_BYTES):
-            return  # reading a few files is as quick as reading of them
+            return  # reading a few files is as fast as reading their record
         self._name = hashlib.sha256(os.fsencode(of.absolute())).hexdigest() + ".json"
         record = read_cached(kind, self._name)
         if record:
-            with contextlib.suppress(ValueError, TypeError, KeyError):  # one of another version
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # of another version
                 document = json.loads(record)
                 if document["format"] == _FORMAT:
                     self._old = dict(document["files"])
@@ -61,7 +61,7 @@ class Record:
         return digest if known == str(numbers) else None
 
     def keep(self, path: str) -> None:
-        """What is not kept or remembered is not in the next record."""
+        """Keeps an entry: the next record holds only entries that were kept or remembered."""
         self._new[path] = self._old[path]
 
     def remember(self, path: str, digest: str, *numbers: int, changed: int) -> None:
@@ -74,7 +74,7 @@ class Record:
 
 
 class KnownDigests:
-    """Digests of sources: from the record, else from reading them."""
+    """Digests of sources, from the record or else by reading the files."""
 
     def __init__(self, record: Record, advance: Advance) -> None:
         self._record = record
@@ -100,11 +100,11 @@ class KnownDigests:
 
 
 class EarlierFolder:
-    """The folder that is about to be replaced. Of what has not changed the new one gets a hard link to the same file.
+    """The folder that is about to be replaced. The new folder gets hard links to its unchanged files.
 
-    Both are flowpack's, and the old one goes away as soon as the new one has its place. A file that has another link
-    already is left alone. The time of a link's inode changes with each link, so it tells nothing here. The folder is
-    held open: it stays the one that was looked at if another build replaces it meanwhile.
+    Both folders are flowpack's, and the old one is removed once the new one is in place. A file that already has
+    another link is not linked. The change time is ignored, because each new link changes it. The folder is held open,
+    so it stays the same if another build replaces it meanwhile.
     """
 
     def __init__(self, folder: Path | None, *, files: int, size: int) -> None:
@@ -124,7 +124,7 @@ class EarlierFolder:
     def link(self, relative: str, digest: str, mode: int, target: str) -> bool:
         if self._folder is None or relative not in self._record:
             return False
-        with contextlib.suppress(OSError):  # it is not there, or the file system has no links: it is written
+        with contextlib.suppress(OSError):  # missing, or a file system without links: the file is written
             found = os.stat(relative, dir_fd=self._folder, follow_symlinks=False)
             if (
                 found.st_mode == stat.S_IFREG | mode
@@ -137,7 +137,7 @@ class EarlierFolder:
         return False
 
     def remember(self, folder: Path, digests: Mapping[str, str]) -> None:
-        """Notes what the new folder holds."""
+        """Records the new folder's files."""
         if not self._record.is_kept:
             return
         for relative, digest in digests.items():

@@ -1,4 +1,4 @@
-"""How far an include may reach: the project that the flow lies in, and what ``--include-root`` adds."""
+"""The folders that includes may use: the flow's project, and those that ``--include-root`` adds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowpack.reading import project_root
 
 @dataclass(frozen=True, slots=True)
 class IncludeRoots:
-    """Folders with their links resolved; the first is the project's."""
+    """Folders with links resolved; the first is the project root."""
 
     folders: tuple[Path, ...]
 

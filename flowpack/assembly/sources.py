@@ -1,4 +1,4 @@
-"""The files of a source folder, links followed as promptflow follows them, ignored ones left out."""
+"""Lists the files of a source folder: follows links as promptflow does, and leaves out ignored files."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from flowpack.quoting import shell_word
 from flowpack.reading import Roots, kind_of
 
 _PATHS_OF_ONE_FOLDER = 64
-"""By how many paths links may lead to one folder: two links in each of 25 folders make 33 million of one."""
+"""Links may lead to one folder by this many paths. Two links in each of 25 folders make 33 million paths to one."""
 
 
 @dataclass(slots=True)
 class FolderWalk:
-    """Walks one source folder, whose own links are resolved, and notes what it leaves out."""
+    """Walks one source folder, whose path has its links resolved, and records what it leaves out."""
 
     folder: Path
     roots: IncludeRoots
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def files(self) -> Iterator[tuple[str, CopiedFile]]:
-        """Pairs of a path relative to the folder, with ``/``, and the file itself.
+        """Yields pairs of a path relative to the folder, with ``/``, and the file itself.
 
-        With strings instead of ``Path`` and no recursion: this is where thousands of files pass.
+        Uses strings instead of ``Path`` and no recursion, because thousands of files pass here.
         """
         rules = IgnoreRules.of(self.folder)
         within = self.within
@@ -49,7 +49,7 @@ class FolderWalk:
                 relative = prefix + entry.name
                 try:
                     is_folder = entry.is_dir()
-                except OSError:  # a link that leads to itself; what becomes of it depends on the rules
+                except OSError:  # a link to itself; the rules decide what happens to it
                     is_folder = False
                 rule = rules.why_out(relative, entry.path, is_folder)
                 if rule is not None:
@@ -63,7 +63,8 @@ class FolderWalk:
                     identity = _identity(stat_of(entry.path))
                     if identity in above:
                         raise InputError(
-                            "a symbolic link leads back to a folder that holds it", location=Location(Path(entry.path))
+                            "a symbolic link leads back to a folder that contains it",
+                            location=Location(Path(entry.path)),
                         )
                     if by_link or is_link:
                         reached[identity] += 1
@@ -75,22 +76,22 @@ class FolderWalk:
 
     @property
     def within(self) -> Roots:
-        """A folder that was named lies in one of the roots already; that of a whole machine may be named as a flow."""
+        """The roots and the folder itself. An include is inside a root already, but a flow may be the folder ``/``."""
         return (*self.roots.folders, self.folder)
 
     def _check_no_repository(self) -> None:
         if is_repository(str(self.folder)):
             raise InputError(
-                "the folder is a git repository of its own, with the earlier versions of its files",
+                "the folder is itself a git repository, with earlier versions of its files",
                 location=Location(self.folder),
-                hint="take HEAD, objects and refs out, or include the folders that are meant",
+                hint="remove HEAD, objects and refs, or include only the folders that the flow needs",
             )
 
     def _too_many_paths(self, path: str) -> InputError:
         return InputError(
             f"symbolic links lead to the folder '{os.path.realpath(path)}' by more than {_PATHS_OF_ONE_FOLDER} paths",
             location=Location(Path(path)),
-            hint="take out links, or leave them out with .flowpackignore",
+            hint="remove links, or add them to .flowpackignore",
         )
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
@@ -105,14 +106,14 @@ class FolderWalk:
             target = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:
             raise InputError(
-                broken_link(path, error), location=Location(path), hint="repair the link, or name it in .flowpackignore"
+                broken_link(path, error), location=Location(path), hint="fix the link, or add it to .flowpackignore"
             ) from error
         repository = part_of_version_control(target, self.within)
         if repository:
             raise InputError(
                 f"the symbolic link leads into version control, '{repository}'",
                 location=Location(path),
-                hint="take the link out, or name it in .flowpackignore",
+                hint="remove the link, or add it to .flowpackignore",
             )
         if not self.roots.allow(target) and self.folder not in target.parents:
             raise InputError(
@@ -128,18 +129,18 @@ def check_name(relative: str, place: str) -> None:
         raise InputError(
             f"the name {relative[:100]!a}{'…' * (len(relative) > 100)} {impossible}",
             location=Location(Path(place)),
-            hint="rename it, or leave it out with .flowpackignore",
+            hint="rename it, or add it to .flowpackignore",
         )
 
 
 def file_at(path: str, within: Roots, entry: os.DirEntry[str] | None = None) -> CopiedFile:
-    """The regular file at a path, to be read in ``within`` alone; ``entry`` spares a call of the system."""
+    """The regular file at a path, to be read only inside ``within``; ``entry`` saves a system call."""
     found = stat_of(path, entry)
     if not stat.S_ISREG(found.st_mode):
         raise InputError(
             f"is not a regular file: it is {kind_of(found.st_mode)}",
             location=Location(Path(path)),
-            hint="name it in .flowpackignore",
+            hint="add it to .flowpackignore",
         )
     return CopiedFile.of(path, found, within)
 
@@ -152,7 +153,7 @@ def stat_of(path: str, entry: os.DirEntry[str] | None = None) -> os.stat_result:
 
 
 def broken_link(path: Path, error: Exception) -> str:
-    """What is wrong with a link that does not resolve; Python before 3.13 reports a loop as a RuntimeError."""
+    """Says why a link does not resolve. Python before 3.13 reports a loop as a RuntimeError."""
     if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
         return "the symbolic link leads back to itself"
     if isinstance(error, PermissionError):

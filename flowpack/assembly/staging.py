@@ -1,7 +1,7 @@
-"""Writes an output folder beside its place and swaps it in at the end: a reader sees the old one or the new one.
+"""Writes an output folder next to its final path and swaps it in at the end: readers see the old or the new one.
 
 On Linux and macOS the swap is one system call that exchanges the two names. Elsewhere the old folder is renamed first;
-a crash between the two renames leaves it beside, under a name that the next build puts back.
+after a crash between the two renames, the next build restores it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EXCHANGE = {"linux": ("renameat2", 2), "darwin": ("renameatx_np", 2)}
 
 @contextlib.contextmanager
 def staged(output: Path) -> Iterator[Path]:
-    """Gives a new folder to write into: it becomes ``output`` when the block ends well, and is removed otherwise."""
+    """Yields a new folder to write into. It becomes ``output`` if the block succeeds, else it is removed."""
     check_replaceable(output)
     make_folder(output.parent)
     _recover(output)
@@ -49,10 +49,10 @@ def staged(output: Path) -> Iterator[Path]:
 def check_replaceable(output: Path) -> None:
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise InputError("the output is not a folder", location=Location(output), hint="choose another --output")
-    # Looked at twice: another build may take the folder that was there away between its names and its marker.
+    # Checked twice: another build may replace the folder after its names are listed and before its marker is checked.
     if _is_foreign(output) and _is_foreign(output):
         raise InputError(
-            "the output folder holds files that flowpack did not write",
+            "the output folder contains files that flowpack did not write",
             location=Location(output),
             hint="choose another --output, or empty this folder",
         )
@@ -68,26 +68,26 @@ def _is_foreign(output: Path) -> bool:
 
 
 def check_apart(output: Path, flow_folder: Path, sources: Iterable[Path]) -> None:
-    """Refuses an output that would be taken into the flow again at the next build, or that would replace the flow.
+    """Refuses an output that the next build would include in the flow, or that would replace the flow.
 
-    ``sources`` are the files and folders that the flow is made from, with their links resolved.
+    ``sources`` are the files and folders the flow is made from, with links resolved.
     """
     real = output.resolve()
     if real == flow_folder or flow_folder in real.parents:
         raise InputError(
-            "the output folder lies inside the flow",
+            "the output folder is inside the flow",
             location=Location(output),
-            hint="choose an --output beside the flow",
+            hint="choose an --output next to the flow",
         )
     if real in flow_folder.parents:
         raise InputError(
-            "the output folder contains the flow", location=Location(output), hint="choose an --output beside the flow"
+            "the output folder contains the flow", location=Location(output), hint="choose an --output next to the flow"
         )
     for source in sources:
         if real == source or real in source.parents or source in real.parents:
             is_inside = source in real.parents
             raise InputError(
-                f"the output folder {'lies inside' if is_inside else 'holds'} '{source}', which the flow includes",
+                f"the output folder {'is inside' if is_inside else 'contains'} '{source}', which the flow includes",
                 location=Location(output),
                 hint="choose another --output",
             )
@@ -98,7 +98,7 @@ def _prefix(output: Path) -> str:
 
 
 def _recover(output: Path) -> None:
-    """Takes away what a killed build left, and puts an old output back where a swap without exchange was cut short."""
+    """Removes what a killed build left, and restores the old output if a swap without exchange was interrupted."""
     if not output.exists():
         for left in output.parent.glob(f"{_prefix(output)}*.old"):
             with held_if_abandoned(left) as abandoned, contextlib.suppress(OSError):
@@ -122,7 +122,7 @@ def _swap(staging: Path, output: Path) -> None:
         try:
             staging.rename(output)
         except OSError:
-            # Another build of this output put its own there, or the old one back, between the two renames.
+            # Between the two renames, another build put its own output there, or restored the old one.
             if not output.exists():
                 with contextlib.suppress(OSError):
                     old.rename(output)
@@ -137,10 +137,10 @@ def _swap(staging: Path, output: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchanges two names at once; False where the system or the file system cannot."""
+    """Exchanges two names atomically; False if the system or the file system cannot."""
     if sys.platform not in _EXCHANGE:
         return False
-    import ctypes  # noqa: PLC0415  (only an output that is replaced needs it)
+    import ctypes  # noqa: PLC0415  (only needed to replace an output)
 
     function, flag = _EXCHANGE[sys.platform]
     here = _AT_FDCWD[sys.platform]

@@ -1,7 +1,7 @@
-"""What belongs to version control, by any name that a file system takes for its own, and by what a folder holds.
+"""Recognises version control data by its name, in each form that a file system accepts, and by a folder's content.
 
 A repository has more than the files of one commit: remotes with credentials, earlier versions, other branches. None of
-it may reach an image, whether it is called ``.git`` or ``.GIT``, is a bare repository, or is what a link leads to.
+it may reach an image, whether it is called ``.git`` or ``.GIT``, is a bare repository, or is the target of a link.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _OF_GIT = ("HEAD", "objects", "refs")
 
 
 def is_version_control(name: str) -> bool:
-    """By its name, as a file system sees it that minds no case, drops dots at the end, or ignores some characters."""
+    """Judges by name, also as file systems read it that ignore case, trailing dots or some characters."""
     if name.isascii() and not name.startswith(".") and "~" not in name:
         return False
     plain = (name if name.isascii() else name.translate(_IGNORED_BY_HFS)).casefold().rstrip(". ")
@@ -24,12 +24,12 @@ def is_version_control(name: str) -> bool:
 
 
 def is_repository(folder: str) -> bool:
-    """Whether git takes the folder itself for a repository: a bare one, or another's ``.git`` under a new name."""
+    """Whether git accepts the folder itself as a repository: a bare one, or a renamed ``.git``."""
     return all(os.path.exists(f"{folder}/{name}") for name in _OF_GIT)  # noqa: PTH110  (one of thousands)
 
 
 def part_of_version_control(path: Path, roots: Sequence[Path]) -> Path | None:
-    """The folder or file of version control that a path, its links resolved, is or lies in, below the roots."""
+    """The version control folder or file, below the roots, that a path with links resolved is or is inside of."""
     parts: Iterable[Path] = (path, *path.parents)
     for each in parts:
         if each in roots:

@@ -1,4 +1,4 @@
-"""Writes the standalone folder's files: what has not changed is linked to the folder before, the rest is copied."""
+"""Writes the standalone folder's files: links unchanged files from the earlier folder and copies the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowpack.assembly.records import EarlierFolder, KnownDigests
 
 @dataclass(frozen=True, slots=True)
 class FolderWriter:
-    """``digests`` are those that are known already, by target; the others are taken while files are copied."""
+    """``digests`` holds the known digests by target; the others are computed while files are copied."""
 
     target: Path
     earlier: EarlierFolder
@@ -23,7 +23,7 @@ class FolderWriter:
     advance: Advance
 
     def write(self, files: Mapping[str, FileSource]) -> dict[str, str]:
-        """Gives each file's digest."""
+        """Returns each file's digest by target."""
         written = {}
         folders = {""}
         for relative, source in files.items():
@@ -33,7 +33,7 @@ class FolderWriter:
         return written
 
     def _make_folders(self, folder: str, made: set[str]) -> None:
-        """From the top on, without recursion: how deep they go is for the flow's author to say."""
+        """Creates folders from the top down. No recursion, because the flow's author decides how deep they go."""
         missing = []
         while folder not in made:
             missing.append(folder)

@@ -1,6 +1,6 @@
-"""A flow's ``conda_file``: its Python and its pip section. flowpack's images have no conda.
+"""Reads a flow's ``conda_file``: its Python version and its pip section. flowpack's images have no conda.
 
-Source: conda's environment.yml; ``=3.10`` asks for any 3.10, ``==`` and the others mean what they mean to pip.
+Source: conda's environment.yml. ``=3.10`` allows any 3.10; ``==`` and the other operators mean the same as for pip.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OF_THE_IMAGE = {"pip", "setuptools", "wheel"}
 def with_conda_file(
     requirements: Requirements, name: str, files: Mapping[str, Path], target: Target, within: Roots | None = None
 ) -> Requirements:
-    """The requirements with those of the file's pip section; RequirementsError for what only conda could install."""
+    """Adds the requirements of the file's pip section. RequirementsError for what only conda could install."""
     document = read_document(files[name], within=within)
     fields = document.root.mapping("a conda environment: a mapping with dependencies")
     lines: list[RequirementLine] = []
@@ -63,9 +63,9 @@ def _pip_section(item: Value, name: str) -> Iterator[RequirementLine]:
             text = line.string("a requirement")
             if text.startswith("-"):
                 raise RequirementsError(
-                    f"'{shortened(text)}' is an option, and only requirements are read here",
+                    f"'{shortened(text)}' is an option, but only requirements are read here",
                     location=line.location,
-                    hint="put it into the flow's requirements file (environment.python_requirements_txt)",
+                    hint="move it to the flow's requirements file (environment.python_requirements_txt)",
                 )
             yield parse_requirement(text, location=line.location, source=name)
 
@@ -80,9 +80,9 @@ def _check_package(item: Value, target: Target) -> None:
         _check_python(item, match["version"].replace(" ", ""), target)
     elif package not in _OF_THE_IMAGE:
         raise RequirementsError(
-            f"'{shortened(text)}' is installed by conda, which flowpack's images do not have",
+            f"'{shortened(text)}' needs conda, which flowpack's images do not have",
             location=item.location,
-            hint="name it in the pip section where the index has it, else take a base image that has it (--base-image)",
+            hint="move it to the pip section if the index has it, else use a base image that has it (--base-image)",
         )
 
 
@@ -91,11 +91,11 @@ def _check_python(item: Value, version: str, target: Target) -> None:
     try:
         fits = one[1] == target.python if one else SpecifierSet(version).contains(f"{target.python}.99")
     except (InvalidSpecifier, ValueError):
-        raise RequirementsError(f"'{version}' is not a version of Python", location=item.location) from None
+        raise RequirementsError(f"'{version}' is not a Python version", location=item.location) from None
     if not fits:
         minor = re.search(r"3\.\d+", version)
         raise RequirementsError(
-            f"the flow asks for python{version}, and the image gets Python {target.python}",
+            f"the flow requires python{version}, but the image has Python {target.python}",
             location=item.location,
             hint=f"build with --python {minor[0]}" if minor else None,
         )

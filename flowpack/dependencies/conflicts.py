@@ -1,4 +1,4 @@
-"""What a resolver said, turned into an error at the line of the requirements file that it is about."""
+"""Turns a resolver's output into an error at the line of the requirements file that caused it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowpack.dependencies.resolvers import NO_WHEEL, REFUSED, REQUIREMENTS, Que
 from flowpack.errors import FlowpackError, Location, RequirementsError, ToolError
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-# uv's and pip's ways to name what was asked for, before what that needs in turn.
+# uv's and pip's phrases for a requested package, which come before those for its dependencies.
 _ASKED_FOR = re.compile(
     rf"(?:you require|The user requested(?: \(constraint\))?|satisfies the requirement"
     rf"|No matching distribution found for|Failed to (?:build|download|download and build)|Cannot install)"
@@ -29,7 +29,7 @@ _UNREACHABLE = re.compile(
     r"|(?:401|403|407|429) Client Error|50\d Server Error"
     r"|Max retries exceeded|CERTIFICATE_VERIFY_FAILED"
 )
-# uv's words for a package that only a build of its source distribution could give, and flowpack's own for pip.
+# uv's messages about a package that has only a source distribution, and flowpack's own message for pip.
 _WITHOUT_A_WHEEL = re.compile(
     rf"Wheels are required for `({_NAME})`|Building source distributions for `({_NAME})` is disabled"
     rf"|{re.escape(NO_WHEEL)}({_NAME})"
@@ -38,7 +38,7 @@ _NO_ANSWER_OF_A_RESOLVER = re.compile(r"Traceback \(most recent call last\)|erro
 
 
 def blames_known_good(unresolved: UnresolvedError, question: Question) -> bool:
-    """Whether flowpack's own bounds have a part in it, so that the flow may resolve without them."""
+    """Whether flowpack's own bounds take part in the conflict, so that the flow may resolve without them."""
     ours = {constrained_name(line) for line in question.known_good}
     return not _is_unreachable(unresolved.words) and not ours.isdisjoint(_names(_ANY_NAME, unresolved.words))
 
@@ -47,9 +47,9 @@ def explain(unresolved: UnresolvedError, question: Question, resolver: str) -> F
     words = _with_own_places(unresolved.words, question)
     if _is_unreachable(words):
         return ToolError(
-            f"{resolver} cannot reach a package index, or was refused by it",
+            f"{resolver} cannot reach a package index, or the index refused access",
             detail=words,
-            hint="pip's configuration and PIP_* variables say which index is asked (index-url, cert, proxy)",
+            hint="check the index in pip's configuration and PIP_* variables (index-url, cert, proxy)",
         )
     without_wheel = packages_without_a_wheel(words)
     if without_wheel:
@@ -79,12 +79,12 @@ def no_wheel_error(name: str, question: Question, words: str | None = None) -> R
         f"'{name}' has no wheel for {question.target}, and building its source distribution runs its author's code",
         location=lines[0].location if lines else _first_line(question),
         detail=words,
-        hint=f"choose a version that has a wheel, or build one in a container of its own: --allow-source {name}",
+        hint=f"choose a version that has a wheel, or build one in a separate container: --allow-source {name}",
     )
 
 
 def _is_unreachable(words: str) -> bool:
-    """An index may refuse one project and answer for others: that counts where the failure is about the project."""
+    """An index may refuse one project and serve others. A refusal only matters if the failure is about that project."""
     plain = [line for line in words.splitlines() if not line.startswith(REFUSED)]
     refused = {canonicalize_name(found[1]) for found in _REFUSED_PROJECT.finditer(words)}
     about = set(_names(_ANY_NAME, "\n".join(plain)))
@@ -113,7 +113,7 @@ def _serving_hint(words: str, question: Question) -> str | None:
     if not added:
         return None
     texts = ", ".join(f"{each.text} ({each.because})" for each in added)
-    return f"flowpack adds {texts}; a line of your own for the same package replaces it"
+    return f"add your own line for the package to replace what flowpack adds: {texts}"
 
 
 def _names(pattern: re.Pattern[str], words: str) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _names(pattern: re.Pattern[str], words: str) -> Iterator[str]:
 
 
 def _with_own_places(words: str, question: Question) -> str:
-    """pip names the lines of the file it was given, which is not the one that the user knows."""
+    """Replaces line numbers of the file that pip was given with lines of the user's file."""
     places = [*_own_places(question.requirements.lines), *("flowpack, for serving" for _ in question.serving)]
 
     def place(found: re.Match[str]) -> str:

@@ -1,8 +1,8 @@
-"""Finds and fetches a source distribution without running it: a program of its own, by the interpreter that has pip.
+"""Finds and downloads a source distribution without running it: a separate program for the interpreter that has pip.
 
-``fetch_source.py WANTED FOLDER`` reads what is wanted from a JSON file, asks the indexes as pip does (with its
-configuration, credentials and certificates), puts the file into the folder, and prints JSON on stdout. pip's own
-`download` would run the setup.py of what it fetches, to learn its metadata.
+``fetch_source.py WANTED FOLDER`` reads a request from a JSON file, asks the indexes as pip does (with its
+configuration, credentials and certificates), saves the file in the folder, and prints JSON on stdout. pip's own
+`download` would run the setup.py of the package to get its metadata.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SDIST = (".tar.gz", ".tgz", ".zip")
 
 
 class NothingError(Exception):
-    """What is asked for is not to be had; the text says why."""
+    """The source distribution is not available; the text says why."""
 
 
 def main(wanted_file: str, folder: str) -> int:
@@ -72,7 +72,7 @@ def fetch(wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _chosen(finder: Any, wanted: dict[str, Any]) -> tuple[Any, bool]:
-    """The source distribution to build, or what has a wheel: the preferred version if it fits, else the newest."""
+    """The candidate, and whether it is a wheel. Chooses the preferred version if it fits, else the newest."""
 
     specifiers = SpecifierSet(wanted["specifiers"])
     found = [each for each in finder.find_all_candidates(wanted["name"]) if not each.link.is_yanked]
@@ -109,10 +109,10 @@ def _saved(link: Any, session: Any, folder: Path, wanted: dict[str, Any]) -> Pat
             file.write(part)
     stated = link.hash if link.hash_name == "sha256" else None
     if stated and stated != summed.hexdigest():
-        raise NothingError(f"'{name}' does not have the hash that its index states")
+        raise NothingError(f"'{name}' does not match the hash that its index states")
     allowed = [each.partition(":") for each in wanted["hashes"]]
     if allowed and not any(_digest(path, algorithm) == digest for algorithm, _, digest in allowed):
-        raise NothingError(f"'{name}' has none of the hashes that are given for it")
+        raise NothingError(f"'{name}' matches none of the given hashes")
     return path
 
 
@@ -137,20 +137,20 @@ def _version_of(file: str, name: str) -> str:
     try:
         found, version = parse_sdist_filename(file.replace(".tgz", ".tar.gz"))
     except ValueError:
-        raise NothingError(f"'{file}' does not say its version") from None
+        raise NothingError(f"'{file}' has no version in its name") from None
     if found != canonicalize_name(name):
-        raise NothingError(f"'{file}' is not of '{name}'")
+        raise NothingError(f"'{file}' is not a file of '{name}'")
     return str(version)
 
 
 def build_requirements(path: Path) -> list[str]:
-    """What its pyproject.toml asks for, read out of the archive; setuptools where it has none."""
+    """The build requirements in the archive's pyproject.toml; setuptools if it has none."""
     text = next(_project_files(path), None)
     if text is None:
         return _SETUPTOOLS
     try:
         toml = importlib.import_module("tomllib")
-    except ImportError:  # Python 3.10; pip has brought its own
+    except ImportError:  # Python 3.10; pip bundles its own
         toml = importlib.import_module("pip._vendor.tomli")
     try:
         system = toml.loads(text.decode("utf-8")).get("build-system")
@@ -160,7 +160,7 @@ def build_requirements(path: Path) -> list[str]:
         return _SETUPTOOLS
     requires = system.get("requires") if isinstance(system, dict) else None
     if not isinstance(requires, list) or not all(isinstance(each, str) for each in requires):
-        raise NothingError(f"the pyproject.toml of '{path.name}' does not say what it is built with")
+        raise NothingError(f"the pyproject.toml of '{path.name}' does not list its build requirements")
     uses_setuptools = any(re.match(r"\s*setuptools\b", each, re.I) for each in requires)
     return [*requires, "wheel"] if uses_setuptools else requires
 
@@ -178,12 +178,12 @@ def _project_files(path: Path) -> Iterator[bytes]:
             for number, member in enumerate(tar):
                 seen += member.size
                 if number > _MOST_FILES or seen > 4 * LARGEST:
-                    raise NothingError(f"'{path.name}' holds too much")
+                    raise NothingError(f"'{path.name}' contains too many files or too much data")
                 file = tar.extractfile(member) if member.isfile() and _is_project(member.name) else None
                 if file is not None and member.size <= _LARGEST_PROJECT:
                     yield file.read()
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, RuntimeError):
-        raise NothingError(f"'{path.name}' is not an archive that can be read") from None
+        raise NothingError(f"'{path.name}' is not a readable archive") from None
 
 
 def _is_project(name: str) -> bool:

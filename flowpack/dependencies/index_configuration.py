@@ -1,4 +1,4 @@
-"""pip's configuration, read without starting pip (which takes a quarter of a second), and said in uv's words.
+"""Reads pip's configuration without starting pip (which takes a quarter of a second), and translates it for uv.
 
 pip's files and their order: https://pip.pypa.io/en/stable/topics/configuration/
 """
@@ -21,27 +21,27 @@ _CHARACTERS = 64 * 1024
 _LINE_CHARACTERS = 8192
 _OFF = {"", "0", "false", "no", "off", "n", "f"}
 
-# One option, several names; the value says which name is looked up.
+# Other names of options, and the names under which these are looked up.
 _SYNONYMS = {"default-timeout": "timeout", "pypi-url": "index-url"}
 
 
 @dataclass(frozen=True, slots=True)
 class UvConfiguration:
-    """What uv is given: arguments that hold no secret, and environment variables that may."""
+    """uv's arguments, which hold no secret, and its environment variables, which may."""
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
 
 
 def default_index() -> str:
-    """The index that pip takes where no configuration names one."""
-    from pip._internal.models.index import PyPI  # noqa: PLC0415  (pip tells, and nothing else needs it)
+    """The index that pip uses if no configuration names one."""
+    from pip._internal.models.index import PyPI  # noqa: PLC0415  (nothing else needs it)
 
     return str(PyPI.simple_url)
 
 
 def pip_settings(environ: Mapping[str, str] = os.environ, files: tuple[Path, ...] | None = None) -> dict[str, str]:
-    """What pip would take for each option that neither a command line nor a requirements file gives."""
+    """The values pip would use for options that neither a command line nor a requirements file sets."""
     settings: dict[str, str] = {}
     for section in _SECTIONS:
         for path in files if files is not None else _files(environ):
@@ -55,7 +55,7 @@ def pip_settings(environ: Mapping[str, str] = os.environ, files: tuple[Path, ...
 def uv_configuration(
     options: IndexOptions, pip: Mapping[str, str], environ: Mapping[str, str] = os.environ
 ) -> UvConfiguration:
-    """pip's configuration and the requirements file's options for uv; what the user set for uv stays theirs."""
+    """Translates pip's configuration and the requirements file's options for uv. The user's uv settings win."""
     wanted = _indexes(options, pip, environ) | _find_links(options, pip, environ) | _connection(options, pip, environ)
     if options.pre or _is_on(pip.get("pre")):
         wanted["UV_PRERELEASE"] = "allow"
@@ -63,8 +63,8 @@ def uv_configuration(
 
 
 def _indexes(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """pip asks all indexes and takes the best version; of an index that stands later uv may add nothing to a version
-    that an earlier one has, so the main index, which has every archive of a release, comes before the extra ones.
+    """pip asks all indexes and takes the best version. If an earlier index has a version, uv may add no archives of it
+    from later ones, so the main index, which has every archive of a release, comes before the extra ones.
     """
     own_default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL")
     own_extras = environ.get("UV_EXTRA_INDEX_URL", "").split()
@@ -88,14 +88,14 @@ def _indexes(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[str
 
 def _find_links(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     own = environ.get("UV_FIND_LINKS", "")
-    links = [url.replace(",", "%2C") for url in options.find_links]  # a comma separates them for uv
+    links = [url.replace(",", "%2C") for url in options.find_links]  # uv separates links with commas
     links += [folder.absolute().as_uri() for folder in options.folders]
     links += [own] if own else [link for each in pip.get("find-links", "").split() for link in _existing(each)]
     return {"UV_FIND_LINKS": ",".join(links)} if links and links != [own] else {}
 
 
 def _existing(link: str) -> Iterator[str]:
-    """The link as a URL; a local one that is not there is left out, which pip warns of and uv stops at."""
+    """The link as a URL. Leaves out a local link that does not exist: pip warns about it, but uv fails."""
     if not is_on_this_machine(link):
         yield link
         return
@@ -113,7 +113,7 @@ def _connection(options: IndexOptions, pip: Mapping[str, str], environ: Mapping[
         "keyring-provider": "UV_KEYRING_PROVIDER",
     }
     wanted = {name: pip[key] for key, name in same.items() if key in pip and name not in environ}
-    if wanted.get("UV_KEYRING_PROVIDER", "subprocess") != "subprocess":  # uv knows no other
+    if wanted.get("UV_KEYRING_PROVIDER", "subprocess") != "subprocess":  # uv supports no other
         del wanted["UV_KEYRING_PROVIDER"]
     if "timeout" in pip and "UV_HTTP_TIMEOUT" in wanted:
         wanted["UV_HTTP_TIMEOUT"] = pip["timeout"].partition(".")[0]
@@ -132,7 +132,7 @@ def _arguments(options: IndexOptions, pip: Mapping[str, str]) -> Iterator[str]:
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """pip's configuration files, the last one winning."""
+    """pip's configuration files; the last one wins."""
     chosen = environ.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return
@@ -164,7 +164,7 @@ def _section(path: Path, section: str) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except (configparser.Error, UnicodeDecodeError, OSError):
-        # The parser's own words may quote the line, and the line may hold a password.
+        # The parser's message may quote the line, and the line may hold a password.
         raise ToolError("pip's configuration cannot be read", location=Location(path)) from None
     if not parser.has_section(section):
         return {}

@@ -1,8 +1,8 @@
-"""Where packages come from, as a requirements file says it; credentials stay in, for a resolver alone.
+"""The index options of a requirements file. Credentials stay in them, but only for a resolver.
 
-A stranger may have written it, and this machine has credentials of its own. So an index is an http or https URL whose
-host everybody reads alike: uv takes ``name=URL`` for an index with credentials in ``UV_INDEX_NAME_PASSWORD``, and what
-lies on this machine is for pip's configuration to say.
+The file may be untrusted, and this machine has credentials of its own. So an index is an http or https URL whose host
+all tools read alike: uv reads ``name=URL`` as an index with credentials in ``UV_INDEX_NAME_PASSWORD``. Only pip's
+configuration can name an index on this machine.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _USER_INFORMATION = re.compile(r"(?<=://)[^/\s]*@")
 
 
 def public_url(url: str) -> str:
-    """The URL without a user or a password; pip takes those from netrc or a keyring as well."""
+    """The URL without a user and password; pip can also take those from netrc or a keyring."""
     return _USER_INFORMATION.sub("", url)
 
 
 def check_option(option: Option, location: Location) -> None:
-    """Refuses a value that would not be what it is called once it is in a file, a variable or an argument."""
+    """Refuses a value that would mean something else in a file, a variable or an argument."""
     value = option.value
     if len(value) > _VALUE_CHARACTERS:
         message = f"{option.name} has a value of more than {_VALUE_CHARACTERS} characters"
@@ -52,16 +52,16 @@ def check_option(option: Option, location: Location) -> None:
     elif option.name in {"--no-binary", "--only-binary"} and not _PACKAGES.fullmatch(value):
         message = f"{option.name} '{scrub(value)}' is not a list of packages"
     elif "${" in value and option.name not in {*_URLS, "--find-links"}:
-        message = f"{option.name} '{scrub(value)}' has a variable, and only URLs may have one"
+        message = f"{option.name} '{scrub(value)}' has a variable, but only URLs may have one"
     else:
         return
     on_this_machine = option.name in _URLS and is_on_this_machine(value)
-    hint = "an index on this machine belongs in pip's configuration: PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf"
+    hint = "put an index on this machine into pip's configuration: PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf"
     raise RequirementsError(message, location=location, hint=hint if on_this_machine else None)
 
 
 def _is_url(value: str) -> bool:
-    """A variable may stand for credentials, for a part of the path, or for the beginning up to there."""
+    """A variable may be the credentials, part of the path, or the beginning of the URL up to the path."""
     if VARIABLE.match(value):
         value = VARIABLE.sub("https://x", value, count=1)
     return host_of(VARIABLE.sub("x", value)) is not None
@@ -73,10 +73,10 @@ def is_on_this_machine(url: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexOptions:
-    """The index options of a requirements file and its nested files, with ``${NAME}`` as it is written.
+    """The index options of a requirements file and its nested files, with ``${NAME}`` as written.
 
-    ``find_links`` holds URLs; folders of the flow, as the standalone flow folder names them, and the real folders
-    behind them are apart.
+    ``find_links`` holds only URLs. ``flow_folders`` holds folders by their names in the standalone flow folder, and
+    ``folders`` the real folders behind them.
     """
 
     index_url: str | None = field(default=None, repr=False)
@@ -92,7 +92,7 @@ class IndexOptions:
     prefer_binary: bool = False
 
     def adding(self, option: Option) -> IndexOptions:
-        """With one more option, in pip's way: an index URL puts all that came before it away, the others add up."""
+        """With one more option, as pip does: an index URL replaces all earlier index URLs, other options add up."""
         if option.name == "--index-url":
             return replace(self, index_url=option.value, extra_index_urls=())
         changed: dict[str, Any] = {}
@@ -104,12 +104,12 @@ class IndexOptions:
         return replace(self, **changed)
 
     def in_folders(self, name: str | None, folders: tuple[Path, ...]) -> IndexOptions:
-        """With a folder of archives: ``name`` in the standalone flow folder, None for a folder of this machine."""
+        """With a folder of archives: ``name`` in the standalone flow folder, None for a folder on this machine."""
         names = (*self.flow_folders, name) if name is not None else self.flow_folders
         return replace(self, flow_folders=names, folders=(*self.folders, *folders))
 
     def with_urls(self, urls: Mapping[str, str]) -> IndexOptions:
-        """With other URLs in place of those as written."""
+        """With the URLs that are keys of ``urls`` replaced."""
         return replace(
             self,
             index_url=urls.get(self.index_url, self.index_url) if self.index_url else None,
@@ -118,15 +118,15 @@ class IndexOptions:
         )
 
     def requirements_lines(self) -> Iterator[str]:
-        """The lines of a requirements file that say all of it to pip: for a private file only.
+        """The lines that give pip all options. They may hold credentials, so they go only into a private file.
 
-        pip puts any variable of its environment in, so that one that is left here goes no further.
+        Raises RequirementsError if a variable is left, because pip would expand it from its environment.
         """
         for line in self._lines(public=False):
             if VARIABLE.search(line):
                 raise RequirementsError(
-                    f"the requirements ask for variables that are not passed: {', '.join(VARIABLE.findall(line))}",
-                    hint="add --pass-variable NAME if the servers that the requirements name may know its value",
+                    f"the requirements use variables that are not passed: {', '.join(VARIABLE.findall(line))}",
+                    hint="add --pass-variable NAME if the servers in the requirements may see its value",
                 )
             yield line
         yield from (f"--find-links {shlex.quote(folder.absolute().as_uri())}" for folder in self.folders)
@@ -136,11 +136,11 @@ class IndexOptions:
             yield "--prefer-binary"
 
     def lock_lines(self) -> Iterator[str]:
-        """What an installation from the lock needs, without credentials and without paths of this machine."""
+        """The options for installing from the lock, without credentials and without paths on this machine."""
         yield from self._lines(public=True)
 
     def inputs(self) -> tuple[str, ...]:
-        """What the lock's checksum covers."""
+        """The lines that the lock's checksum covers."""
         lines = [*self.lock_lines(), *(f"--find-links {folder}" for folder in self.flow_folders)]
         lines += ["--pre"] * self.pre + ["--prefer-binary"] * self.prefer_binary
         return tuple(lines)

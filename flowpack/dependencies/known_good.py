@@ -1,8 +1,8 @@
-"""Upper bounds that are known to serve, for each promptflow release line: ``constraints/promptflow-<line>.txt``.
+"""Upper bounds that are known to work, for each promptflow release line: ``constraints/promptflow-<line>.txt``.
 
-pip's resolver tries the newest release first and goes back one release at a time; with a bound its first try is one
-that fits. A bound, unlike a pin, lets other requirements ask for something older. Whatever the user names is left to
-them, and where a flow resolves only without the bounds it is resolved without them.
+pip's resolver tries the newest release first and goes back one release at a time; with a bound, its first try fits.
+Unlike a pin, a bound lets other requirements ask for an older version. Packages that the user names get no bound, and a
+flow that resolves only without the bounds is resolved without them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flowpack.dependencies.serving_needs import DEFAULT_RELEASE, promptflow_rele
 _FOLDER = Path(__file__).parent / "constraints"
 _NAME = re.compile(r"[a-z0-9-]+")
 
-# Each release of these requires the others at its own version.
+# Each release of one requires the others at the same version.
 _OF_ONE_RELEASE = ("promptflow", "promptflow-core", "promptflow-devkit", "promptflow-tracing")
 
 

@@ -1,4 +1,4 @@
-"""The text of a lock: one form, whichever resolver gave the pins, and its way back into values."""
+"""Renders and parses the text of a lock, which has the same form for every resolver."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Pin:
     built_from: str | None = None
     """The source distribution that flowpack built its wheel from, and its hash."""
     line: int | None = field(default=None, compare=False)
-    """Where the lock that was read has it."""
+    """Its line in the lock that was read."""
 
     @property
     def requirement(self) -> str:
@@ -64,7 +64,7 @@ class LockInputs:
         return _digest(line + "\n" for line in self._all())
 
     def sections(self) -> dict[str, tuple[str, ...]]:
-        """What the lock's header lists, so that a stale lock can tell what changed."""
+        """The inputs that the lock's header lists, so that a stale lock shows what changed."""
         return {
             "requirements": self.requirements,
             "constraints": self.constraints,
@@ -82,7 +82,7 @@ class LockInputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParsedLock:
-    """A lock as its text says it; what a lock of another maker does not say is None or empty."""
+    """A parsed lock. Fields that a lock not made by flowpack lacks are None or empty."""
 
     pins: tuple[Pin, ...]
     format: str | None
@@ -92,7 +92,7 @@ class ParsedLock:
 
 
 def render_lock(inputs: LockInputs, pins: Iterable[Pin]) -> str:
-    """The whole text; its bytes follow from the arguments alone, whatever order the pins come in."""
+    """The whole text. It depends only on the arguments, and not on the order of the pins."""
     before = [
         "# Every package that serving this flow installs, with its hashes. Made by `flowpack lock`: change the",
         "# requirements and run it again, this file is not for editing.",
@@ -114,7 +114,7 @@ def inputs_options(inputs: LockInputs) -> list[str]:
 
 
 def needed_options(options: Iterable[str]) -> list[str]:
-    """What an installer needs as well: not what only chooses versions, nor folders of the flow, nor variables."""
+    """The options an installer needs: none that only chooses versions, names a folder of the flow or has a variable."""
     return [
         line
         for line in options
@@ -126,11 +126,11 @@ def needed_options(options: Iterable[str]) -> list[str]:
 
 
 def parse_lock(text: str, path: Path = Path(LOCK_NAME)) -> ParsedLock:
-    """Raises LockError where a pin has no hash, a line is no lock's, or the text is not as flowpack wrote it."""
+    """Raises LockError if a pin has no hash, a line does not belong in a lock, or flowpack's text was changed."""
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
         if line.startswith(_MERGE_CONFLICT):
-            raise LockError("a merge left its conflict here", location=Location(path, number))
+            raise LockError("the lock has an unresolved merge conflict", location=Location(path, number))
     parsed = read_header(lines, read_pins(lines, path))
     stated = next(((number, line) for number, line in enumerate(lines) if line.startswith("# content: ")), None)
     if stated is None and parsed.inputs_digest is None:
@@ -164,7 +164,7 @@ def read_header(lines: Sequence[str], pins: Iterable[Pin]) -> ParsedLock:
 
 
 def read_pins(lines: Sequence[str], path: Path, *, lenient: bool = False) -> Iterator[Pin]:
-    """The pins of a lock, or of what a resolver wrote; ``lenient`` passes over what is no pin with hashes."""
+    """The pins of a lock or of a resolver's output. ``lenient`` skips entries that are not pins with hashes."""
     for number, block, comments in entries(lines):
         if _OPTION.match(block):
             continue
@@ -216,7 +216,7 @@ def _via(comments: Sequence[str]) -> Iterator[str]:
 
 
 def installed_lines(pin: Pin) -> list[str]:
-    """What of a pin's lines an installer reads."""
+    """The lines of a pin that an installer reads."""
     hashes = [f"    --hash={each}" for each in sorted(pin.hashes)]
     return [f"{pin.requirement} \\", *(f"{line} \\" for line in hashes[:-1]), hashes[-1]]
 

@@ -1,9 +1,9 @@
-"""What a lock would install beyond what its header explains.
+"""Finds lines of a lock that its header does not explain.
 
-The checksum in a lock tells a change by hand from none, and whoever changes the lock can write a new one. So a lock is
-taken only where each line that an installer reads is one that flowpack writes for the header's inputs: their options,
-and pins with sha256 hashes that a requirement, or a package of the lock, asks for. Whether a package does ask for
-another is known to an index alone: that a pin's ``via`` tells the truth is not checked.
+A lock's checksum reveals an edit by hand, but its editor can also write a new checksum. So a lock is accepted only if
+each line that an installer reads is one that flowpack writes for the header's inputs: their options, and pins with
+sha256 hashes that a requirement, or a package of the lock, asks for. Only an index knows whether a package really
+requires another, so a pin's ``via`` is not verified.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ _STATED_HASH = re.compile(r"--hash=(\S+)")
 
 
 class UnexplainedLockError(LockError):
-    """The lock is whole, and says what its header does not explain."""
+    """The lock is intact, but its header does not explain all of it."""
 
 
 def unexplained(
     text: str, path: Path = Path(LOCK_NAME), parsed: ParsedLock | None = None
 ) -> Iterator[UnexplainedLockError]:
-    """The first problems of a lock that ``parse_lock`` takes; none for one of another maker, which installs nothing.
+    """The first problems of a lock that ``parse_lock`` accepts; none if flowpack did not make it, as it is not used.
 
-    ``parsed`` is what ``parse_lock`` made of the text, where that is known already.
+    ``parsed`` is the result of ``parse_lock`` for this text, if it is known.
     """
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     for number, line in enumerate(lines, start=1):
-        if not line.isprintable():  # readers of text differ in which characters end a line
+        if not line.isprintable():  # programs differ in which characters end a line
             yield _problem("the line has a character that cannot be printed", path, number)
             return
     parsed = parsed or read_header(lines, read_pins(lines, path))
@@ -67,22 +67,22 @@ def unexplained(
 
 
 def check_installable(lock: Path) -> None:
-    """For an installer on this machine, which would put this process's variables in for each ``${NAME}``."""
+    """Checks a lock for an installer on this machine, which would expand ``${NAME}`` from this process's variables."""
     text = read_text(lock, limit=LOCK_BYTES, within=None, error=LockError)
     parse_lock(text, lock)
     for number, line in enumerate(text.splitlines(), start=1):
         if "${" in line and not line.startswith("#"):
-            raise _problem("the lock has a variable, and flowpack writes none", lock, number)
+            raise _problem("the lock has a variable, but flowpack writes none", lock, number)
     for problem in unexplained(text, lock):
         raise problem
 
 
 def unlike(parsed: ParsedLock, inputs: LockInputs, path: Path) -> UnexplainedLockError | None:
-    """What a header says that has the inputs' checksum and not the inputs."""
+    """The problem of a header that has the inputs' checksum but lists other inputs."""
     stated = {key: texts for key, texts in inputs.sections().items() if texts}
     if parsed.sections == stated and parsed.target == str(inputs.target):
         return None
-    return _problem("the header does not list what its checksum is of", path, None)
+    return _problem("the header does not list the inputs that its checksum covers", path, None)
 
 
 def _problems(blocks: Sequence[tuple[int, str]], parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
@@ -99,7 +99,7 @@ def _problems(blocks: Sequence[tuple[int, str]], parsed: ParsedLock, path: Path)
             elif options[block] > times[block]:
                 yield _problem(f"the option '{block[:_SHOWN]}' is repeated", path, number)
         elif ";" in words:
-            yield _problem(f"'{words[0][:_SHOWN]}' has a marker, and is left out where it does not hold", path, number)
+            yield _problem(f"'{words[0][:_SHOWN]}' has a marker, and is left out where it is false", path, number)
         elif any(word.startswith("--hash") and not _HASH.fullmatch(word) for word in words):
             yield _problem(f"'{words[0][:_SHOWN]}' has a hash that is not sha256", path, number)
     for option in dict.fromkeys(needed_options(stated)):
@@ -108,14 +108,14 @@ def _problems(blocks: Sequence[tuple[int, str]], parsed: ParsedLock, path: Path)
     pins: dict[str, Pin] = {}
     for pin in parsed.pins:
         if pin.name in pins:
-            yield _problem(f"'{pin.name[:_SHOWN]}' is pinned a second time", path, pin.line)
+            yield _problem(f"'{pin.name[:_SHOWN]}' is pinned twice", path, pin.line)
         pins[pin.name] = pin
     yield from _without_a_reason(parsed, path)
     yield from _against_the_requirements(parsed, pins, path)
 
 
 def _without_a_reason(parsed: ParsedLock, path: Path) -> Iterator[UnexplainedLockError]:
-    """Pins that no chain of ``via`` leads to from a requirement."""
+    """Pins that no chain of ``via`` connects to a requirement."""
     asked_for = {_name_of(text) for key in ("requirements", "added for serving") for text in _section(parsed, key)}
     brings: dict[str, list[str]] = {}
     for pin in parsed.pins:
@@ -151,9 +151,9 @@ def _against_the_requirements(
             if requirement.marker is not None:
                 continue
             if pin is None and key != "constraints" and name not in may_lack:
-                yield _problem(f"'{text[:_SHOWN]}' is required and not in the lock", path, None)
+                yield _problem(f"'{text[:_SHOWN]}' is required but not in the lock", path, None)
             elif pin is not None and not _meets(pin, requirement, text):
-                message = f"'{pin.requirement[:_SHOWN]}' is not what '{text[:_SHOWN]}' asks for"
+                message = f"'{pin.requirement[:_SHOWN]}' does not satisfy '{text[:_SHOWN]}'"
                 yield _problem(message, path, pin.line)
     for pin in pins.values():
         if pin.url and (pin.name, pin.url) not in urls:
@@ -180,7 +180,7 @@ def _meets(pin: Pin, requirement: Requirement, text: str) -> bool:
 
 
 def _is_built_from(pin: Pin, requirement: Requirement, text: str) -> bool:
-    """The requirement's hashes are of the source distribution, and so is its URL."""
+    """The requirement's hashes and URL are those of the source distribution."""
     stated = set(_STATED_HASH.findall(text))
     source_hash = (pin.built_from or "").rpartition(" ")[2]
     if (stated and source_hash not in stated) or pin.version is None:
@@ -191,7 +191,7 @@ def _is_built_from(pin: Pin, requirement: Requirement, text: str) -> bool:
 def _other_lines(
     lines: Sequence[str], blocks: Sequence[tuple[int, str]], parsed: ParsedLock, path: Path
 ) -> Iterator[UnexplainedLockError]:
-    """Whatever else an installer would read: the lines without comments are exactly those that flowpack writes."""
+    """Other lines that an installer would read: without comments, a lock has exactly the lines that flowpack writes."""
     stated = _section(parsed, "options")
     wanted = [block for _, block in blocks if block.startswith("-") and _is_explained(block, stated)]
     for pin in parsed.pins:
@@ -201,7 +201,7 @@ def _other_lines(
     for number, line in enumerate(lines, start=1):
         is_comment = line.lstrip().startswith("#")
         if continued and (is_comment or not line.strip()):
-            yield _problem("an entry ends where it is continued", path, number)
+            yield _problem("the line before this one continues an entry that ends here", path, number)
         if line.strip() and not is_comment:
             there.append((number, line.rstrip()))
         continued = line.endswith("\\") and not is_comment
@@ -213,7 +213,7 @@ def _other_lines(
 
 
 def _is_explained(option: str, stated: Sequence[str]) -> bool:
-    """Earlier releases wrote down which packages come as wheels."""
+    """Earlier releases of flowpack also wrote the options that choose wheels."""
     return option in needed_options(stated) or (option in stated and option.startswith(("--no-bin", "--only-bin")))
 
 
@@ -227,7 +227,7 @@ def _name_of(text: str) -> str:
 
 
 def _requirement(text: str) -> Requirement | None:
-    """A line of the header; its hashes are no part of packaging's syntax, and slim's mark is no requirement."""
+    """Parses a header line without its hashes, which packaging does not accept. None for slim's mark."""
     try:
         return Requirement(text.partition(" --hash=")[0]) if len(text) <= _LONGEST else None
     except (InvalidRequirement, ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""From requirements to a lock: the one next to the flow where it is fresh, else a new one from a resolver.
+"""Gets the lock for requirements: the one next to the flow if it is fresh, else a new one from a resolver.
 
-Fresh means that the checksum in its header covers the same inputs: the requirements with the files they name, what
-serving adds, the target, the index options, flowpack's own bounds and the format. A resolver is looked for only after
-that.
+A lock is fresh if the checksum in its header covers the same inputs: the requirements with the files they name, the
+packages added for serving, the target, the index options, flowpack's own bounds and the format. flowpack looks for a
+resolver only if the lock is not fresh.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCK_NAME", "Lockfile", "ParsedLock", "Pin", "lock_dependencies", "parse_lock"]
 
-_SERVING = "flowpack, for serving"
 _BROKEN = "broken"
 _MOST_CHANGES = 10
 _SHOWN = 200
@@ -49,7 +48,7 @@ _SHOWN = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lockfile:
-    """``digest`` is of the text's bytes, ``inputs_digest`` of what the text follows from."""
+    """``digest`` covers the text's bytes, ``inputs_digest`` the inputs that it was made from."""
 
     text: str
     digest: str
@@ -79,9 +78,9 @@ def lock_dependencies(
 ) -> Lockfile:
     """The flow's lock; writes nothing.
 
-    ``locked`` refuses a stale or missing lock. ``renew`` takes what it can from a broken one, as ``flowpack lock``
-    does, and ``upgrade`` takes nothing from it. Of the variables that the requirements use a resolver gets those that
-    are ``passed``, and nothing else gets any.
+    ``locked`` refuses a stale or missing lock. ``renew`` keeps what it can of a broken lock, as ``flowpack lock`` does;
+    ``upgrade`` keeps nothing. Of the variables that the requirements use, only those in ``passed`` are expanded, and
+    only for a resolver.
     """
     if locked and (upgrade or renew):
         raise UsageError("a lock is either kept or renewed", hint="leave out --locked")
@@ -101,7 +100,7 @@ def lock_dependencies(
     if old is not None:
         reporter.info(f"{LOCK_NAME} is stale: {'; '.join(changes(old[1], inputs))}")
 
-    # A fresh lock does without everything that resolves.
+    # A fresh lock needs no resolver.
     from flowpack.dependencies.resolution import resolved_pins  # noqa: PLC0415
 
     pins, origin = resolved_pins(
@@ -121,16 +120,16 @@ def lock_dependencies(
 
 
 def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
-    """What a person would say changed since the lock was made."""
+    """The changes since the lock was made, in words."""
     if old.inputs_digest == _BROKEN:
         return ["it was changed by hand"]
     if old.inputs_digest is None:
         return ["it was not made by flowpack"]
     if old.format != str(FORMAT):
-        return [f"it has format {(old.format or '')[:_SHOWN]}, and this flowpack writes {FORMAT}"]
+        return [f"it has format {(old.format or '')[:_SHOWN]}, but this flowpack writes {FORMAT}"]
     told = []
     if old.target != str(inputs.target):
-        told.append(f"it is for {(old.target or '')[:_SHOWN]}, and {inputs.target} is asked for")
+        told.append(f"it is for {(old.target or '')[:_SHOWN]}, but {inputs.target} is needed")
     for key, now in inputs.sections().items():
         before = dict.fromkeys(old.sections.get(key, ()))
         after = dict.fromkeys(now)
@@ -178,18 +177,18 @@ def _existing_lock(
 
 
 def _renewal(command: str) -> str:
-    return f"`{command}` makes it again; a change belongs in the requirements"
+    return f"run `{command}` to renew it; make changes in the requirements"
 
 
 def _refusal(existing: Path | None, old: ParsedLock | None, inputs: LockInputs, command: str) -> LockError:
     if old is None:
         name = existing.name if existing else LOCK_NAME
         where = Location(existing) if existing else None
-        return LockError(f"there is no {name} next to the flow", location=where, hint=f"`{command}` writes it")
+        return LockError(f"there is no {name} next to the flow", location=where, hint=f"run `{command}` to write it")
     return LockError(
         f"the lock is stale: {'; '.join(changes(old, inputs))}",
         location=Location(existing) if existing else None,
-        hint=f"`{command}` renews it",
+        hint=f"run `{command}` to renew it",
     )
 
 

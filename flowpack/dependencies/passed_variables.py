@@ -1,7 +1,7 @@
-"""``${NAME}`` in the URLs of requirements: only what the caller passes by name is expanded, and only for a resolver.
+"""Expands ``${NAME}`` in the URLs of requirements: only variables that the caller passes, and only for a resolver.
 
-A stranger may write requirements that send any variable of this process to a server of theirs, so a name alone gives
-nothing. Everything else, a lock and a message among it, has the URL as it is written.
+Untrusted requirements may send any variable of this process to their author's server, so naming one is not enough.
+Locks, messages and everything else have the URL as written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from flowpack.errors import FlowpackError, Location, RequirementsError, UsageError, nearest
 
-# What pip and uv take for a variable.
+# The form that pip and uv read as a variable.
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _URL = re.compile(
     r"https?://(?:[^/\s\\?#]*@)?(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?=[/?#]|$)[^\s\\]*", re.I
@@ -40,7 +40,7 @@ class PassedVariable:
 
 
 def host_of(url: str) -> str | None:
-    """The host, where every reader of URLs agrees on it; None for what is not such a URL."""
+    """The host of an http or https URL that all tools read alike; None for any other text."""
     match = _URL.fullmatch(url)
     return match["host"].lower() if match and url.isprintable() else None
 
@@ -50,18 +50,18 @@ def expand(url: str, passed: Sequence[PassedVariable], location: Location, envir
         if not any(each.name == name for each in passed):
             raise _not_passed(name, passed, location)
         if not environ.get(name):
-            raise RequirementsError(f"the variable {name} is passed and not set", location=location, hint=f"set {name}")
+            raise RequirementsError(f"the variable {name} is passed but not set", location=location, hint=f"set {name}")
     expanded = VARIABLE.sub(lambda match: environ[match[1]], url)
     host = host_of(expanded)
-    if host is None or VARIABLE.search(expanded):  # pip and uv would expand what a value holds
+    if host is None or VARIABLE.search(expanded):  # pip and uv would expand a variable in a value
         raise RequirementsError(
-            f"'{url}' does not become an http or https URL with the variables that are passed", location=location
+            f"'{url}' is not an http or https URL once the passed variables are expanded", location=location
         )
     for name in VARIABLE.findall(url):
         if not any(each.name == name and each.host in {None, host} for each in passed):
             allowed = " and ".join(sorted(str(each.host) for each in passed if each.name == name))
             raise RequirementsError(
-                f"the variable {name} is passed for {allowed} alone, and this URL is of another host", location=location
+                f"the variable {name} is passed only for {allowed}, but this URL has another host", location=location
             )
     return expanded
 
@@ -69,9 +69,9 @@ def expand(url: str, passed: Sequence[PassedVariable], location: Location, envir
 def _not_passed(name: str, passed: Iterable[PassedVariable], location: Location) -> RequirementsError:
     close = nearest(name, [each.name for each in passed])
     return RequirementsError(
-        f"the requirements ask for the variable {name}, which is not passed",
+        f"the requirements use the variable {name}, which is not passed",
         location=location,
-        hint=f"add --pass-variable {name} if the servers that the requirements name may know its value"
+        hint=f"add --pass-variable {name} if the servers in the requirements may see its value"
         + (f"; {close} is passed" if close else ""),
     )
 
@@ -81,7 +81,7 @@ def variables_in(urls: Iterable[str]) -> frozenset[str]:
 
 
 def hide_values(error: FlowpackError, names: Iterable[str], environ: Mapping[str, str] = os.environ) -> None:
-    """Puts the names back where another tool's words have the values, in whatever case or quoting of URLs."""
+    """Replaces the values in another tool's message with their names, in any case and any URL quoting."""
     for name in sorted(names, key=lambda name: -len(environ.get(name, ""))):
         value = environ.get(name)
         if not value:

@@ -1,9 +1,9 @@
-"""pip-compile as flowpack runs it: a program of its own, started with the interpreter that has pip-tools.
+"""pip-compile as flowpack runs it: a separate program, started with the interpreter that has pip-tools.
 
-Three things are added to pip-tools. A package without a wheel is refused before a file of it runs, and named. pip-tools
-downloads every archive of a release to hash it, unless the index is PyPI with its JSON answers; the hash that the index
-states beside each archive is as good, and a private index has nothing else. And pip passes over an index that refuses
-it as if that had no packages; the refusal is told here.
+It adds three things to pip-tools. It refuses a package without a wheel by name, before any of its files runs. It uses
+the hashes that an index states for its archives: unless the index is PyPI with its JSON API, pip-tools downloads every
+archive of a release to hash it, and the stated hash is as good and all that a private index has. And it reports an
+index that refuses access, which pip skips as if it had no packages.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NOT_FOUND = re.compile(r"No matching distribution found for (.+?)(?: \(from |$)
 
 
 class Refusals(logging.Handler):
-    """Collects what pip says of an index that it passes over; a package that an index does not have is no refusal."""
+    """Collects pip's messages about an index that it skips. A package that an index does not have is not a refusal."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -48,7 +48,7 @@ class Refusals(logging.Handler):
 
 
 class SkippedSources(logging.Handler):
-    """Collects the source distributions that pip passes over, since wheels alone are taken."""
+    """Collects the source distributions that pip skips, because only wheels are allowed."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -60,7 +60,7 @@ class SkippedSources(logging.Handler):
             self.names.append(found[1].partition("#")[0].rstrip("/").rpartition("/")[2])
 
     def blamed_in(self, words: str) -> Iterator[str]:
-        """The packages that pip did not find, and would have found as a source distribution."""
+        """The packages that pip did not find, but would have found as source distributions."""
 
         for text in _NOT_FOUND.findall(words):
             try:
@@ -78,18 +78,18 @@ class SkippedSources(logging.Handler):
 
 
 def refuse_to_build() -> None:
-    """Whatever pip is told, by a requirement with a URL or by a package's metadata, it starts no setup.py."""
+    """Keeps pip from starting a setup.py, also for a requirement with a URL and for a package's metadata."""
 
     def refuse(self: Any, *_: Any, **__: Any) -> None:
         raise InstallationError(NO_WHEEL + (self.req.name or str(self.req)))
 
     if not hasattr(SourceDistribution, "prepare_distribution_metadata"):
-        sys.exit("flowpack does not know how to keep this release of pip from building source distributions")
+        sys.exit("flowpack cannot keep this release of pip from building source distributions")
     SourceDistribution.prepare_distribution_metadata = refuse  # type: ignore[method-assign]
 
 
 def take_stated_hashes(repository: Any) -> None:
-    """Makes pip-tools take the hashes that the index states, and ask for the others in its own way."""
+    """Makes pip-tools use the hashes that the index states, and get the others in its own way."""
     ask_pypi = repository._get_hashes_from_pypi
 
     def stated_hashes(self: Any, requirement: Any) -> dict[str, str]:
@@ -101,15 +101,15 @@ def take_stated_hashes(repository: Any) -> None:
 
 
 def hash_every_file(repository: Any) -> None:
-    """The source distribution too, as uv has it in its locks, though only wheels are chosen and installed."""
+    """Hashes source distributions too, as uv does in its locks, although only wheels are chosen and installed."""
 
-    matching = repository._get_matching_candidates  # only hashes are taken of these
+    matching = repository._get_matching_candidates  # used only for hashes
 
     def every_file(self: Any, requirement: Any) -> set[Any]:
         versions = {candidate.version for candidate in matching(self, requirement)}
         finder = copy.copy(self.finder)
         finder.format_control = FormatControl()
-        if hasattr(finder, "_all_candidates"):  # newer releases of pip keep there what they have found
+        if hasattr(finder, "_all_candidates"):  # newer releases of pip cache results there
             finder._all_candidates = {}
         find = type(finder).find_all_candidates
         found = getattr(find, "__wrapped__", find)(finder, requirement.name)
@@ -152,5 +152,5 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if not sys.flags.isolated:
-        sys.path.pop(0)  # this folder, whose modules are not for pip-tools to find
+        sys.path.pop(0)  # this folder: pip-tools must not find its modules
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""pip-tools: resolves for the interpreter that it runs in, so one of the target's minor version is found first."""
+"""Resolves with pip-tools, which resolves for the interpreter it runs in: finds one of the target's minor version."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class PipToolsResolver:
                     "PIP_ONLY_BINARY": None,
                     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                     "PIP_NO_INPUT": "1",
-                    "PIP_REQUIRE_HASHES": None,  # it would ask for hashes in the question
+                    "PIP_REQUIRE_HASHES": None,  # it would require hashes in the question
                     "PIP_QUIET": None,
                     "PIP_VERBOSE": None,
                     "PYTHONUTF8": "1",
-                    "PYTHONDONTWRITEBYTECODE": "1",  # its environment stays as it was made
+                    "PYTHONDONTWRITEBYTECODE": "1",  # its environment stays unchanged
                 },
             )
             if completed.returncode != 0:
@@ -86,9 +86,9 @@ def find_pip_tools(target: Target, run: Run, reporter: Reporter) -> PipToolsReso
 
 
 def isolation() -> tuple[str, ...]:
-    """Keeps a project's modules, and variables that name more of them, out of an interpreter of flowpack's own.
+    """Options that keep a project's modules, and variables that add modules, out of an interpreter flowpack starts.
 
-    Where flowpack is installed for the user alone, `-I` would hide pip as well.
+    If flowpack is installed only for the user, `-I` would also hide pip.
     """
     found = find_spec("pip")
     users = site.getusersitepackages()
@@ -96,7 +96,7 @@ def isolation() -> tuple[str, ...]:
 
 
 def pip_words(completed: Completed) -> str:
-    """pip's errors, what it says of their cause and which index refused, without its account of all the rest."""
+    """pip's errors, their cause and the indexes that refused access, without the rest of its output."""
     lines = [line.removeprefix("  ").rstrip() for line in completed.stderr.splitlines()]
     told = [line for line in lines if line.startswith((REFUSED, NO_WHEEL))]
     first = next((number for number, line in enumerate(lines) if line.startswith("ERROR:")), None)
@@ -105,7 +105,7 @@ def pip_words(completed: Completed) -> str:
 
 
 def _cause(stdout: str) -> list[str]:
-    """The paragraph on a conflict's cause, which pip gives as information and not with the error."""
+    """The paragraph on a conflict's cause, which pip prints as information and not with the error."""
     _, heading, rest = stdout.partition("The conflict is caused by:")
     return (
         [heading, *(line.removeprefix("  ") for line in takewhile(str.strip, rest.splitlines()[1:]))] if heading else []
@@ -118,12 +118,12 @@ def _of_this_interpreter(run: Run) -> PipToolsResolver:
     except PackageNotFoundError:
         found = None
     if found is None:
-        raise ToolError("pip-tools is not installed beside flowpack", hint=f"pip install '{_REQUIREMENT}'; or {FASTER}")
+        raise ToolError("pip-tools is not installed with flowpack", hint=f"pip install '{_REQUIREMENT}'; or {FASTER}")
     return PipToolsResolver(sys.executable, f"pip-tools {found}", run)
 
 
 def _environment(target: Target, run: Run, reporter: Reporter) -> str:
-    """The interpreter of a virtual environment with pip-tools, made once a minor version and kept in the cache."""
+    """The interpreter of a virtual environment with pip-tools, one per minor version, kept in the cache."""
 
     def make(place: Path) -> None:
         base = _interpreter(target, run)
@@ -132,7 +132,7 @@ def _environment(target: Target, run: Run, reporter: Reporter) -> str:
             task.finish(f"installed pip-tools for Python {target.python}")
 
     name = f"python{target.python}"
-    # Its programs name the place where it was made; it is started as an interpreter alone.
+    # Its scripts contain the path where it was made, so only its interpreter is started.
     place = kept_environment("pip-tools", name, make, name=f"pip-tools for Python {target.python}", reporter=reporter)
     return str(place / "bin" / "python")
 
@@ -153,10 +153,10 @@ def _install(base: str, place: Path, target: Target, run: Run) -> None:
 
 def _interpreter(target: Target, run: Run) -> str:
     program = find_program(f"python{target.python}")
-    # A pyenv shim is on PATH for each version, chosen or not.
+    # pyenv puts a shim on PATH for each version, even if it is not selected.
     if program is None or _minor_version(program, run) != target.version:
         raise ToolError(
-            f"pip-tools resolves for the Python it runs in, and there is no python{target.python} on PATH",
+            f"pip-tools resolves for the Python it runs in, but python{target.python} is not on PATH",
             hint=f"install Python {target.python}; or {FASTER}",
         )
     return program

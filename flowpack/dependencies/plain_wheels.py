@@ -1,7 +1,8 @@
-"""Wheels made by copying: of packages whose one release that counts was published as source alone, and is plain Python.
+"""Makes wheels by copying files, for plain Python packages whose needed release was published only as source.
 
-promptflow-tools requires such a package, so no LLM flow would resolve by wheels alone. The source distribution is known
-here by its hash, and so is the wheel: nothing of it runs, no engine is needed, and it has the same bytes everywhere.
+promptflow-tools requires such a package, so no LLM flow would resolve with wheels only. The hashes of the source
+distribution and of the wheel are fixed here: nothing of the package runs, no engine is needed, and the wheel has the
+same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that the format can hold
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time that the format can hold
 _MODE = 0o100644 << 16
 _UNIX = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlainWheel:
-    """``package`` is the folder that is copied; the hashes are ``sha256:…``, of the source and of the wheel."""
+    """``package`` is the folder to copy; hashes are ``sha256:…``."""
 
     name: str
     version: str
@@ -44,7 +45,7 @@ class PlainWheel:
         return f"{self._stem}.tar.gz"
 
     def content(self, source: Path) -> bytes:
-        """The wheel of a source distribution that has ``source_hash``."""
+        """The wheel's bytes; ``source`` must have ``source_hash``."""
         with tarfile.open(source, "r:gz") as archive:
             top = f"{self._stem}/{self.package}/"
             files = {
@@ -70,7 +71,7 @@ class PlainWheel:
         record = [f"{name},{_digest(content)},{len(content)}" for name, content in entries.items()]
         entries[f"{info}/RECORD"] = _lines(*record, f"{info}/RECORD,,")
         made = io.BytesIO()
-        with zipfile.ZipFile(made, "w") as archive:  # stored: each library packs otherwise
+        with zipfile.ZipFile(made, "w") as archive:  # stored: each library compresses differently
             for name, content in entries.items():
                 entry = zipfile.ZipInfo(name, _TIME)
                 entry.create_system, entry.external_attr = _UNIX, _MODE

@@ -1,4 +1,4 @@
-"""One requirement of a requirements file as a value; what cannot be pinned with a hash is refused here."""
+"""Parses one requirement of a requirements file, and refuses it if a hash cannot pin it."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ _VERSION_CONTROL = re.compile(r"^(?:[^@]+@\s*)?(?:git|hg|svn|bzr)\+", re.I)
 _ARCHIVE = re.compile(r"\.(?:whl|zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.I)
 
 REQUIREMENT_CHARACTERS = 4096
-"""A name, its versions and its marker, or a URL. packaging's parser takes quadratic time beyond."""
+"""Enough for a name, its versions and its marker, or a URL. packaging's parser takes quadratic time."""
 _SPECIFIERS = 100
 _NESTED_MARKERS = 20  # the parser is recursive
 _SHOWN = 200
-_DIGITS = 40  # of one number; Python refuses to read one of 4,300
+_DIGITS = 40  # in one number; Python refuses to read one of 4,300
 LONG_NUMBER = re.compile(rf"[0-9]{{{_DIGITS + 1}}}")
 
 _PUBLISH = (
-    "the flow's own code and its additional includes need no requirement; other code comes from an index, or as"
-    " 'name @ https://.../name-1.0-py3-none-any.whl'"
+    "take other code from an index, or from 'name @ https://.../name-1.0-py3-none-any.whl'; the flow's own code and its"
+    " additional includes need no requirement"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RequirementLine:
-    """A requirement; ``text`` is in one canonical form, without credentials, hashes or the file's own spacing."""
+    """A requirement; ``text`` is its canonical form, without credentials, hashes or the file's own spacing."""
 
     text: str
     name: str | None
     location: Location
     source: str = ""
-    """The requirements file as the standalone flow folder names it."""
+    """The requirements file's path in the standalone flow folder."""
     hashes: tuple[str, ...] = ()
     marker: str | None = None
     pinned: str | None = None
-    """The version, where the requirement allows exactly one."""
+    """The version, if the requirement allows exactly one."""
     public_url: str | None = None
     allows_source: bool = False
-    """Whether its comment allows that a wheel is built from its source distribution."""
+    """Whether its comment allows building a wheel from its source distribution."""
     resolvable: str = field(default="", repr=False)
-    """What a resolver gets: the text with the credentials of its URL; ``${NAME}`` is expanded for a resolver alone."""
+    """The text for a resolver, with the URL's credentials; ``${NAME}`` is expanded only for a resolver."""
     url: str | None = field(default=None, repr=False)
 
 
@@ -89,7 +89,7 @@ def _check_size(text: str, location: Location) -> None:
 
 
 def shortened(text: str) -> str:
-    """Enough of it to be recognised, without what would act on a terminal."""
+    """Shortens a text for a message, and removes characters that control a terminal."""
     scrubbed = scrub(text)
     shown = "".join(each if each.isprintable() else "?" for each in scrubbed[:_SHOWN])
     return shown if len(scrubbed) <= _SHOWN else f"{shown}…"
@@ -104,15 +104,15 @@ def _nesting(text: str) -> int:
 
 
 def _check_variables(text: str, url: str | None, location: Location) -> None:
-    """A lock has what it needs of a requirement in it, so that a variable's value would be written there."""
+    """Allows variables only before a URL's host: the rest of a requirement is written to the lock."""
     in_front_of_the_host = VARIABLE.findall(url.rpartition("@")[0]) if url else []
     others = len(VARIABLE.findall(text)) - len(in_front_of_the_host)
     if others:
         name = VARIABLE.findall(text)[-1]
         raise RequirementsError(
-            f"'{shortened(text)}' has the variable {name} where its value would go into the lock",
+            f"'{shortened(text)}' has the variable {name} where its value would be written to the lock",
             location=location,
-            hint=f"use it for the credentials of a URL alone, https://${{{name}}}@HOST/..., and write the rest out",
+            hint=f"use it only for the credentials of a URL, https://${{{name}}}@HOST/..., and write out the rest",
         )
 
 
@@ -143,7 +143,7 @@ def _parsed(text: str, location: Location) -> Requirement:
         raise cannot_be_pinned("a local path", text, location)
     if requirement.url and host_of(requirement.url) is None:
         raise RequirementsError(
-            f"'{shortened(text)}' does not say which host it is from",
+            f"'{shortened(text)}' does not name a host",
             location=location,
             hint="write 'name @ https://HOST/.../name-1.0-py3-none-any.whl'",
         )
@@ -155,7 +155,7 @@ def _wheel_name(path: str, text: str, location: Location) -> str:
         return parse_wheel_filename(unquote(path.rsplit("/", 1)[-1]))[0]
     except (InvalidWheelFilename, InvalidVersion):
         raise RequirementsError(
-            f"'{shortened(text)}' does not say which package it is",
+            f"'{shortened(text)}' does not name a package",
             location=location,
             hint=f"write 'name @ {shortened(text)}'",
         ) from None

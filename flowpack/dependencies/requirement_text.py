@@ -1,8 +1,8 @@
-"""The text of a requirements file as pip reads it: encodings, comments, continued lines and options.
+"""Reads the text of a requirements file as pip does: encodings, comments, continued lines and options.
 
 https://pip.pypa.io/en/stable/reference/requirements-file-format/
 
-A stranger may have written it: whatever takes longer than in proportion to its length is refused before it is read.
+The file may be untrusted, so text that would take more than linear time is refused before it is parsed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
 )
 _DECLARED_ENCODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]{1,40})")
-# Python's own codecs that are no encodings of a text file; punycode takes quadratic time.
+# Codecs of Python that are not encodings of a text file; punycode takes quadratic time.
 _NO_TEXT_FILE = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _A_COMMENT_ALONE = re.compile(r"\s*#")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
@@ -33,7 +33,7 @@ _ALLOW_SOURCE = re.compile(r"#\s*flowpack:\s*allow-source(?=\s|$)")
 _QUOTED = re.compile(r"[\"'\\]")
 
 LINE_CHARACTERS = 64 * 1024
-"""A requirement with a hash of each of 600 archives."""
+"""Enough for a requirement with the hashes of 600 archives."""
 _QUOTED_CHARACTERS = 4096
 
 _OTHER_NAMES = {
@@ -71,7 +71,7 @@ class LogicalLine:
     number: int
     text: str
     allows_source: bool = False
-    """Whether `# flowpack: allow-source` stands behind it, or alone on the line before."""
+    """Whether `# flowpack: allow-source` follows it on its line, or is alone on the line before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def logical_lines(text: str, path: Path) -> Iterator[LogicalLine]:
         if line.endswith("\\") and not is_comment:
             parts.append(line.strip("\\"))
             continue
-        # A comment ends the continued line that it follows and is no part of it.
+        # A comment ends the continued line before it and is not part of it.
         parts.append(" " + line if is_comment else line)
         allowed = allowed or ("flowpack:" in line and _ALLOW_SOURCE.search(line) is not None)
         for entry in _entry(first, parts, allowed):
@@ -146,7 +146,7 @@ def _entry(number: int, parts: Sequence[str], allows_source: bool) -> Iterator[L
 
 
 def split_options(line: LogicalLine, path: Path) -> tuple[str, tuple[Option, ...]]:
-    """The requirement in front (it may be empty) and the options after it."""
+    """The requirement (it may be empty) and the options after it."""
     found = re.search(r"(?:^|\s)-", line.text)
     if found is None:
         return line.text, ()
@@ -187,5 +187,5 @@ def _options(words: Sequence[str], location: Location) -> Iterator[Option]:
             raise RequirementsError(
                 f"'{scrub(written)}' is not an option of a requirements file",
                 location=location,
-                hint="pip's reference lists them: https://pip.pypa.io/en/stable/reference/requirements-file-format/",
+                hint="see pip's reference: https://pip.pypa.io/en/stable/reference/requirements-file-format/",
             )

@@ -1,4 +1,4 @@
-"""A flow's requirements, read as pip would read them in the standalone flow folder."""
+"""Reads a flow's requirements as pip would in the standalone flow folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flowpack.reading import DOCUMENT_BYTES, Roots, read_bytes
 
 __all__ = ["RequirementLine", "Requirements", "read_requirements"]
 
-# pip reads hashes of these algorithms; a lock is written with sha256 alone.
+# pip reads hashes of these algorithms; a lock has only sha256.
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _OF_ONE_REQUIREMENT = {"--hash", "--global-option", "--config-settings"}
 _WITHOUT_EFFECT_ON_A_LOCK = {"--require-hashes", "--use-feature"}
@@ -29,21 +29,21 @@ MOST_REQUIREMENTS = 10_000
 _MOST_INDEX_OPTIONS = 200
 _DEEPEST_FILE = 20
 _CONTINUED = 100
-"""Lines in which the place of a variable is looked for."""
+"""Lines of an entry that are searched for a variable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requirements:
-    """Every requirement and constraint of the requirements file and of the files it names, in their order."""
+    """Every requirement and constraint of the requirements file and of the files it names, in order."""
 
     name: str | None = None
     lines: tuple[RequirementLine, ...] = ()
     constraints: tuple[RequirementLine, ...] = ()
     options: IndexOptions = field(default_factory=IndexOptions)
     location: Location | None = None
-    """The requirements file itself: what an error about no line in particular points to."""
+    """The requirements file itself, for errors that are not about one line."""
     places: Mapping[str, Location] = field(default_factory=dict, repr=False)
-    """Where each URL with a variable is written."""
+    """The location of each URL that has a variable."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -58,11 +58,11 @@ class Requirements:
 
     @property
     def variables(self) -> frozenset[str]:
-        """The names in ``${NAME}``, wherever a resolver would meet one."""
+        """The names in all ``${NAME}`` that a resolver would find."""
         return variables_in(self.places)
 
     def expanded(self, passed: Sequence[PassedVariable], environ: Mapping[str, str] = os.environ) -> Requirements:
-        """For a resolver alone: the values of the variables that are passed are in its URLs."""
+        """A copy with the passed variables expanded in its URLs, only for a resolver."""
         urls = {url: expand(url, passed, place, environ) for url, place in self.places.items()}
         if not urls:
             return self
@@ -81,7 +81,7 @@ class Requirements:
 
 
 def read_requirements(name: str | None, files: Mapping[str, Path], within: Roots | None = None) -> Requirements:
-    """Reads ``name`` and the files it names; ``files`` maps the standalone folder's paths to files of ``within``."""
+    """Reads ``name`` and the files it names; ``files`` maps the standalone folder's paths to files in ``within``."""
     if name is None:
         return Requirements()
     path = posixpath.normpath(name)
@@ -114,7 +114,7 @@ class _Reader:
         self._done: set[tuple[str, bool]] = set()
 
     def read(self, path: str, *, constraints: bool) -> None:
-        """Each file once: what it says is not more when it is said again."""
+        """Reads each file once, because reading it again adds nothing."""
         if (path, constraints) in self._done:
             return
         self._done.add((path, constraints))
@@ -127,7 +127,7 @@ class _Reader:
         self._open.pop()
 
     def check_trusted_hosts(self) -> None:
-        """An author may do without certificates for the indexes of their own, and not for those of this machine."""
+        """Authors may turn off certificate checks for their own indexes, but not for those of this machine."""
         options = self.options
         urls = (options.index_url or "", *options.extra_index_urls, *options.find_links)
         own = {host_of(VARIABLE.sub("x", url)) for url in (*urls, *(line.url or "" for line in self.lines))}
@@ -137,7 +137,7 @@ class _Reader:
                 raise RequirementsError(
                     f"--trusted-host '{value}' is not a host that the requirements name as an index or in a URL",
                     location=location,
-                    hint="take it out, or trust the host in pip's configuration: PIP_TRUSTED_HOST, pip.conf",
+                    hint="remove it, or trust the host in pip's configuration: PIP_TRUSTED_HOST, pip.conf",
                 )
 
     def _take(self, line: LogicalLine, path: str, physical: Sequence[str], *, constraints: bool) -> None:
@@ -148,9 +148,9 @@ class _Reader:
         if not text:
             if line.allows_source:
                 raise RequirementsError(
-                    "'flowpack: allow-source' belongs to no requirement",
+                    "'flowpack: allow-source' has no requirement",
                     location=location,
-                    hint="write it behind a requirement or a constraint",
+                    hint="write it after a requirement or a constraint",
                 )
             for option in options:
                 self._take_option(option, path, location)
@@ -171,14 +171,14 @@ class _Reader:
         elif option.name == "--editable":
             raise cannot_be_pinned("an editable installation", option.value, location)
         elif option.name in _OF_ONE_REQUIREMENT:
-            raise RequirementsError(f"{option.name} stands without a requirement in front of it", location=location)
+            raise RequirementsError(f"{option.name} has no requirement before it", location=location)
         elif option.name not in _WITHOUT_EFFECT_ON_A_LOCK:
             self._take_index_option(option, path, location)
 
     def _take_index_option(self, option: Option, path: str, location: Location) -> None:
         self._options += 1
         if self._options > _MOST_INDEX_OPTIONS:
-            raise RequirementsError(f"there are more than {_MOST_INDEX_OPTIONS} options of indexes", location=location)
+            raise RequirementsError(f"there are more than {_MOST_INDEX_OPTIONS} index options", location=location)
         check_option(option, location)
         if option.name == "--find-links" and is_on_this_machine(option.value) and not VARIABLE.match(option.value):
             self._take_folder(option, path, location)
@@ -192,15 +192,15 @@ class _Reader:
     def _nested(self, option: Option, path: str, location: Location) -> str:
         if "://" in option.value:
             raise RequirementsError(
-                f"'{scrub(option.value)}' is a URL, whose content no lock can cover",
+                f"'{scrub(option.value)}' is a URL, and a lock cannot cover its content",
                 location=location,
-                hint="keep a copy of that file in the flow folder",
+                hint="keep a copy of the file in the flow folder",
             )
         if VARIABLE.search(option.value):
             raise RequirementsError(
-                f"'{option.value}' has a variable, and only URLs may have one",
+                f"'{option.value}' has a variable, but only URLs may have one",
                 location=location,
-                hint="write the file's name out",
+                hint="write out the file's name",
             )
         nested = posixpath.normpath(posixpath.join(posixpath.dirname(path), option.value))
         if nested in self._open:
@@ -209,13 +209,13 @@ class _Reader:
             raise RequirementsError(
                 f"'{option.value}' is nested deeper than {_DEEPEST_FILE} files",
                 location=location,
-                hint="name the files side by side",
+                hint="name the files next to each other in one file",
             )
         if nested not in self.files:
             raise RequirementsError(
                 f"'{option.value}' is not in the flow",
                 location=location,
-                hint=_near(nested, self.files) or "put it in the flow folder or name it in additional_includes",
+                hint=_near(nested, self.files) or "put it in the flow folder or add it to additional_includes",
             )
         return nested
 
@@ -227,7 +227,7 @@ class _Reader:
             raise RequirementsError(
                 f"there is no folder '{option.value}' in the flow",
                 location=location,
-                hint="find-links names a folder of the flow, or a URL; one of this machine belongs in PIP_FIND_LINKS",
+                hint="use a folder of the flow or a URL; put a folder on this machine into PIP_FIND_LINKS",
             )
         self.options = self.options.in_folders(inside, tuple(sorted(beside)))
 
@@ -241,7 +241,7 @@ class _Reader:
 
 
 def _variables_place(location: Location, physical: Sequence[str]) -> Location:
-    """Where the first ``${NAME}`` of an entry is: the entry may be continued over several lines."""
+    """The location of an entry's first ``${NAME}``; the entry may span several lines."""
     number = location.line or 1
     for at, line in enumerate(physical[number - 1 :][:_CONTINUED], start=number):
         found = VARIABLE.search(line)
@@ -257,11 +257,11 @@ def _hashes(options: tuple[Option, ...], location: Location) -> tuple[str, ...]:
             raise RequirementsError(
                 f"{option.name} after a requirement is not supported",
                 location=location,
-                hint="a lock installs the files of an index as they are",
+                hint="remove it; a lock installs an index's files unchanged",
             )
         if not _HASH.fullmatch(option.value):
             raise RequirementsError(
-                f"'{shortened(option.value)}' is not a hash that pip knows",
+                f"'{shortened(option.value)}' is not a hash that pip supports",
                 location=location,
                 hint="write --hash=sha256:<64 digits>",
             )

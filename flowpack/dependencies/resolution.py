@@ -1,4 +1,4 @@
-"""From requirements to the pins of a lock, by a resolver. A fresh lock loads none of it."""
+"""Resolves requirements to the pins of a lock. A fresh lock does not load this module."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _SERVING = "flowpack, for serving"
 
 
 class Sources(Protocol):
-    """Builds wheels of the packages that are allowed to be built."""
+    """Builds wheels of the packages that may be built from source."""
 
     def built(self, question: Question, resolver: Resolver, reporter: Reporter) -> AbstractContextManager[Question]:
-        """The question with the wheels that it needs; they are there inside the block."""
+        """The question with the wheels it needs, which exist only inside the block."""
 
 
 def resolved_pins(
@@ -49,7 +49,7 @@ def resolved_pins(
     run: Run,
     reporter: Reporter,
 ) -> tuple[tuple[Pin, ...], str]:
-    """The pins, and which resolver gave them in how many seconds. ``preferred`` pins are kept where they still fit."""
+    """The pins, and a text with the resolver and its time in seconds. ``preferred`` pins are kept if they still fit."""
     target = inputs.target
     question = Question(
         requirements=requirements.expanded(passed),
@@ -77,7 +77,7 @@ def resolved_pins(
 def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, reporter: Reporter) -> tuple[Pin, ...]:
     reason = what_needs_the_sdk(requirements, pins)
     if reason is not None:
-        reporter.warning(f"--slim leaves the full SDK in, since {reason}")
+        reporter.warning(f"--slim keeps the full SDK, because {reason}")
         return pins
     fewer = without_full_sdk(pins)
     if len(fewer) == len(pins):
@@ -94,7 +94,7 @@ def _answer(resolver: Resolver, question: Question, reporter: Reporter) -> tuple
         first = error
     if not blames_known_good(first, question):
         raise explain(first, question, resolver.name) from None
-    reporter.info("that does not fit flowpack's known good versions: resolving without them")
+    reporter.info("the requirements conflict with flowpack's known good versions: resolving without them")
     freed = replace(question, known_good=())
     try:
         return resolver.resolve(freed)
@@ -103,7 +103,7 @@ def _answer(resolver: Resolver, question: Question, reporter: Reporter) -> tuple
 
 
 def _finished(pin: Pin, question: Question) -> Pin:
-    """The pin with what the resolver does not know: whose requirement it is, the URL as written, the user's hashes."""
+    """Adds what the resolver does not know: the files that name it, the URL as written, the user's hashes."""
     requirements = question.requirements
     named = [line for line in requirements.lines if line.name == pin.name]
     via = {each for each in pin.via if not each.startswith("-")} | {f"-r {line.source}" for line in named}
@@ -118,9 +118,9 @@ def _finished(pin: Pin, question: Question) -> Pin:
     if not hashes:
         line = next(line for line in requirements.named(pin.name) if line.hashes)
         raise RequirementsError(
-            f"none of the hashes given for '{line.text}' is one of {pin.requirement}",
+            f"none of the hashes given for '{line.text}' belongs to {pin.requirement}",
             location=line.location,
-            hint="pip's hash command prints an archive's sha256",
+            hint="run `pip hash` to print an archive's sha256",
         )
     written = next((line.public_url for line in named if line.public_url), None)
     url = written or (public_url(pin.url) if pin.url else None)
@@ -132,7 +132,7 @@ CHOICES = ("auto", "pip-tools", "uv")
 
 def choose_resolver(choice: str, target: Target, run: Run, reporter: Reporter) -> Resolver:
     if choice not in CHOICES:
-        raise UsageError(f"resolver '{choice}' is not known", hint=f"it is one of {', '.join(CHOICES)}")
+        raise UsageError(f"resolver '{choice}' is not known", hint=f"use one of {', '.join(CHOICES)}")
     if choice in {"auto", "uv"}:
         uv = find_uv(run)
         if uv is not None:
@@ -140,6 +140,6 @@ def choose_resolver(choice: str, target: Target, run: Run, reporter: Reporter) -
         if choice == "uv":
             raise ToolError("uv is not installed", hint="pip install 'flowpack[fast]', or use --resolver pip-tools")
         reporter.info(
-            "uv is not installed; pip-tools takes a minute where it takes seconds (pip install 'flowpack[fast]')"
+            "uv is not installed; pip-tools takes a minute where uv takes seconds (pip install 'flowpack[fast]')"
         )
     return find_pip_tools(target, run, reporter)

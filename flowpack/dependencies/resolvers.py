@@ -1,4 +1,4 @@
-"""What a resolver is asked and what it answers; uv and pip-tools stand behind one verb."""
+"""The question for a resolver and its answer; uv and pip-tools have the same interface."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from flowpack.process import Completed
 from flowpack.temporary import temporary_folder
 from flowpack.writing import unwritable
 
-# What pip_compile.py, a program of its own, begins its lines with.
+# The starts of lines that pip_compile.py, a separate program, prints.
+# The same words as in pip_compile.py, which runs without flowpack.
 REFUSED = "flowpack: an index did not answer: "
 NO_WHEEL = "flowpack: there is no wheel of "
 
-FASTER = "flowpack[fast] brings uv, which resolves for any Python and platform: pip install 'flowpack[fast]'"
+FASTER = "install uv, which resolves for any Python and platform: pip install 'flowpack[fast]'"
 
 REQUIREMENTS, CONSTRAINTS, KNOWN_GOOD, ANSWER = "requirements.in", "constraints.txt", "known-good.txt", "answer.txt"
 
@@ -43,7 +44,7 @@ class BuiltWheel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """Which versions fit all of this together; of ``preferred`` pins as many as possible are kept."""
+    """Asks for versions that fit all of this together, and keep as many ``preferred`` pins as possible."""
 
     requirements: Requirements
     serving: tuple[ServingRequirement, ...]
@@ -52,12 +53,12 @@ class Question:
     preferred: tuple[Pin, ...] = ()
     upgrade: bool = False
     wheels: Path | None = None
-    """A folder of wheels that were built from source distributions."""
+    """A folder of wheels built from source distributions."""
     built: tuple[BuiltWheel, ...] = ()
 
 
 class UnresolvedError(Exception):
-    """The resolver ended without an answer; ``words`` is what it said."""
+    """The resolver ended without an answer; ``words`` is its output."""
 
     def __init__(self, completed: Completed, words: str) -> None:
         super().__init__(words)
@@ -66,18 +67,18 @@ class UnresolvedError(Exception):
 
 
 class Resolver(Protocol):
-    """Raises UnresolvedError where no answer came, and ToolError where it could not even ask."""
+    """Raises UnresolvedError if there is no answer, and ToolError if the resolver cannot run."""
 
     @property
     def name(self) -> str:
-        """The program and its version, for a person."""
+        """The program and its version, for messages."""
 
     def resolve(self, question: Question) -> tuple[Pin, ...]: ...
 
 
 @contextmanager
 def question_folder(question: Question, *, options: bool) -> Iterator[Path]:
-    """A private folder with the question as files; ``options`` writes the index options too, credentials included."""
+    """A private folder with the question as files; ``options`` also writes the index options, with credentials."""
     requirements = question.requirements
     with temporary_folder("lock") as folder:
         lines = [_asked(line, question) for line in requirements.lines] + [each.text for each in question.serving]
@@ -92,13 +93,13 @@ def question_folder(question: Question, *, options: bool) -> Iterator[Path]:
 
 
 def index_lines(requirements: Requirements) -> list[str]:
-    """Where packages come from; whether as wheels is not for a requirements file to say."""
+    """The index options without those that choose wheels, which a requirements file does not decide."""
     lines = requirements.options.requirements_lines()
     return [line for line in lines if not line.startswith(("--no-binary", "--only-binary"))]
 
 
 def _asked(line: RequirementLine, question: Question) -> str:
-    """The wheel that was built, where the requirement names the URL of its source distribution."""
+    """The line for the resolver; names the built wheel instead of the URL of its source distribution."""
     built = next((each for each in question.built if each.name == line.name and " @ " in line.resolvable), None)
     if built is None:
         return line.resolvable

@@ -1,4 +1,4 @@
-"""What a served flow needs beside its own requirements."""
+"""The packages that a served flow needs in addition to its own requirements."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from flowpack.errors import RequirementsError
 DEFAULT_RELEASE = "1.18.5"
 _FIRST_RELEASE_WITH_CORE = Version("1.8.0")
 
-# Released together, each requiring the others at its own version.
+# Released together; each requires the others at the same version.
 _ONE_RELEASE = ("promptflow-core", "promptflow", "promptflow-tracing")
 
 
 @dataclass(frozen=True, slots=True)
 class ServingNeeds:
-    """``tools``: a node runs a tool of promptflow-tools; ``sdk``: a source imports what only the full SDK has.
+    """``tools``: a node runs a tool of promptflow-tools; ``sdk``: a source imports a module that only the full SDK has.
 
-    ``slim``: the full SDK stays out, whoever asks for it. ``azureml``: connections come from a workspace.
+    ``slim``: the full SDK is left out, even if a source imports it. ``azureml``: connections come from a workspace.
     """
 
     tools: bool = False
@@ -37,25 +37,25 @@ class ServingRequirement:
 
 
 def serving_requirements(needs: ServingNeeds, requirements: Requirements) -> tuple[ServingRequirement, ...]:
-    """What is added to the user's requirements: nothing that they name themselves is named again with a version."""
+    """The requirements to add to the user's own. A package that the user names is added again only for an extra."""
     wanted = [
         _core(needs, requirements),
-        ServingRequirement("httpx", "httpx", "promptflow-core imports it and does not declare it"),
-        ServingRequirement("flask-cors", "flask-cors", "with it the flask engine lets browsers in, as pf's image does"),
+        ServingRequirement("httpx", "httpx", "promptflow-core imports it but does not declare it"),
+        ServingRequirement("flask-cors", "flask-cors", "it lets browsers call the flask engine, as in pf's image"),
         ServingRequirement("gunicorn", "gunicorn", "it is the server"),
         ServingRequirement("uvicorn", "uvicorn", "it serves the fastapi engine"),
     ]
     if needs.sdk and not needs.slim:
         version = wanted[0].text.partition("==")[2]
         text = f"promptflow=={version}" if version else "promptflow"
-        wanted.append(ServingRequirement(text, "promptflow", "a source imports what promptflow-core does not have"))
+        wanted.append(ServingRequirement(text, "promptflow", "a source imports a module that promptflow-core lacks"))
     if needs.tools:
-        wanted.append(ServingRequirement("promptflow-tools", "promptflow-tools", "LLM nodes and its tools run on it"))
+        wanted.append(ServingRequirement("promptflow-tools", "promptflow-tools", "LLM nodes and its own tools need it"))
     return tuple(each for each in wanted if "[" in each.text or not _always_named(each.name, requirements))
 
 
 def promptflow_release(requirements: Requirements) -> str | None:
-    """The promptflow release that the user pins; None where they leave it open."""
+    """The promptflow release that the user pins; None if they pin none."""
     for name in _ONE_RELEASE:
         for line in requirements.named(name):
             if line.pinned and not line.marker:
@@ -70,9 +70,9 @@ def _core(needs: ServingNeeds, requirements: Requirements) -> ServingRequirement
     if release is not None and Version(release) < _FIRST_RELEASE_WITH_CORE:
         line = next(line for name in _ONE_RELEASE for line in requirements.named(name) if line.pinned)
         raise RequirementsError(
-            f"promptflow {release} cannot be served: promptflow-core begins with {_FIRST_RELEASE_WITH_CORE}",
+            f"promptflow {release} cannot be served: the first promptflow-core is {_FIRST_RELEASE_WITH_CORE}",
             location=line.location,
-            hint=f"{DEFAULT_RELEASE} is the last release: promptflow=={DEFAULT_RELEASE}",
+            hint=f"use the last release: promptflow=={DEFAULT_RELEASE}",
         )
     extra = "[azureml-serving]" if needs.azureml else ""
     version = f"=={release}" if release else ""
@@ -80,5 +80,5 @@ def _core(needs: ServingNeeds, requirements: Requirements) -> ServingRequirement
 
 
 def _always_named(name: str, requirements: Requirements) -> bool:
-    """Whether a line asks for the package on every target; a constraint alone installs nothing."""
+    """Whether a requirement installs the package on every target; a constraint alone installs nothing."""
     return any(line.name == name and not line.marker for line in requirements.lines)

@@ -1,7 +1,7 @@
-"""Takes the full SDK out of a lock's pins, for a flow that promptflow-core is enough for.
+"""Removes the full SDK from a lock's pins, for a flow that needs only promptflow-core.
 
-The full SDK brings a database layer, a web service and exporters that serving does not use; promptflow-tools asks for
-it, and for nothing in it that the launcher does not give. What only the SDK brought goes with it.
+The full SDK brings a database layer, a web service and exporters that serving does not use. promptflow-tools requires
+it, but uses nothing in it that the launcher does not provide. Packages that only the SDK requires are removed too.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from flowpack.dependencies.lock_format import Pin
 from flowpack.dependencies.requirements import Requirements
 
 MARK = "promptflow-core in place of the full SDK"
-"""Stands among a slim lock's inputs, so that a lock of the other kind is stale."""
+"""One of a slim lock's inputs, so that a lock of the other kind is stale."""
 
 FULL_SDK = frozenset({"promptflow", "promptflow-devkit"})
 _MAY_ASK_FOR_IT = {*FULL_SDK, "promptflow-tools"}
 
 
 def what_needs_the_sdk(requirements: Requirements, pins: Sequence[Pin]) -> str | None:
-    """A requirement or a package that asks for the SDK and may use what only it has; None where there is none."""
+    """Says which requirement or package requires the SDK and may use more than promptflow-core; None if none does."""
     for line in requirements.named("promptflow"):
         if "[" in line.text:
-            return f"'{line.text}' asks for more of it"
+            return f"'{line.text}' asks for extras"
     for pin in pins:
         others = {each for each in pin.via if not each.startswith(("-", "flowpack"))} - _MAY_ASK_FOR_IT
         if pin.name in FULL_SDK and others:
@@ -32,7 +32,7 @@ def what_needs_the_sdk(requirements: Requirements, pins: Sequence[Pin]) -> str |
 
 
 def without_full_sdk(pins: Sequence[Pin]) -> tuple[Pin, ...]:
-    """The pins but for the SDK and for what is there on its account alone."""
+    """The pins without the SDK and without packages that only the SDK requires."""
     left = [pin for pin in pins if pin.name not in FULL_SDK]
     brings: dict[str, list[str]] = {}
     for pin in left:

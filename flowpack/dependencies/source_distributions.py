@@ -1,4 +1,4 @@
-"""Source distributions that a wheel is to be built from: found, fetched and read on this machine, never run here."""
+"""Finds, downloads and reads source distributions that wheels are built from. Nothing of them runs on this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WHEELS_ONLY: dict[str, str | None] = {"PIP_NO_BINARY": None, "PIP_ONLY_BINARY":
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceDistribution:
-    """``path`` lies in a passing folder; ``hash`` is ``sha256:…``, ``requires`` is what its author builds it with."""
+    """``path`` is in a temporary folder, ``hash`` is ``sha256:…``, and ``requires`` lists the build requirements."""
 
     name: str
     version: str
@@ -48,9 +48,9 @@ def fetched_source(
     hashes: tuple[str, ...] = (),
     preferred: str | None = None,
 ) -> Iterator[SourceDistribution | str]:
-    """The source distribution in a folder that goes at the end, or the version of the package that has a wheel.
+    """Yields the source distribution, in a folder removed at the end, or the version of the package that has a wheel.
 
-    ``version`` and ``hashes`` ask for exactly one; else the requirements and constraints say which may be taken.
+    ``version`` and ``hashes`` ask for exactly one; else the requirements and constraints decide which are allowed.
     """
     lines = requirements.named(name)
     url = next((line.resolvable.partition(" @ ")[2].partition(" ;")[0] for line in lines if line.public_url), None)
@@ -78,10 +78,10 @@ def fetched_source(
         try:
             answer = json.loads(done.stdout.strip().splitlines()[-1])
         except (ValueError, IndexError):
-            raise ToolError(f"the source distribution of '{name}' cannot be fetched", detail=done.stderr) from None
+            raise ToolError(f"the source distribution of '{name}' cannot be downloaded", detail=done.stderr) from None
         if "error" in answer:
             raise RequirementsError(
-                f"the source distribution of '{name}' cannot be had: {answer['error']}", location=location
+                f"the source distribution of '{name}' is not available: {answer['error']}", location=location
             )
         if "wheel" in answer:
             yield str(answer["wheel"])
@@ -104,16 +104,16 @@ def no_binary(requirements: Requirements) -> frozenset[str]:
 def fetch_build_wheels(
     source: SourceDistribution, question: Question, resolver: Resolver, folder: Path, run: Run
 ) -> None:
-    """The wheels that it is built with, and a list of them with their hashes, into the folder."""
+    """Downloads the build requirements as wheels into the folder, with a list of them and their hashes."""
     lines = tuple(_build_line(text, source) for text in dict.fromkeys(source.requires))
     asked = Requirements(name="pyproject.toml", lines=lines, options=question.requirements.options)
     try:
         pins = resolver.resolve(Question(requirements=asked, serving=(), known_good=(), target=question.target))
     except UnresolvedError as error:
         raise RequirementsError(
-            f"what '{source.name}' is built with does not resolve for {question.target}",
+            f"the build requirements of '{source.name}' do not resolve for {question.target}",
             detail=error.words,
-            hint="every package that it is built with needs a wheel",
+            hint="check that every build requirement has a wheel",
         ) from None
     wheels = folder / "wheels"
     wheels.mkdir()
@@ -137,7 +137,8 @@ def fetch_build_wheels(
     )
     index.unlink()  # it may hold credentials, and the folder goes into the container
     if done.returncode != 0:
-        raise ToolError(f"what '{source.name}' is built with cannot be fetched", detail=done.stderr or done.stdout)
+        message = f"the build requirements of '{source.name}' cannot be downloaded"
+        raise ToolError(message, detail=done.stderr or done.stdout)
 
 
 def _build_line(text: str, source: SourceDistribution) -> RequirementLine:
@@ -145,12 +146,12 @@ def _build_line(text: str, source: SourceDistribution) -> RequirementLine:
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        raise RequirementsError(f"'{text}', which '{source.name}' is built with, is not a requirement") from None
-    if "${" in text:  # pip would put this machine's variables in
-        raise RequirementsError(f"'{text}', which '{source.name}' is built with, names a variable")
+        raise RequirementsError(f"the build requirement '{text}' of '{source.name}' is not valid") from None
+    if "${" in text:  # pip would expand it from this machine's variables
+        raise RequirementsError(f"the build requirement '{text}' of '{source.name}' has a variable")
     if requirement.url:
         raise RequirementsError(
-            f"'{source.name}' is built with a file of its author's choice, '{requirement.name}' from a URL",
+            f"the build requirement '{requirement.name}' of '{source.name}' comes from a URL that its author chose",
             hint="build a wheel of it yourself, and put it into a folder that --find-links names",
         )
     name = canonicalize_name(requirement.name)

@@ -1,4 +1,4 @@
-"""What an image runs on: the Python minor version and the platform that a lock is resolved for."""
+"""The Python minor version and the platform that a lock is resolved for and an image runs on."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from flowpack.errors import UsageError
 SUPPORTED_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 DEFAULT_PYTHON = "3.11"
 
-# The patch version of a Linux distribution that is still maintained (Debian 11 to 13, Ubuntu 22.04 and 24.04): what a
-# lock for the minor version is resolved for. Some packages refuse a minor version's first patches.
+# A lock for a minor version is resolved for this patch version, which a maintained Linux distribution has (Debian 11 to
+# 13, Ubuntu 22.04 and 24.04). Some packages refuse a minor version's first patches.
 _PATCHES = {"3.9": "2", "3.10": "12", "3.11": "2", "3.12": "3", "3.13": "5"}
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def _machine() -> str:
-    """As ``platform.machine()``, whose module takes longer to load than all of this one."""
+    """Like ``platform.machine()``, whose module takes longer to load than all of this one."""
     return os.uname().machine.lower() if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "").lower()
 
 
@@ -56,7 +56,7 @@ class Target:
         if not re.fullmatch(r"3\.\d{1,2}", python) or python not in SUPPORTED_PYTHONS:
             raise UsageError(
                 f"Python '{python}' is not supported",
-                hint=f"promptflow serves on {', '.join(SUPPORTED_PYTHONS)}; give the minor version alone",
+                hint=f"use a minor version that promptflow serves on: {', '.join(SUPPORTED_PYTHONS)}",
             )
         return cls(python, Platform.parse(platform))
 

@@ -1,4 +1,4 @@
-"""uv: resolves for the target's Python and platform, whatever it runs on."""
+"""Resolves with uv, for the target's Python and platform on any machine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from flowpack.dependencies.target import Target
 from flowpack.process import Completed, Run, run
 from flowpack.uv_program import find_uv_program
 
-# Debian 12's C library, the default base's.
+# The C library of Debian 12, the default base.
 _C_LIBRARY = "manylinux_2_36"
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-# No environment that is active, and nothing that asks for source distributions.
+# Ignores the active environment and settings that ask for source distributions.
 _ALONE: Mapping[str, str | None] = {
     "VIRTUAL_ENV": None,
     "CONDA_PREFIX": None,
@@ -54,7 +54,7 @@ class UvResolver:
                 return answer_in(folder)
             words = completed.stderr.strip()
             if "UV_INDEX_STRATEGY" in configuration.environment and "not found in the package registry" in words:
-                # Asked for the best of all indexes, uv keeps to itself which of them refused to answer.
+                # When uv looks for the best version in all indexes, it does not say which index refused to answer.
                 environment["UV_INDEX_STRATEGY"] = "first-index"
                 again = self._compile(question, configuration.arguments, environment, folder)
                 hints = [line for line in again.stderr.splitlines() if line.startswith("hint: An index")]
@@ -111,7 +111,7 @@ def _find_links(question: Question, configured: Mapping[str, str]) -> dict[str, 
 
 
 def _interpreter(target: Target) -> list[str]:
-    """This interpreter where it is of the target's version, which spares uv a look at all others."""
+    """This interpreter if it has the target's version, so that uv does not look at all others."""
     if "UV_PYTHON" in os.environ or sys.version_info[:2] != target.version:
         return []
     return ["--python", sys.executable]

@@ -1,1 +1,1 @@
-"""Documents that somebody else wrote, YAML and JSON: read within limits, with the place of each value."""
+"""Reads untrusted YAML and JSON within limits, with the location of each value."""

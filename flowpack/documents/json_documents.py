@@ -1,4 +1,4 @@
-"""JSON that a stranger may have written: what Python's own reader stops at with an exception has a place here."""
+"""Reads untrusted JSON: where Python's own reader raises an exception, the error has a location."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAXIMUM_DIGITS = 1000
 
 
 def parse_json(text: str, path: Path, error: type[InputError] = InputError) -> Any:
-    """The data; ``error`` for what is no JSON, nested too deeply, a number without measure, or half of a character."""
+    """Raises ``error`` for invalid JSON, deep nesting, a number that is too long, and half of a surrogate pair."""
     try:
         data = json.loads(text, parse_int=_whole_number)
         if text.count("[") + text.count("{") > MAXIMUM_DEPTH:

@@ -1,6 +1,6 @@
-"""YAML as promptflow reads it, with a line and a column for each value.
+"""Reads YAML as promptflow does, with a line and a column for each value.
 
-What is read comes out as plain Python values; ``Value`` walks the tree with the location of each.
+``Value`` walks the tree and gives each value's location and its plain Python data.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MAXIMUM_BYTES = DOCUMENT_BYTES
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as it was read: its text, and the root of its tree."""
+    """A parsed YAML file: its text and the root of its tree."""
 
     path: Path
     text: str
     node: Node
     within: Roots | None = ()
-    """Where the files that the document refers to may lie; None for anywhere."""
+    """The folders that may hold the files that the document refers to; None for any folder."""
 
     @cached_property
     def root(self) -> Value:
@@ -39,7 +39,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Value:
-    """One value of a document; ``trail`` names it as a person would: ``nodes[0].source.path``."""
+    """One value of a document; ``trail`` is its path in messages: ``nodes[0].source.path``."""
 
     document: Document
     node: Node
@@ -72,7 +72,7 @@ class Value:
 
     @cached_property
     def _fields(self) -> dict[str, Value]:
-        """Made once: rules ask for a flow's nodes and variants once for each of them."""
+        """Cached, because rules ask for a flow's nodes and variants once for each of them."""
         dot = "." if self.trail else ""
         pairs = ((str(key.value), value) for key, value in _merged(self.node))  # type: ignore[arg-type]
         return {key: Value(self.document, value, f"{self.trail}{dot}{shortened(key)}") for key, value in pairs}
@@ -98,7 +98,7 @@ class Value:
 
     @property
     def kind(self) -> str:
-        """What the value is, in words for a message."""
+        """The kind of value, in words for a message."""
         if isinstance(self.node, MappingNode):
             return "a mapping"
         if isinstance(self.node, SequenceNode):
@@ -110,9 +110,9 @@ class Value:
 
 
 def read_document(path: Path, text: str | None = None, *, within: Roots | None = ()) -> Document:
-    """Reads one YAML document, inside of ``within``; a YamlError says where it cannot be read.
+    """Reads one YAML document from a file inside ``within``.
 
-    An empty file, several documents, a duplicate key and a file beyond the limits are errors.
+    Raises YamlError, with the place, also for an empty file, several documents, a duplicate key and an exceeded limit.
     """
     if text is None:
         text = read_text(path, within)
@@ -129,7 +129,7 @@ def read_document(path: Path, text: str | None = None, *, within: Roots | None =
 
 @lru_cache(maxsize=2)
 def _tree(path: Path, text: str) -> Node | YamlError | None:
-    """Kept for a moment, a refusal too: a check reads a flow file as a document, and as the flow."""
+    """Cached, errors too, because a check reads a flow file both as a document and as the flow."""
 
     def refuse(message: str, line: int, column: int, hint: str | None) -> YamlError:
         return YamlError(message, location=Location(path, line + 1, column + 1), hint=hint)
@@ -149,7 +149,7 @@ def _too_large(path: Path) -> YamlError:
 
 
 def _merged(node: MappingNode) -> Iterator[tuple[Node, Node]]:
-    """The pairs of a mapping with ``<<`` followed; a mapping's own keys win over merged ones."""
+    """The pairs of a mapping with ``<<`` merged in; its own keys win over merged ones."""
     own: list[tuple[Node, Node]] = []
     merged: list[tuple[Node, Node]] = []
     for key, value in node.value:
@@ -168,13 +168,13 @@ def _merged(node: MappingNode) -> Iterator[tuple[Node, Node]]:
 
 
 def dump(data: Mapping[str, Any]) -> str:
-    """Writes a document that YAML 1.1 and 1.2 readers read alike, keys in the order given."""
+    """Writes a document that YAML 1.1 and 1.2 readers read alike. Keeps the order of the keys."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
 
 
 class _Dumper(yaml.SafeDumper):
     def represent_text(self, text: str) -> ScalarNode:
-        # Line breaks of YAML 1.1 that Python's and YAML 1.2's rules see otherwise: only double quotes keep them.
+        # Python and YAML 1.2 treat these YAML 1.1 line breaks differently; only double quotes keep them.
         quoted = any(each in text for each in "\x85\u2028\u2029")
         return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
 

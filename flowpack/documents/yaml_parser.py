@@ -1,8 +1,8 @@
-"""Text becomes a tree of YAML nodes that is safe to walk, by the rules that promptflow reads with.
+"""Parses text by promptflow's rules into a tree of YAML nodes that is safe to walk.
 
-promptflow reads YAML 1.2 with ruamel.yaml: ``no``, ``on`` and ``off`` are strings and ``1:30`` is no number. PyYAML's
-parser and composer are kept (libyaml's where it is there) and the 1.1 rules for plain scalars are replaced by ruamel's
-for 1.2. A differential test compares the two.
+promptflow reads YAML 1.2 with ruamel.yaml: ``no``, ``on`` and ``off`` are strings, and ``1:30`` is not a number. This
+module uses PyYAML's parser and composer (libyaml's if available), with ruamel's 1.2 rules for plain scalars in place of
+the 1.1 rules. A differential test compares the two.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from flowpack.documents.yaml_tokens import ParserBase, Refuse, check_characters,
 from flowpack.errors import YamlError
 
 MAXIMUM_NODES = 20_000
-"""A flow of a hundred nodes has some 2,500; as many as this are checked in a second.
+"""A flow of 100 nodes has about 2,500 values; checking this many takes a second.
 
-Counted as written, and again with aliases followed, so that a small file cannot grow without bound.
+Values are counted as written, and again with aliases followed, so that a small file cannot grow without bound.
 """
 MAXIMUM_DEPTH = 100
-"""promptflow's own reader gives up at about 200; a recursion of libyaml's composer would end the process."""
+"""promptflow's own reader fails at about 200; recursion in libyaml's composer would crash the process."""
 MAXIMUM_CHARACTERS = 16 * 1024 * 1024
-"""Of all texts, with aliases followed: what is written out has no aliases."""
+"""Of all texts together, with aliases followed, because written documents have no aliases."""
 MAXIMUM_DIGITS = 1000
-"""Python neither reads nor writes whole numbers of more than some thousand digits."""
+"""Python neither reads nor writes integers of more than a few thousand digits."""
 _LARGEST_HASH = 2**61 - 2
 _MOST_LARGE_KEYS = 100
-"""Python's hash of a whole number is its rest by one more than the largest: larger ones may all have the same."""
+"""Python's hash of an integer is its remainder by ``_LARGEST_HASH + 1``: larger integers may all share one hash."""
 
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")}
@@ -90,7 +90,7 @@ class _LimitError(Exception):
 
 
 class _Composer(ParserBase, Resolver12):
-    """Stops at the limits while it composes: the composer tells the resolver of each node before it goes into it."""
+    """Enforces the limits while it composes: the composer calls the resolver before it descends into a node."""
 
     def __init__(self, text: str) -> None:
         ParserBase.__init__(self, text)
@@ -111,7 +111,7 @@ class _Composer(ParserBase, Resolver12):
 
 
 def compose(text: str, refuse: Refuse) -> Node | None:
-    """The document's tree, None for an empty one; several documents and what could not be walked are refused."""
+    """The document's tree, None if it is empty. Refuses several documents, and trees that are not safe to walk."""
     check_characters(text, refuse)
     try:
         node = _Composer(text).get_single_node()
@@ -134,9 +134,9 @@ def _refused(text: str, error: yaml.MarkedYAMLError, refuse: Refuse) -> YamlErro
     if mark is None:
         return refuse(f"broken YAML: {error}", 0, 0, None)
     if error.problem == "but found another document":
-        return refuse("another document starts here, and a flow file holds one", mark.line, mark.column, None)
+        return refuse("another document starts here, but a flow file holds one", mark.line, mark.column, None)
     if error.context_mark and "duplicate anchor" in (error.context or ""):
-        message = f"an anchor of this name stands on line {error.context_mark.line + 1} already"
+        message = f"line {error.context_mark.line + 1} already has an anchor of this name"
         return refuse(message, mark.line, mark.column, "give it another name")
     if "maximum nesting depth" in (error.problem or ""):  # libyaml's own limit, which PyYAML 6.0.4 sets
         return refuse("nested too deeply", mark.line, mark.column, None)
@@ -145,12 +145,12 @@ def _refused(text: str, error: yaml.MarkedYAMLError, refuse: Refuse) -> YamlErro
     problem = " ".join(part for part in (error.problem, error.context) if part)
     hint = None
     if "cannot start any token" in problem:
-        hint = "a value that starts with @ or ` needs quotes"
+        hint = "put a value that starts with @ or ` in quotes"
     return refuse(f"broken YAML: {problem}", mark.line, mark.column, hint)
 
 
 class _Measure(NamedTuple):
-    """With aliases followed: the number of values, the levels, and how long the texts are together."""
+    """The number of values, of levels, and of characters in all texts, with aliases followed."""
 
     values: int
     levels: int
@@ -158,7 +158,7 @@ class _Measure(NamedTuple):
 
 
 class _Check:
-    """Refuses what a tree must not hold: values without a meaning, keys twice, loops, growth through aliases."""
+    """Refuses values without a meaning, duplicate keys, loops, and growth through aliases."""
 
     def __init__(self, refuse: Refuse) -> None:
         self._refuse_at = refuse
@@ -167,12 +167,12 @@ class _Check:
         self._on_the_way: set[int] = set()
 
     def tree(self, node: Node) -> _Measure:
-        """What the node measures, itself included, with aliases followed."""
+        """Checks a node and returns its measure, itself included, with aliases followed."""
         known = self._measured.get(id(node))
         if known is not None:
             return known
         if id(node) in self._on_the_way:
-            raise self._refuse("an alias refers to what contains it", node)
+            raise self._refuse("an alias refers to a value that contains it", node)
         self._on_the_way.add(id(node))
         if isinstance(node, ScalarNode):
             self._value(node)
@@ -220,7 +220,7 @@ class _Check:
             earlier = first.setdefault(known, key)
             if earlier is not key:
                 line = earlier.start_mark.line + 1
-                message = f"'{shortened(key.value)}' stands twice in one mapping, first on line {line}"
+                message = f"'{shortened(key.value)}' appears twice in one mapping, first on line {line}"
                 raise self._refuse(message, key, "keep one of the two")
 
     def _merged(self, value: Node) -> None:
@@ -229,11 +229,11 @@ class _Check:
                 raise self._refuse("'<<' takes a mapping or a list of mappings", each)
 
     def _value(self, node: ScalarNode) -> Hashable:
-        """The scalar's value; what is no text is made, to see that it can be."""
+        """The scalar's value. Values other than text are constructed, to check that they are valid."""
         if node.tag == _TAG + "str":
             return str(node.value)
         if node.tag in {_MERGE, _TAG + "value"}:
-            raise self._refuse(f"'{node.value}' has a meaning of its own in YAML", node, "put it in quotes")
+            raise self._refuse(f"'{node.value}' has a special meaning in YAML", node, "put it in quotes")
         if node.tag not in _SCALAR_TAGS:
             raise self._no_meaning(node)
         if node.tag == _TAG + "int" and len(node.value) > MAXIMUM_DIGITS:
@@ -250,12 +250,12 @@ class _Check:
 
     def _no_meaning(self, node: Node) -> YamlError:
         tag = "!!" + node.tag.removeprefix(_TAG) if node.tag.startswith(_TAG) else node.tag
-        return self._refuse(f"the tag {shortened(tag)} has no meaning here", node, "take it out")
+        return self._refuse(f"the tag {shortened(tag)} is not allowed here", node, "remove it")
 
     def _refuse(self, message: str, node: Node, hint: str | None = None) -> YamlError:
         return self._refuse_at(message, node.start_mark.line, node.start_mark.column, hint)
 
 
 def shortened(text: str) -> str:
-    """For a message: a value may be a whole document."""
+    """Shortens a value for a message: it may be a whole document."""
     return text if len(text) <= 60 else text[:60] + "…"

@@ -1,7 +1,7 @@
-"""What libyaml takes and promptflow's reader does not, or reads otherwise: refused, each with its place.
+"""Refuses, with the place, input that libyaml accepts and promptflow's reader rejects or reads differently.
 
-Tabs, line breaks of YAML 1.1, directives for it, odd tags and anchors. Most texts hold nothing of the kind, which one
-search tells; the others are looked at token by token.
+Such input is tabs, line breaks and directives of YAML 1.1, and odd tags and anchors. One search shows that most texts
+have none of it; the others are checked token by token.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ except ImportError:  # PyYAML without libyaml
 
 _LINE = re.compile(r"[^\r\n]*")
 _COMMENT = re.compile(r"#[^\r\n]*")
-# In parts, since a set of many ranges takes milliseconds to compile.
+# In parts, because a set of many ranges takes milliseconds to compile.
 _NOT_PRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|[\ud800-\udfff]|[\ufffe\uffff]")
 _BREAKS_OF_1_1 = re.compile("[\x85\u2028\u2029]")
 _NEEDS_A_SECOND_LOOK = re.compile(r"\t|^%|^\.\.\.|(?:^|[\s\[{,])!(?=[\s,\]}]|$)|[&*][\w-]+[?:%@`]|[|>][-+0-9]*#", re.M)
@@ -62,15 +62,15 @@ def check_characters(text: str, refuse: Refuse) -> None:
     if found:
         escape = {"\x85": "\\N", "\u2028": "\\L", "\u2029": "\\P"}[found[0]]
         raise refuse(
-            f"the character U+{ord(found[0]):04X}, which ends a line for some readers of YAML and not for others",
+            f"the character U+{ord(found[0]):04X} ends a line for some YAML readers but not for others",
             *_place(text, found.start()),
             f"write it as {escape} in double quotes, or start a new line",
         )
-    # libyaml compares each with all before it.
+    # libyaml compares each directive with all earlier ones.
     directives = [found.start() for found in islice(_A_DIRECTIVE.finditer(text), MAXIMUM_DIRECTIVES + 1)]
     if len(directives) > MAXIMUM_DIRECTIVES:
         raise refuse(
-            f"more than {MAXIMUM_DIRECTIVES} lines start with %", *_place(text, directives[-1]), "take directives out"
+            f"more than {MAXIMUM_DIRECTIVES} lines start with %", *_place(text, directives[-1]), "remove directives"
         )
 
 
@@ -80,7 +80,7 @@ def _place(text: str, index: int) -> tuple[int, int]:
 
 
 def check_tokens(text: str, refuse: Refuse) -> None:
-    """Of a text that has been parsed: the limits on its size hold."""
+    """Expects a text that has been parsed, so that the limits on its size hold."""
     if not _NEEDS_A_SECOND_LOOK.search(text) and not _may_start_a_text_blank(text):
         return
     scanner = ParserBase(text)
@@ -97,24 +97,22 @@ def check_tokens(text: str, refuse: Refuse) -> None:
             _check_block_text(text, start, refuse)
         elif isinstance(token, (AnchorToken, AliasToken)) and text[stop : stop + 1] in {"?", ":", "%", "@", "`"}:
             where = token.start_mark.line, token.start_mark.column
-            raise refuse(
-                f"'{token.value}{text[stop]}' is not a valid name of an anchor", *where, "use letters and digits"
-            )
+            raise refuse(f"'{token.value}{text[stop]}' is not a valid anchor name", *where, "use letters and digits")
         elif isinstance(token, DirectiveToken) and token.name == "YAML" and token.value != (1, 2):
-            message = "promptflow's rules are those of YAML 1.2, and the file asks for others"
-            hint = "take the line out; yes, no, on and off are strings then"
+            message = "promptflow reads YAML 1.2, but the file declares another version"
+            hint = "remove the line; yes, no, on and off are then strings"
             raise refuse(message, token.start_mark.line, token.start_mark.column, hint)
         elif isinstance(token, DocumentEndToken):
             if has_ended:
-                raise refuse("the document has ended already", token.start_mark.line, 0, "take the line out")
+                raise refuse("the document has already ended", token.start_mark.line, 0, "remove the line")
             has_ended = True
         elif isinstance(token, TagToken) and token.value in {(None, "!"), ("!", "")}:
-            raise refuse("a tag without a name", token.start_mark.line, token.start_mark.column, "take it out")
+            raise refuse("the tag has no name", token.start_mark.line, token.start_mark.column, "remove it")
         end = stop
 
 
 def _may_start_a_text_blank(text: str) -> bool:
-    """Whether a line of nothing but spaces comes after one with the mark of a block text, wherever on it that is."""
+    """Whether a line of only spaces follows a line that has the mark of a block text (``|``, ``>``) anywhere."""
     for found in _BLANK_LINE_OF_SPACES.finditer(text):
         before = text.rfind("\n", 0, found.start()) + 1
         if text.find("|", before, found.start()) >= 0 or text.find(">", before, found.start()) >= 0:
@@ -137,7 +135,7 @@ def _check_block_text(text: str, start: int, refuse: Refuse) -> None:
     if header.partition("#")[0].rstrip("-+0123456789") in {"|", ">"} and "#" in header and " #" not in header:
         raise refuse("a comment starts here without a space before it", *_place(text, start + header.index("#")), None)
     found = _BLANK_START.match(text, start)
-    # promptflow's reader takes the indent of the text from its first line, if only spaces are on it.
+    # If the text's first line has only spaces, promptflow's reader takes the indent from it.
     if found and any(len(found[1]) < len(each[0]) for each in _SPACES.finditer(text, found.end(1), found.end())):
-        message = "the text starts with a blank line that is indented less than what follows"
-        raise refuse(message, *_place(text, found.start(1)), "take the spaces of the blank line out")
+        message = "the text starts with a blank line that is indented less than the lines after it"
+        raise refuse(message, *_place(text, found.start(1)), "remove the spaces from the blank line")

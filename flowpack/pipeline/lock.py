@@ -137,7 +137,7 @@ def _needs(assembled: Assembled, request: BuildRequest, reporter: Reporter) -> S
     flow, files = assembled.flow, assembled.folder.paths
     against = why_not_slim(flow, files) if request.slim else None
     if against:
-        reporter.warning(f"--slim leaves the full SDK in, since {against}")
+        reporter.warning(f"--slim keeps the full SDK, because {against}")
     return ServingNeeds(
         tools=needs_tools(flow, files),
         sdk=needs_sdk(flow, files),

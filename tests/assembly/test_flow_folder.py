@@ -254,7 +254,7 @@ def test_two_names_that_are_one_elsewhere_are_a_conflict(project: Path, one: str
     assert len(said) == 1
     assert f"one/{one}' and" in said[0]
     assert f"two/{other}'" in said[0]
-    with pytest.raises(InputError, match="one file on Windows and macOS"):
+    with pytest.raises(InputError, match="the same file on Windows and macOS"):
         assembled(project / "flow", strict=True)
 
 
@@ -274,7 +274,7 @@ def test_the_includes_of_an_included_flow_are_not_followed_and_that_is_said(proj
     folder = assembled(project / "flow", said=said)
     assert list(folder.files) == ["flow.dag.yaml", "rag/a.py", "rag/flow.dag.yaml"]
     assert len(said) == 1
-    assert "flow.dag.yaml:3:3: '../rag' brings a flow whose own additional_includes are not followed" in said[0]
+    assert "flow.dag.yaml:3:3: '../rag' includes a flow whose own additional_includes are not followed" in said[0]
 
 
 def test_an_absolute_include_lands_under_its_name(project: Path) -> None:
@@ -337,7 +337,7 @@ def test_folders_that_link_to_each_other_are_refused(project: Path) -> None:
     write_tree(project, {"flow/flow.dag.yaml": "nodes: []\n", "flow/one/a": "", "flow/two/b": ""})
     (project / "flow/one/other").symlink_to("../two")
     (project / "flow/two/other").symlink_to("../one")
-    with pytest.raises(InputError, match="leads back to a folder that holds it"):
+    with pytest.raises(InputError, match="leads back to a folder that contains it"):
         assembled(project / "flow")
 
 
@@ -354,9 +354,9 @@ def test_an_include_that_is_a_broken_link_is_refused(project: Path, link: str, w
     [
         ("a:b.txt", "which Windows does not allow"),
         ("back\\slash", "which Windows does not allow"),
-        ("aux.py", "keeps for a device"),
-        ("nul", "keeps for a device"),
-        ("sub/COM1.log/x", "keeps for a device"),
+        ("aux.py", "reserves for a device"),
+        ("nul", "reserves for a device"),
+        ("sub/COM1.log/x", "reserves for a device"),
         ("dot.", "ends with a dot or a space"),
         ("sub /x", "ends with a dot or a space"),
     ],
@@ -375,7 +375,7 @@ def test_many_such_names_are_one_warning(project: Path) -> None:
     said = Recording()
     assembled(project / "flow", said=said)
     assert len(said) == 1
-    assert "'0:00.txt', like 23 more, has one of" in said[0]
+    assert "'0:00.txt' (and 23 more) has one of" in said[0]
 
 
 @pytest.mark.parametrize("name", ["auxiliary.py", "connection.py", "null", ".hidden", "a..b", "com10", "ä ö.txt"])

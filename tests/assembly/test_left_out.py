@@ -95,8 +95,8 @@ def test_a_named_file_that_a_rule_is_against_is_noted(project: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("tool.py", "in, at tool.py: a file of the flow's folder that no rule leaves out"),
-        ("flow/tool.py", "in, at tool.py: a file of the flow's folder that no rule leaves out"),
+        ("tool.py", "in, at tool.py: a file in the flow's folder that no rule leaves out"),
+        ("flow/tool.py", "in, at tool.py: a file in the flow's folder that no rule leaves out"),
         ("keep.log", "in, at keep.log: flow/.flowpackignore:2: !keep.log"),
         ("a.log", "out: flow/.flowpackignore:1: *.log"),
         ("./sub/../a.log", "out: flow/.flowpackignore:1: *.log"),
@@ -106,13 +106,13 @@ def test_a_named_file_that_a_rule_is_against_is_noted(project: Path) -> None:
         ("shared/search.py", "in, at shared/search.py: from 'shared/search.py', which flow/flow.dag.yaml:3:3 includes"),
         ("../shared/x.tmp", "out: shared/.gitignore:1: *.tmp"),
         ("shared", "in, at shared: a folder with 2 files"),
-        ("../secrets/.env", "in, at .env: from 'secrets/.env', which flow/flow.dag.yaml:4:3 includes, though there is "
-         "a rule (always out: .env*)"),
+        ("../secrets/.env", "in, at .env: from 'secrets/.env', which flow/flow.dag.yaml:4:3 includes, although a "
+         "rule leaves it out (always out: .env*)"),
         ("archive/one.txt", "in, at archive.zip: in the archive that flow/flow.dag.yaml:5:3 includes"),
         ("archive/__pycache__/one.pyc", "out: always out: cache"),
-        ("requirements.lock", "out: it is the lock, which the build context has beside the flow"),
+        ("requirements.lock", "out: it is the lock, which the build context holds next to the flow"),
         ("elsewhere.txt", "out: it is not in the flow's folder, and no include names it"),
-        ("flow.dag.yaml", "in, at flow.dag.yaml: a file of the flow's folder that no rule leaves out"),
+        ("flow.dag.yaml", "in, at flow.dag.yaml: a file in the flow's folder that no rule leaves out"),
     ],
 )  # fmt: skip
 def test_why_a_path_is_in_or_out(project: Path, path: str, expected: str) -> None:
@@ -131,7 +131,7 @@ def test_a_path_that_another_replaces(project: Path) -> None:
     )
     flow = read_flow(project / "flow")
     found = explain(flow, IncludeRoots.of(flow.folder), "flow/search.py")
-    assert str(found) == "out: 'shared/search.py' takes its place, 'search.py'"
+    assert str(found) == "out: 'shared/search.py' replaces it at 'search.py'"
 
 
 def test_a_path_that_is_nowhere(project: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_stale_lock_is_refused_and_the_output_stays(chat: Path, tmp_path: Path
     (flow / "requirements.txt").write_text("jinja2>=3.1,<4\nidna\n")
     done = flowpack("build", flow, "--output", tmp_path / "out", "--locked", expect=1)
     assert "'idna' is new" in done.stderr
-    assert f"hint: `flowpack lock {flow}` renews it" in done.stderr
+    assert f"hint: run `flowpack lock {flow}` to renew it" in done.stderr
     assert listing(tmp_path / "out") == before
 
 

@@ -39,10 +39,10 @@ def test_a_python_that_fits(tmp_path: Path, version: str) -> None:
 @pytest.mark.parametrize(
     ("item", "words", "hint"),
     [
-        ("python=3.9", "python=3.9, and the image gets Python 3.11", "build with --python 3.9"),
+        ("python=3.9", "python=3.9, but the image has Python 3.11", "build with --python 3.9"),
         ("python>=3.12", "python>=3.12", "build with --python 3.12"),
-        ("conda-forge::ffmpeg=6", "installed by conda", "base image"),
-        ("python=three", "not a version of Python", ""),
+        ("conda-forge::ffmpeg=6", "needs conda", "base image"),
+        ("python=three", "not a Python version", ""),
         ("{pip: ['-r more.txt']}", "is an option", "python_requirements_txt"),
         ("{pip: ['git+https://a.example/b']}", "version control", ""),
     ],

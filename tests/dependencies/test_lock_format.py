@@ -94,7 +94,7 @@ def test_another_line_ending_is_no_change() -> None:
         (ONE, f"sha256:{'3' * 64}", "the lock was changed by hand", "# content: "),
         ("3.11 on", "3.12 on", "the lock was changed by hand", "# content: "),
         ("--trusted-host a\n", "", "the lock was changed by hand", "# content: "),
-        ("b==2", "<<<<<<< ours\nb==2", "a merge left its conflict here", "<<<<<<<"),
+        ("b==2", "<<<<<<< ours\nb==2", "the lock has an unresolved merge conflict", "<<<<<<<"),
     ],
 )
 def test_a_change_by_hand_is_found(old: str, new: str, message: str, at: str) -> None:

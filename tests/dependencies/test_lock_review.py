@@ -114,7 +114,7 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
             "no requirement leads to 'evil'",
             "evil==1",
         ),
-        (added(EVIL.replace("evil==1", "Flask==1") + "    # via flask\n"), "'flask' is pinned a second", "Flask==1"),
+        (added(EVIL.replace("evil==1", "Flask==1") + "    # via flask\n"), "'flask' is pinned twice", "Flask==1"),
         (
             added(EVIL.replace("evil==1", "evil @ https://evil.example/e.whl") + "    # via flask\n"),
             "comes from a URL that no requirement names",
@@ -122,10 +122,10 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
         ),
         (replaced("blinker==1 ", "blinker @ https://evil.example/b.whl "), "comes from a URL", "blinker @"),
         (replaced("flask==1 ", "flask @ https://evil.example/f.whl "), "comes from a URL", "flask @"),
-        (replaced("flask==1 ", "flask==4.0 "), "'flask==4.0' is not what 'flask<4' asks for", "flask==4.0"),
+        (replaced("flask==1 ", "flask==4.0 "), "'flask==4.0' does not satisfy 'flask<4'", "flask==4.0"),
         (
             replaced("promptflow-core==1.18.5 \\", "promptflow-core==1.17 \\"),
-            "is not what 'promptflow-core",
+            "does not satisfy 'promptflow-core",
             "promptfl",
         ),
         (replaced("blinker==1 ", "blinker==1 ; python_version<'3' "), "has a marker", "blinker==1"),
@@ -136,26 +136,26 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
         (replaced(f"--hash={ONE}", "--hash=sha512:" + "1" * 128), "has a hash that is not sha256", "blinker==1"),
         (replaced(f"--hash={ONE}", "--hash=sha256:" + "1" * 63), "has a hash that is not sha256", "blinker==1"),
         (replaced(f"--hash={ONE}", f"--hash={ONE} --hash={ONE}"), "is not a line that flowpack writes", "    --hash"),
-        (replaced(f"{ONE}\n", f"{ONE} \\\n"), "an entry ends where it is continued", "    # via flask"),
+        (replaced(f"{ONE}\n", f"{ONE} \\\n"), "continues an entry that ends here", "    # via flask"),
         (
             replaced("# via flask", "# via flask\x0b--index-url https://evil.example"),
             "cannot be printed",
             "    # via fl",
         ),
         (replaced("# via flask", "# via flask\u2028evil==1 --hash=" + ONE), "cannot be printed", "    # via flask"),
-        (replaced("# target: Python 3.11", "# target: Python 3.12"), "the header does not list what", None),
+        (replaced("# target: Python 3.11", "# target: Python 3.12"), "the header does not list the inputs", None),
         (
             lambda text: before_the_pins("--extra-index-url https://evil.example")(text).replace(
                 "#   --pre", "#   --pre\n#   --extra-index-url https://evil.example"
             ),
-            "the header does not list what",
+            "the header does not list the inputs",
             None,
         ),
         (
             lambda text: (text + EVIL + "    # via -r requirements.txt\n").replace(
                 "#   flask<4", "#   evil\n#   flask<4"
             ),
-            "the header does not list what",
+            "the header does not list the inputs",
             None,
         ),
     ],
@@ -179,7 +179,7 @@ def test_what_the_header_does_not_explain_is_refused_at_its_line(
 @pytest.mark.attack("M6")
 def test_a_package_taken_out_of_a_lock_is_missed(requirements: Requirements, forge: Forge) -> None:
     path = forge(lambda text: text.replace(f"gunicorn==1 \\\n    --hash={ZERO}\n    # via flowpack, for serving\n", ""))
-    with pytest.raises(UnexplainedLockError, match="'gunicorn' is required and not in the lock"):
+    with pytest.raises(UnexplainedLockError, match="'gunicorn' is required but not in the lock"):
         lock(requirements, existing=path, locked=True)
 
 
@@ -190,7 +190,7 @@ def test_hashes_that_the_requirements_state_are_the_only_ones(read: Read, script
     path.write_text(
         with_checksum(lock(requirements).text.replace("flask==1 \\\n", f"flask==1 \\\n    --hash={ONE} \\\n"))
     )
-    with pytest.raises(UnexplainedLockError, match="'flask==1' is not what 'flask==1 --hash"):
+    with pytest.raises(UnexplainedLockError, match="'flask==1' does not satisfy 'flask==1 --hash"):
         lock(requirements, existing=path, locked=True)
 
 

@@ -137,9 +137,9 @@ def variations(read: Read) -> dict[str, tuple[Requirements, dict[str, Any], str]
         "python": (
             base,
             {"target": Target.parse("3.12", "linux/amd64")},
-            "it is for Python 3.11 on linux/amd64, and Python 3.12 on linux/amd64 is asked for",
+            "it is for Python 3.11 on linux/amd64, but Python 3.12 on linux/amd64 is needed",
         ),
-        "platform": (base, {"target": Target.parse("3.11", "linux/arm64")}, "Python 3.11 on linux/arm64 is asked for"),
+        "platform": (base, {"target": Target.parse("3.11", "linux/arm64")}, "Python 3.11 on linux/arm64 is needed"),
     }
 
 
@@ -153,7 +153,7 @@ def test_each_input_makes_a_lock_stale(read: Read, scripted: Scripted, beside: P
         lock(requirements, existing=beside, locked=True, source="flows/chat", **options)
     assert told in raised.value.message
     assert raised.value.message.startswith("the lock is stale: ")
-    assert raised.value.hint == "`flowpack lock flows/chat` renews it"
+    assert raised.value.hint == "run `flowpack lock flows/chat` to renew it"
     assert raised.value.location is not None
     assert raised.value.location.path == beside
     assert "pw" not in str(raised.value)
@@ -175,7 +175,7 @@ def test_where_the_files_lie_and_who_resolves_are_no_inputs(read: Read, scripted
 def test_a_missing_lock_is_refused_with_the_command_that_writes_it(read: Read, beside: Path) -> None:
     with pytest.raises(LockError, match=r"there is no requirements\.lock") as raised:
         lock(read("flask"), existing=beside, locked=True, source="chat")
-    assert raised.value.hint == "`flowpack lock chat` writes it"
+    assert raised.value.hint == "run `flowpack lock chat` to write it"
 
 
 def test_a_stale_locks_pins_are_preferred_unless_all_are_upgraded(read: Read, scripted: Scripted, beside: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_variable_that_is_passed_for_one_host_goes_to_no_other(
     read: Read, scripted: Scripted, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("SECRET", SECRET)
-    with pytest.raises(RequirementsError, match=r"passed for packages\.example alone"):
+    with pytest.raises(RequirementsError, match=r"passed only for packages\.example"):
         lock(read(f"--extra-index-url {url}\n"), "SECRET@packages.example")
     assert scripted.asked == []
 
@@ -235,7 +235,7 @@ def test_each_command_that_may_resolve_has_the_option_and_refuses_without_it(tmp
     env = {"SECRET": SECRET, "FLOWPACK_PASS_VARIABLE": "OTHER@packages.example"}
     for command in (["lock"], ["build", "--output", str(tmp_path.parent / "out")], ["test", "--engine", "venv"]):
         done = flowpack(*command, str(tmp_path), env=env, expect=1)
-        assert "requirements.txt:1:39: the requirements ask for the variable SECRET, which is not passed" in done.stderr
+        assert "requirements.txt:1:39: the requirements use the variable SECRET, which is not passed" in done.stderr
         assert SECRET not in done.stdout + done.stderr
     plan = flowpack("build", "--dry-run", str(tmp_path), env=env)
     assert SECRET not in plan.stdout + plan.stderr

@@ -80,7 +80,7 @@ def test_an_installation_that_fails_leaves_nothing(tmp_path: Path, on_path: Path
 
 
 def test_a_shim_of_no_interpreter_is_no_interpreter(on_path: Path) -> None:
-    with pytest.raises(ToolError, match=f"there is no python{OTHER} on PATH") as raised:
+    with pytest.raises(ToolError, match=f"python{OTHER} is not on PATH") as raised:
         find_pip_tools(Target(OTHER, HERE), OtherPython(""), SILENT)
     assert "flowpack[fast]" in str(raised.value.hint)
 

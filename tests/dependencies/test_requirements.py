@@ -101,13 +101,13 @@ def test_what_no_hash_can_pin_is_refused_at_its_line(read: Read, text: str) -> N
         ("flask ==", "is not a valid requirement"),
         ("-r nowhere.txt", "'nowhere.txt' is not in the flow"),
         ("-r ../outside.txt", "'../outside.txt' is not in the flow"),
-        ("-r https://example.org/r.txt", "is a URL, whose content no lock can cover"),
+        ("-r https://example.org/r.txt", "is a URL, and a lock cannot cover its content"),
         ("-r requirements.txt", "includes itself"),
         ("--find-links wheels", "there is no folder 'wheels' in the flow"),
-        ("flask --hash=md5:1", "is not a hash that pip knows"),
+        ("flask --hash=md5:1", "is not a hash that pip supports"),
         ("flask --global-option=x", "is not supported"),
-        ("--hash=sha256:1", "stands without a requirement"),
-        ("https://example.org/download", "does not say which package it is"),
+        ("--hash=sha256:1", "has no requirement before it"),
+        ("https://example.org/download", "does not name a package"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(read: Read, flow: Path, text: str, message: str) -> None:

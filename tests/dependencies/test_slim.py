@@ -60,4 +60,4 @@ def test_a_package_that_requires_the_sdk_keeps_it(requirements: Callable[[str], 
     )
     assert what_needs_the_sdk(requirements("promptflow\n"), PINS) is None
     assert what_needs_the_sdk(requirements("promptflow\n"), needed) == "promptflow-vectordb requires promptflow"
-    assert what_needs_the_sdk(requirements("promptflow[azure]\n"), PINS) == "'promptflow[azure]' asks for more of it"
+    assert what_needs_the_sdk(requirements("promptflow[azure]\n"), PINS) == "'promptflow[azure]' asks for extras"

@@ -16,12 +16,12 @@ from tests.differential.trials import File, Trial
 
 # What flowpack refuses and promptflow builds, by flowpack's words.
 REFUSED_HERE = {
-    "file-or-folder": r"a path cannot be a file and a folder",
+    "file-or-folder": r"a path cannot be both a file and a folder",
     "flow-in-an-include": r"contains the flow itself",
     "flow-file-included": r"would replace the flow file itself",
     "broken-link": r"symbolic link's target '.*' does not exist|is a symbolic link to nothing",
     "loop-of-links": r"symbolic link leads back",
-    "out-of-the-project": r"symbolic link leads out of the project|lies outside the project root",
+    "out-of-the-project": r"symbolic link leads out of the project|is outside the project root",
     "into-version-control": r"leads into version control",
     "special-file": r"is not a regular file",
     "includes-as-text": r"expected a list of paths",

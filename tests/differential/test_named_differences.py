@@ -123,7 +123,7 @@ EXAMPLES = [
         {"flow/data/a.txt": "", "shared/data": ""},
         "../shared/data",
         promptflow=["data/a.txt", "data/data"],
-        flowpack="a path cannot be a file and a folder",
+        flowpack="a path cannot be both a file and a folder",
     ),
     example(
         "file-or-folder",
@@ -158,7 +158,7 @@ EXAMPLES = [
         {"../outside/a.txt": ""},
         "../../outside",
         promptflow=["outside/a.txt"],
-        flowpack="lies outside the project root",
+        flowpack="is outside the project root",
     ),
     example(
         "out-of-the-project",
@@ -268,7 +268,7 @@ EXAMPLES = [
         {"shared/a.txt": "", "shared/again": Link(".")},
         "../shared",
         promptflow=["shared/" + "again/" * times + "a.txt" for times in range(41)],  # until the system has enough of it
-        flowpack="symbolic link leads back to a folder that holds it",
+        flowpack="symbolic link leads back to a folder that contains it",
     ),
     Example(
         "flow-file-as-written",

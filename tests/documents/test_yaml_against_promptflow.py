@@ -24,15 +24,15 @@ REFUSED = "refused"
 # likelihood, or libyaml's reader (quick, and YAML 1.1 in its grammar) does not take it.
 REFUSED_ON_PURPOSE = "|".join(
     [
-        r"the tag .* has no meaning",
-        r"a tag without a name",
-        r"has a meaning of its own in YAML",
+        r"the tag .* is not allowed here",
+        r"the tag has no name",
+        r"has a special meaning in YAML",
         r"a key must be a plain value",
-        r"an alias refers to what contains it",
-        r"is not a valid name of an anchor",
-        r"an anchor of this name stands on line",
-        r"which ends a line for some readers",
-        r"rules are those of YAML 1\.2",
+        r"an alias refers to a value that contains it",
+        r"is not a valid anchor name",
+        r"already has an anchor of this name",
+        r"ends a line for some YAML readers",
+        r"promptflow reads YAML 1\.2, but",
         r"the file is empty",
         r"nested too deeply",
         r"while scanning (an anchor|an alias|a tag|a plain scalar|a directive)",

@@ -87,7 +87,7 @@ def test_the_variables_that_it_asks_for(tmp_path: Path, configuration: str, expe
         (FRONT + "sample: gone.json\n", "8:9", "'gone.json' is not in the standalone folder"),
         (FRONT + "sample: [1]\n", "8:9", "expected a mapping of inputs"),
         (FRONT + "name: [\n", None, "broken YAML"),
-        (FRONT + "model: {}\n", "8:1", "'model' stands twice"),
+        (FRONT + "model: {}\n", "8:1", "'model' appears twice"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, front: str, place: str | None, words: str) -> None:

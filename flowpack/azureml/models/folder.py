@@ -30,7 +30,7 @@ def check_apart_from(sources: Iterable[Path], output: Path) -> None:
     source = next((each for each in sources if real == each or each in real.parents), None)
     if source:
         raise InputError(
-            f"the output folder lies inside '{shown_path(source)}', which the flow is made from",
+            f"the output folder is inside '{shown_path(source)}', a source of the flow",
             location=Location(output),
             hint="choose an --output beside it",
         )
