@@ -20,6 +20,7 @@ from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 from flowpack.running.health import DIRECT
 
 SAMPLES = "samples.json"
+_SWAGGER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ def refuse_unknown_inputs(names: Iterable[str], inputs: Collection[str], locatio
             location=location,
             hint=f"did you mean '{near}'?" if near else known,
         )
+
+
+def served_inputs(url: str, headers: Mapping[str, str], opener: urllib.request.OpenerDirector) -> list[str] | None:
+    """The names of a served flow's inputs by its swagger.json. None if that does not tell: the server answers then."""
+    request = urllib.request.Request(f"{url}/swagger.json", headers=dict(headers))  # noqa: S310  (see score)
+    try:
+        with opener.open(request, timeout=_SWAGGER_SECONDS) as answer:
+            content = json.loads(answer.read())["paths"]["/score"]["post"]["requestBody"]["content"]
+            return list(content["application/json"]["schema"]["properties"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
 
 
 def _first_sample(path: Path, within: Roots) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import time
@@ -16,7 +15,7 @@ from flowpack.azureml.endpoints.states import Endpoint
 from flowpack.azureml.endpoints.workspace_endpoints import WorkspaceEndpoints
 from flowpack.errors import InputError, ServingError
 from flowpack.reporting import Reporter
-from flowpack.running.scoring import Scored, refuse_unknown_inputs, sample_input, score
+from flowpack.running.scoring import Scored, refuse_unknown_inputs, sample_input, score, served_inputs
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # azure's SDKs go by them
 _DEPLOYMENT = "azureml-model-deployment"
@@ -25,7 +24,6 @@ _DEPLOYMENT = "azureml-model-deployment"
 _NOT_YET = {None, 429, 502, 503, 504}
 _PATIENCE = 60.0
 _PAUSE = 3.0
-_SWAGGER_SECONDS = 30.0
 
 
 def ask(
@@ -49,15 +47,8 @@ def refuse_unknown_inputs_of(
     endpoint: Endpoint, bearer: str, inputs: Mapping[str, Any], *, deployment: str | None = None
 ) -> None:
     """Raises InputError for an input that the served flow does not have, if its swagger.json says which it has."""
-    address = f"{endpoint.scoring_uri.removesuffix('/score')}/swagger.json"
-    request = urllib.request.Request(address, headers=_headers(bearer, deployment))  # noqa: S310  (the endpoint's)
-    try:
-        with _opener().open(request, timeout=_SWAGGER_SECONDS) as answer:
-            content = json.loads(answer.read())["paths"]["/score"]["post"]["requestBody"]["content"]
-            known = content["application/json"]["schema"]["properties"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # not a flow's server, or one without inputs: it answers for itself
-    if isinstance(known, dict):
+    known = served_inputs(endpoint.scoring_uri.removesuffix("/score"), _headers(bearer, deployment), _opener())
+    if known is not None:
         refuse_unknown_inputs(inputs, known)
 
 
