@@ -45,6 +45,8 @@ def load_application(settings: Settings, connections: Connections) -> Any:
     changes.provide(connections)
     changes.keep_signals()
     changes.leave_the_flow_as_it_is()
+    changes.load_each_source_once()
+    changes.read_signatures_in_this_process()
     if any(settings.flow.rglob("*.prompty")):  # its client loads at the first request, in each worker again
         importlib.import_module("openai")
         changes.give_prompties_what_fastapi_calls()

@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
-from promptflow._core import entry_meta_generator  # type: ignore[import-not-found]
+from promptflow._core import entry_meta_generator, tools_manager  # type: ignore[import-not-found]
 from promptflow.core import _prompty_utils  # type: ignore[import-not-found]
 from promptflow.core._connection_provider._connection_provider import (  # type: ignore[import-not-found]
     ConnectionProvider,
@@ -71,6 +71,22 @@ def leave_the_flow_as_it_is() -> None:
     entry_meta_generator.generate_flow_meta = functools.partial(generate, dump=False)
 
 
+def read_signatures_in_this_process() -> None:
+    """promptflow starts two processes that import a flex flow to read its signature, before it imports it itself."""
+
+    def generate(*, flow_directory: Any, data: Any, **_: Any) -> dict[str, Any]:
+        signature: dict[str, Any] = {}
+        errors: list[Any] = []
+        # Without the path it is imported by the name in entry, as the executor does, and not once more as __pf_main__.
+        entry_meta_generator._generate_meta_from_file(flow_directory, None, data, signature, errors)
+        if errors:
+            raise entry_meta_generator.GenerateFlowMetaJsonError(f"Generate meta failed, detail error:\n{errors}")
+        return signature
+
+    if hasattr(entry_meta_generator, "_generate_meta_from_file"):
+        entry_meta_generator._generate_flow_meta = generate
+
+
 def give_prompties_what_fastapi_calls() -> None:
     """promptflow 1.18.5 makes it for every other kind of flow; without it each request ends in an AttributeError."""
     from promptflow._utils.async_utils import sync_to_async  # type: ignore[import-not-found]  # noqa: PLC0415
@@ -92,3 +108,11 @@ def keep_signals() -> None:
     _flow_nodes_scheduler.signal = types.SimpleNamespace(
         SIGINT=signal.SIGINT, SIGTERM=signal.SIGTERM, Signals=signal.Signals, signal=lambda *_: None
     )
+
+
+def load_each_source_once() -> None:
+    """promptflow runs a node's source once to find its connections and once more to execute it, and a source that
+    several nodes share again for each of them."""
+    load = getattr(tools_manager, "load_python_module_from_file", None)
+    if load is not None:
+        tools_manager.load_python_module_from_file = functools.cache(load)

@@ -81,3 +81,31 @@ def test_it_answers_with_its_connection_from_variables_alone(
         assert launched.score({"question": "Who?"}) == answer
         assert "cannot share" not in launched.said
         assert launched.terminate() == 0
+
+
+LOADED = 'print("the module is loaded", flush=True)\n'
+TWO_NODES = {
+    "flow.dag.yaml": (
+        "inputs: {text: {type: string}}\noutputs: {text: {type: string, reference: '${second.output}'}}\nnodes:\n"
+        "- {name: first, type: python, source: {type: code, path: echo.py}, inputs: {text: '${inputs.text}'}}\n"
+        "- {name: second, type: python, source: {type: code, path: echo.py}, inputs: {text: '${first.output}'}}\n"
+    ),
+    "echo.py": f"from promptflow.core import tool\n{LOADED}@tool\ndef echo(text: str) -> str:\n    return text\n",
+}
+FLEX_CLASS = {
+    "flow.flex.yaml": "entry: echo:Echo\n",
+    "echo.py": f"{LOADED}class Echo:\n    def __init__(self) -> None:\n        pass\n\n"
+    "    def __call__(self, text: str) -> str:\n        return text\n",
+}
+
+
+@pytest.mark.parametrize("engine", ["flask", "fastapi"])
+@pytest.mark.parametrize("files", [TWO_NODES, FLEX_CLASS], ids=["dag", "flex"])
+def test_the_flows_code_is_loaded_once_for_all_workers(
+    launch: Launch, tmp_path: Path, engine: str, files: dict[str, str]
+) -> None:
+    """promptflow loads it for each node twice, and for a flex flow in two more processes."""
+    flow = write_tree(tmp_path / "flow", files)
+    launched = launch(flow, PROMPTFLOW_SERVING_ENGINE=engine, PROMPTFLOW_WORKER_NUM="2").healthy()
+    assert launched.score({"text": "a"}) in ({"text": "a"}, "a")
+    assert launched.said.count("the module is loaded") == 1
