@@ -21,12 +21,14 @@ class ServingNeeds:
     """``tools``: a node runs a tool of promptflow-tools; ``sdk``: a source imports a module that only the full SDK has.
 
     ``slim``: the full SDK is left out, even if a source imports it. ``azureml``: connections come from a workspace.
+    ``identity``: a model without a key signs in.
     """
 
     tools: bool = False
     sdk: bool = False
     slim: bool = False
     azureml: bool = False
+    identity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def serving_requirements(needs: ServingNeeds, requirements: Requirements) -> tup
         wanted.append(ServingRequirement(text, "promptflow", "a source imports a module that promptflow-core lacks"))
     if needs.tools:
         wanted.append(ServingRequirement("promptflow-tools", "promptflow-tools", "LLM nodes and its own tools need it"))
+    if needs.identity:
+        wanted.append(ServingRequirement("azure-identity", "azure-identity", "a model without a key signs in with it"))
     return tuple(each for each in wanted if "[" in each.text or not _always_named(each.name, requirements))
 
 

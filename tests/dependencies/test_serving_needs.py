@@ -21,6 +21,12 @@ def test_tools_come_where_a_node_needs_them(read: Read) -> None:
     assert "promptflow-tools" not in added(read, "promptflow-tools==1.4\n", ServingNeeds(tools=True))
 
 
+def test_azure_identity_comes_where_a_model_signs_in(read: Read) -> None:
+    assert "azure-identity" in added(read, None, ServingNeeds(identity=True))
+    assert "azure-identity" not in added(read, "azure-identity==1.19.0\n", ServingNeeds(identity=True))
+    assert "azure-identity" not in added(read, None)
+
+
 def test_connections_of_a_workspace_need_the_extra_whatever_the_user_names(read: Read) -> None:
     needs = ServingNeeds(azureml=True)
     assert added(read, "promptflow-core==1.17.2", needs)[0] == "promptflow-core[azureml-serving]==1.17.2"
