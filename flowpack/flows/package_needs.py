@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from flowpack.flows.connection_types import AZURE_OPEN_AI, PROMPTY_TYPES
 from flowpack.flows.model import Flow
 from flowpack.flows.model_connections import prompty_configurations
 from flowpack.flows.python_source import PythonSource, last_name, read_source
+from flowpack.flows.resolve import module_files
 from flowpack.flows.tool_sources import ToolSource
 
 # Modules that promptflow-core and promptflow-tracing install below `promptflow`. Only the full SDK has the others, and
@@ -23,6 +25,8 @@ _DISTRIBUTIONS_OF_THEIR_OWN = {"azure", "evals", "parallel", "rag", "tools"}
 # Names of the SDK that the launcher provides without the SDK; see serving/light_sdk.py.
 _GIVEN_BY_THE_LAUNCHER = {"tool", "ToolProvider", "log_metric", "_internal"}
 _AZURE_MODEL = "AzureOpenAIModelConfiguration"
+_INSTALLERS = {"pip": "pip", "pkg_resources": "setuptools", "setuptools": "setuptools"}
+_AN_INSTALLER = re.compile(rb"\b(?:pip|pkg_resources|setuptools)\b")
 _NODES_OF_TOOLS = {"llm", "prompt", "custom_llm"}
 
 
@@ -50,6 +54,19 @@ def needs_identity(flow: Flow, files: Mapping[str, Path]) -> bool:
         or any(isinstance(each, dict) and _has_no_key(each) for each in of_init)
         or any(_has_no_key(each) for each in _models_in_sources(flow, files))
     )
+
+
+def needed_installers(flow: Flow, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """The packages among pip and setuptools that a source imports: a virtual environment of the image has neither."""
+    found = set()
+    for target in files:
+        if not target.endswith(".py") or not _AN_INSTALLER.search(read_source(files[target], flow.roots) or b""):
+            continue
+        source = ToolSource.read(files[target], flow.roots)
+        tops = {module.partition(".")[0] for module in source.imported_modules} if source else set()
+        own = {top for top in tops if any(file in files for file in module_files(top))}
+        found |= {_INSTALLERS[top] for top in tops - own if top in _INSTALLERS}
+    return tuple(sorted(found))
 
 
 def why_not_slim(flow: Flow, files: Mapping[str, Path]) -> str | None:

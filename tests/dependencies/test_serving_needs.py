@@ -27,6 +27,14 @@ def test_azure_identity_comes_where_a_model_signs_in(read: Read) -> None:
     assert "azure-identity" not in added(read, None)
 
 
+def test_installers_that_a_source_imports_come_along(read: Read) -> None:
+    needs = ServingNeeds(installers=("pip", "setuptools"))
+    assert {"pip", "setuptools<82"} <= {*added(read, None, needs)}
+    named = added(read, "pip==25.0\nsetuptools\n", needs)
+    assert "pip" not in named
+    assert "setuptools<82" in named, "the newest has no pkg_resources, whoever names it"
+
+
 def test_connections_of_a_workspace_need_the_extra_whatever_the_user_names(read: Read) -> None:
     needs = ServingNeeds(azureml=True)
     assert added(read, "promptflow-core==1.17.2", needs)[0] == "promptflow-core[azureml-serving]==1.17.2"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowpack.flows.package_needs import needs_identity, needs_sdk, needs_tools, why_not_slim
+from flowpack.flows.package_needs import needed_installers, needs_identity, needs_sdk, needs_tools, why_not_slim
 from flowpack.flows.reader import read_flow
 from tests.paths import FLOWS, write_tree
 
@@ -121,3 +121,31 @@ def test_a_model_of_init_without_a_key_signs_in(tmp_path: Path, key: str, expect
 def test_the_prompty_of_the_fixture_signs_in() -> None:
     folder = FLOWS / "prompty-without-key"
     assert needs_identity(read_flow(folder), files(folder)) is True
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import pip", ("pip",)),
+        ("from pip._internal import main", ("pip",)),
+        ("import os, pkg_resources", ("setuptools",)),
+        ("def late():\n    from setuptools import find_packages\n    import pip", ("pip", "setuptools")),
+        ("import pipeline  # a pip of its own", ()),
+        ("'import pip'", ()),
+    ],
+)
+def test_pip_and_setuptools_are_needed_where_a_source_imports_them(
+    tmp_path: Path, source: str, expected: tuple[str, ...]
+) -> None:
+    write_tree(tmp_path, {"flow.dag.yaml": "nodes: []\n", "tool.py": source + "\n"})
+    assert needed_installers(read_flow(tmp_path), files(tmp_path)) == expected
+
+
+def test_a_module_of_the_flow_with_the_name_of_an_installer_needs_nothing(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"flow.dag.yaml": "nodes: []\n", "tool.py": "import pip\n", "pip/__init__.py": ""})
+    assert needed_installers(read_flow(tmp_path), files(tmp_path)) == ()
+
+
+def test_the_installers_of_the_fixture() -> None:
+    folder = FLOWS / "imports-installers"
+    assert needed_installers(read_flow(folder), files(folder)) == ("pip", "setuptools")
