@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flowpack.dependencies.known_good import constrained_name, known_good
 from flowpack.dependencies.serving_needs import DEFAULT_RELEASE, ServingNeeds, serving_requirements
+from flowpack.dependencies.target import Target
 from flowpack.errors import RequirementsError
+from flowpack.pipeline import lock
+from flowpack.pipeline.assemble import assemble_flow
+from flowpack.pipeline.builds import BuildRequest
 from tests.dependencies.conftest import Read
+from tests.paths import FLOWS
 
 
 def added(read: Read, text: str | None, needs: ServingNeeds | None = None, **files: str) -> list[str]:
@@ -88,3 +95,25 @@ def test_packages_of_one_release_are_bound_to_the_release_that_the_user_pins(rea
 
 def test_known_good_bounds_are_bounds(read: Read) -> None:
     assert all("<=" in line for line in known_good(read(None)))
+
+
+@pytest.mark.parametrize(
+    ("flow", "expected"),
+    [
+        ("prompty-without-key", ServingNeeds(identity=True)),
+        ("imports-installers", ServingNeeds(installers=("pip", "setuptools"))),
+        ("python-only", ServingNeeds()),
+    ],
+)
+def test_a_lock_has_what_the_flow_needs(flow: str, expected: ServingNeeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ServingNeeds] = []
+
+    def lock_dependencies(*_: Any, needs: ServingNeeds, **__: Any) -> Any:
+        asked.append(needs)
+        raise RequirementsError("enough")
+
+    monkeypatch.setattr(lock, "lock_dependencies", lock_dependencies)
+    request = BuildRequest(source=FLOWS / flow, target=Target.parse("3.11", "linux/amd64"))
+    with pytest.raises(RequirementsError, match="enough"):
+        lock.lock_flow(assemble_flow(request), request)
+    assert asked == [expected]
