@@ -21,12 +21,15 @@ class ServingNeeds:
     """``tools``: a node runs a tool of promptflow-tools; ``sdk``: a source imports a module that only the full SDK has.
 
     ``slim``: the full SDK is left out, even if a source imports it. ``azureml``: connections come from a workspace.
+    ``identity``: a model without a key signs in. ``installers``: those of pip and setuptools that a source imports.
     """
 
     tools: bool = False
     sdk: bool = False
     slim: bool = False
     azureml: bool = False
+    identity: bool = False
+    installers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class ServingRequirement:
 
 
 def serving_requirements(needs: ServingNeeds, requirements: Requirements) -> tuple[ServingRequirement, ...]:
-    """The requirements to add to the user's own. A package that the user names is added again only for an extra."""
+    """The requirements to add to the user's own. A package that the user names is added again only for an extra or
+    a bound."""
     wanted = [
         _core(needs, requirements),
         ServingRequirement("httpx", "httpx", "promptflow-core imports it but does not declare it"),
@@ -51,7 +55,18 @@ def serving_requirements(needs: ServingNeeds, requirements: Requirements) -> tup
         wanted.append(ServingRequirement(text, "promptflow", "a source imports a module that promptflow-core lacks"))
     if needs.tools:
         wanted.append(ServingRequirement("promptflow-tools", "promptflow-tools", "LLM nodes and its own tools need it"))
-    return tuple(each for each in wanted if "[" in each.text or not _always_named(each.name, requirements))
+    if needs.identity:
+        wanted.append(ServingRequirement("azure-identity", "azure-identity", "a model without a key signs in with it"))
+    wanted += [_INSTALLERS[name] for name in needs.installers]
+    return tuple(each for each in wanted if {*"[<"} & {*each.text} or not _always_named(each.name, requirements))
+
+
+_INSTALLERS = {
+    "pip": ServingRequirement("pip", "pip", "a source imports it"),
+    "setuptools": ServingRequirement(
+        "setuptools<82", "setuptools", "a source imports it; setuptools 82 removed pkg_resources"
+    ),
+}
 
 
 def promptflow_release(requirements: Requirements) -> str | None:

@@ -24,8 +24,7 @@ _FOR_OPEN_AI = ("OPENAI_API_KEY",)
 
 def flow_variables(flow: Flow, files: Mapping[str, Path]) -> tuple[str, ...]:
     """The variables that must be set when the flow runs, sorted."""
-    without = [name for name, each in flow.init.items() if each.default is REQUIRED and name not in flow.sample_init]
-    found = {INIT_CONFIG} if without else set()
+    found = {INIT_CONFIG} if unfilled_init(flow, {}) else set()
     for configuration in prompty_configurations(flow, files).values():
         for name in environment_names(configuration):
             check_name("variable", name, functools.partial(_place, name, flow, files))
@@ -33,6 +32,15 @@ def flow_variables(flow: Flow, files: Mapping[str, Path]) -> tuple[str, ...]:
         if flow.kind is FlowKind.PROMPTY:
             found |= set(_of_an_empty_configuration(configuration))
     return tuple(sorted(found))
+
+
+def unfilled_init(flow: Flow, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The constructor parameters that neither a value nor a default fills.
+
+    promptflow takes ``given``, what ``PF_FLOW_INIT_CONFIG`` holds, instead of the sample's ``init``, not beside it.
+    """
+    values = given or flow.sample_init
+    return tuple(name for name, each in flow.init.items() if each.default is REQUIRED and name not in values)
 
 
 def _place(name: str, flow: Flow, files: Mapping[str, Path]) -> Location:

@@ -13,7 +13,7 @@ from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, Pin, lock_depend
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.target import DEFAULT_PYTHON, Platform
 from flowpack.errors import UsageError, nearest
-from flowpack.flows.package_needs import needs_sdk, needs_tools, why_not_slim
+from flowpack.flows.package_needs import needed_installers, needs_identity, needs_sdk, needs_tools, why_not_slim
 from flowpack.pipeline.assemble import assemble_flow, requirements_of
 from flowpack.pipeline.builds import Assembled, BuildRequest
 from flowpack.reading import LOCK_BYTES, read_bytes
@@ -143,4 +143,6 @@ def _needs(assembled: Assembled, request: BuildRequest, reporter: Reporter) -> S
         sdk=needs_sdk(flow, files),
         slim=request.slim and against is None,
         azureml=request.azureml,
+        identity=needs_identity(flow, files),
+        installers=needed_installers(flow, files),
     )

@@ -8,6 +8,7 @@ passes nothing that was not named.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError, InputError, Location
 from flowpack.flows.connection_types import CONNECTION_TYPES, CUSTOM
 from flowpack.flows.reader import read_flow
-from flowpack.flows.variables import INIT_CONFIG
+from flowpack.flows.variables import INIT_CONFIG, unfilled_init
 from flowpack.images.build_record import BuildRecord
 from flowpack.reading import DOCUMENT_BYTES, read_text
 
@@ -95,7 +96,10 @@ def missing_variables(build: Path, record: BuildRecord, values: Mapping[str, str
     owners = {variable: name for name, variables in record.connections.items() for variable in variables}
     from_store = any(values.get(name, "local") not in {"", "local"} for name in _STORES)
     missing = []
-    for variable in sorted(_settings(build) - values.keys()):
+    unfilled = _unfilled_init(build, values.get(INIT_CONFIG, ""))
+    if unfilled:
+        missing.append(f"{INIT_CONFIG} (JSON with {', '.join(map(repr, unfilled))}, which the flow's class needs)")
+    for variable in sorted(_settings(build) - values.keys() - {INIT_CONFIG}):
         connection = owners.get(variable)
         if connection is None:
             if not values.get(INIT_CONFIG):  # which may state the model that these are for
@@ -106,6 +110,16 @@ def missing_variables(build: Path, record: BuildRecord, values: Mapping[str, str
         if not (from_store or values.get(override) or keyless):
             missing.append(f"{variable} (connection '{connection}')")
     return tuple(missing)
+
+
+def _unfilled_init(build: Path, text: str) -> tuple[str, ...]:
+    """What a flex flow's class needs and does not get. The server reports a variable that holds no JSON object."""
+    try:
+        given = json.loads(text or "{}")
+        flow = read_flow(build / "flow", within=(build.resolve(),))
+    except (ValueError, RecursionError, FlowpackError):
+        return ()
+    return unfilled_init(flow, given) if isinstance(given, dict) else ()
 
 
 def loopback_variables(values: Mapping[str, str]) -> dict[str, str]:

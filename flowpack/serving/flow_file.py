@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .flex_class import INIT_CONFIG, problems_of_init
 from .problems import Problem
 
 _FILES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
@@ -28,11 +29,13 @@ def used_connections(flow: Path, environ: Mapping[str, str]) -> set[str]:
 
 def problems_of_variables(flow: Path, environ: Mapping[str, str]) -> list[Problem]:
     """What of the flow's own variables keeps it from starting, or a prompty from answering."""
-    problems = [
-        Problem(name, reason) for name, reason in _of_prompty(_model(_flow_file(flow), environ)) if name not in environ
-    ]
-    if _given(environ) is None:
-        problems.append(Problem("PF_FLOW_INIT_CONFIG", "no JSON object", missing=False))
+    data = _flow_file(flow)
+    problems = [Problem(name, reason) for name, reason in _of_prompty(_model(data, environ)) if name not in environ]
+    given = _given(environ)
+    if given is None:
+        problems.append(Problem(INIT_CONFIG, "no JSON object", missing=False))
+    elif data.get("entry"):
+        problems += problems_of_init(flow, data, given)
     return problems
 
 
@@ -85,7 +88,7 @@ def _model(data: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any
 
 def _given(environ: Mapping[str, str]) -> Mapping[str, Any] | None:
     try:
-        given = json.loads(environ.get("PF_FLOW_INIT_CONFIG") or "{}")
+        given = json.loads(environ.get(INIT_CONFIG) or "{}")
     except ValueError:
         return None
     return given if isinstance(given, dict) else None

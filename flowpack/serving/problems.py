@@ -36,3 +36,10 @@ def explain(problems: Sequence[Problem]) -> str:
         first = next(each.name for each in problems if each.missing)
         lines.append(f"Set what is missing in the environment, for instance: docker run --env {first}=... IMAGE")
     return "\n".join(lines)
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    import difflib  # noqa: PLC0415 - few starts need it
+
+    near = difflib.get_close_matches(name[:100], [*known], n=1, cutoff=cutoff)
+    return near[0] if near else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .problems import CannotStartError, Problem
+from .problems import CannotStartError, Problem, nearest
 from .sources import can_sign_in, is_deployment
 
 _FLOW = Path("/flow")
@@ -107,16 +107,12 @@ def misspelled(environ: Mapping[str, str]) -> list[Problem]:
     Others may be flowpack's own, of the machine that starts the server without an engine.
     """
     unknown = [name for name in environ if name.startswith("FLOWPACK_") and name not in _OF_THE_SERVER]
-    if not unknown:
-        return []
-    import difflib  # noqa: PLC0415 - few starts need it
-
-    found = []
-    for name in unknown:
-        near = difflib.get_close_matches(name[:100], _OF_THE_SERVER, n=1, cutoff=0.85)
-        if near:
-            found.append(Problem(name, f"the server has no such setting; did you mean {near[0]}?", missing=False))
-    return found
+    meant = {name: nearest(name, _OF_THE_SERVER, cutoff=0.85) for name in unknown}
+    return [
+        Problem(name, f"the server has no such setting; did you mean {near}?", missing=False)
+        for name, near in meant.items()
+        if near
+    ]
 
 
 def flow_folder(environ: Mapping[str, str], default: Path = _FLOW) -> Path:

@@ -265,3 +265,27 @@ def test_a_base_that_a_build_refuses_is_found(base: str, tmp_path: Path) -> None
     (finding,) = (each for each in found(tmp_path) if each.rule.code == "FP312")
     assert finding.location.path.name == "Dockerfile.base"
     assert finding.location.line
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import os\nos.system('pip install polars')", True),
+        ("from subprocess import run\nrun(('pip3', 'install', '-q', 'polars'))", True),
+        ("import pip\ndef late():\n    pip.main(['install', 'polars'])", True),
+        ("from pip._internal import main\nmain(['install', 'polars'])", True),
+        ("import subprocess\nsubprocess.run(['npm', 'install'])", False),
+        ("print('pip install polars')", False),
+        ("def main(words): ...\nmain(['pip', 'install'])", False),
+    ],
+)
+def test_a_source_that_runs_pip_is_named(source: str, expected: bool, tmp_path: Path) -> None:
+    folder = project("installs-at-run-time", "passes", tmp_path)
+    (folder / "count.py").write_text(f"{source}\n{(folder / 'count.py').read_text()}")
+    assert ("FP211" in codes(folder)) is expected
+
+
+def test_a_script_that_no_server_runs_may_run_pip(tmp_path: Path) -> None:
+    folder = project("installs-at-run-time", "passes", tmp_path)
+    (folder / "setup_machine.py").write_text("import os\nos.system('pip install polars')\n")
+    assert "FP211" not in codes(folder)

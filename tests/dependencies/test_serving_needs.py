@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flowpack.dependencies.known_good import constrained_name, known_good
 from flowpack.dependencies.serving_needs import DEFAULT_RELEASE, ServingNeeds, serving_requirements
+from flowpack.dependencies.target import Target
 from flowpack.errors import RequirementsError
+from flowpack.pipeline import lock
+from flowpack.pipeline.assemble import assemble_flow
+from flowpack.pipeline.builds import BuildRequest
 from tests.dependencies.conftest import Read
+from tests.paths import FLOWS
 
 
 def added(read: Read, text: str | None, needs: ServingNeeds | None = None, **files: str) -> list[str]:
@@ -19,6 +26,20 @@ def test_a_flow_without_requirements_gets_all_that_serving_needs(read: Read) -> 
 def test_tools_come_where_a_node_needs_them(read: Read) -> None:
     assert "promptflow-tools" in added(read, None, ServingNeeds(tools=True))
     assert "promptflow-tools" not in added(read, "promptflow-tools==1.4\n", ServingNeeds(tools=True))
+
+
+def test_azure_identity_comes_where_a_model_signs_in(read: Read) -> None:
+    assert "azure-identity" in added(read, None, ServingNeeds(identity=True))
+    assert "azure-identity" not in added(read, "azure-identity==1.19.0\n", ServingNeeds(identity=True))
+    assert "azure-identity" not in added(read, None)
+
+
+def test_installers_that_a_source_imports_come_along(read: Read) -> None:
+    needs = ServingNeeds(installers=("pip", "setuptools"))
+    assert {"pip", "setuptools<82"} <= {*added(read, None, needs)}
+    named = added(read, "pip==25.0\nsetuptools\n", needs)
+    assert "pip" not in named
+    assert "setuptools<82" in named, "the newest has no pkg_resources, whoever names it"
 
 
 def test_connections_of_a_workspace_need_the_extra_whatever_the_user_names(read: Read) -> None:
@@ -74,3 +95,25 @@ def test_packages_of_one_release_are_bound_to_the_release_that_the_user_pins(rea
 
 def test_known_good_bounds_are_bounds(read: Read) -> None:
     assert all("<=" in line for line in known_good(read(None)))
+
+
+@pytest.mark.parametrize(
+    ("flow", "expected"),
+    [
+        ("prompty-without-key", ServingNeeds(identity=True)),
+        ("imports-installers", ServingNeeds(installers=("pip", "setuptools"))),
+        ("python-only", ServingNeeds()),
+    ],
+)
+def test_a_lock_has_what_the_flow_needs(flow: str, expected: ServingNeeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ServingNeeds] = []
+
+    def lock_dependencies(*_: Any, needs: ServingNeeds, **__: Any) -> Any:
+        asked.append(needs)
+        raise RequirementsError("enough")
+
+    monkeypatch.setattr(lock, "lock_dependencies", lock_dependencies)
+    request = BuildRequest(source=FLOWS / flow, target=Target.parse("3.11", "linux/amd64"))
+    with pytest.raises(RequirementsError, match="enough"):
+        lock.lock_flow(assemble_flow(request), request)
+    assert asked == [expected]

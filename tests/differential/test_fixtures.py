@@ -21,6 +21,7 @@ pytestmark = pytest.mark.network
 
 FIXTURES = sorted(path.name for path in FLOWS.iterdir() if path.is_dir())
 VARIANTS = {"llm-variants": ["summarize.plain", "summarize.pirate"]}
+INIT = {"flex-class-without-values": {"greeting": "Hello"}}
 _ASKS_A_MODEL = re.compile(rb"type: llm|^model:", re.MULTILINE)
 
 
@@ -68,7 +69,7 @@ def test_the_folder_answers_as_the_flow_does_in_place(name: str, flows: Path, or
     source = find_flow_file(flows / name)
     flow = read_flow(source)
     made = by_flowpack(source, tmp_path / "flow")
-    inputs = sample_input(flow)
-    answer = oracle.run(source, inputs, flow.sample_init)
+    inputs, init = sample_input(flow), flow.sample_init or INIT.get(name, {})
+    answer = oracle.run(source, inputs, init)
     assert answer
-    assert oracle.run(made.folder / made.flow_file, inputs, flow.sample_init) == answer
+    assert oracle.run(made.folder / made.flow_file, inputs, init) == answer

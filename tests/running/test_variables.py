@@ -12,7 +12,7 @@ from flowpack.running.variables import (
     server_variables,
 )
 from tests.images.records import build_record
-from tests.paths import write_tree
+from tests.paths import FLOWS, write_tree
 
 BUILD = {
     "settings.json": '{"OPEN_AI_CONNECTION_API_KEY": "", "OPEN_AI_CONNECTION_API_BASE": ""}',
@@ -120,6 +120,23 @@ def test_what_is_missing_depends_on_where_the_connection_comes_from(
 ) -> None:
     record = replace(build_record(), connections={"weather": ("WEATHER_API_KEY", "WEATHER_API_BASE")})
     assert missing_variables(weather_build(tmp_path), record, values) == missing
+
+
+@pytest.mark.parametrize(
+    ("config", "missing"),
+    [
+        (None, ["PF_FLOW_INIT_CONFIG (JSON with 'greeting', which the flow's class needs)"]),
+        ('{"mark": "?"}', ["PF_FLOW_INIT_CONFIG (JSON with 'greeting', which the flow's class needs)"]),
+        ('{"greeting": "Hi"}', []),
+        ("[", []),
+    ],
+)
+def test_what_the_class_of_a_flex_flow_needs_is_named(tmp_path: Path, config: str | None, missing: list[str]) -> None:
+    flow = {path.name: path.read_text() for path in (FLOWS / "flex-class-without-values").iterdir()}
+    files = {f"flow/{name}": text for name, text in flow.items()}
+    build = write_tree(tmp_path, {**files, "settings.json": '{"PF_FLOW_INIT_CONFIG": ""}'})
+    values = {} if config is None else {"PF_FLOW_INIT_CONFIG": config}
+    assert list(missing_variables(build, build_record(), values)) == missing
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1/v1", "https://127.0.0.1", "HTTP://[::1]:80/", "redis://127.1.2.3"])

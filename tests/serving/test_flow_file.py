@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowpack.serving.flow_file import problems_of_variables, used_connections
-from tests.paths import write_tree
+from tests.paths import FLOWS, write_tree
 
 DAG = """\
 environment_variables:
@@ -94,3 +94,42 @@ def test_variables_that_promptflow_takes_a_model_from(tmp_path: Path) -> None:
 def test_an_init_configuration_that_is_no_json_object_is_named(tmp_path: Path, text: str) -> None:
     [problem] = problems_of_variables(write_tree(tmp_path, {"flow.flex.yaml": FLEX}), {"PF_FLOW_INIT_CONFIG": text})
     assert problem.name == "PF_FLOW_INIT_CONFIG"
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        pytest.param("", "JSON with 'greeting', which class 'Greeter' needs", id="nothing"),
+        pytest.param('{"mark": "?"}', "has no 'greeting', which class 'Greeter' needs", id="incomplete"),
+        pytest.param(
+            '{"greeting": "Hi", "marc": "?"}',
+            "class 'Greeter' has no parameter 'marc'; did you mean 'mark'?",
+            id="misspelled",
+        ),
+        pytest.param('{"greeting": "Hi"}', None, id="enough"),
+    ],
+)
+def test_what_the_class_needs_is_named_before_the_start(config: str, reason: str | None) -> None:
+    found = problems_of_variables(FLOWS / "flex-class-without-values", {"PF_FLOW_INIT_CONFIG": config})
+    assert [each.reason for each in found] == ([reason] if reason else [])
+    assert all(each.name == "PF_FLOW_INIT_CONFIG" and each.missing == (not config) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "source"),
+    [
+        pytest.param("a:go", "def go(greeting: str) -> str: ...\n", id="function"),
+        pytest.param("a:Child", "from b import Base\nclass Child(Base): ...\n", id="inherited"),
+        pytest.param("a:Data", "@dataclass\nclass Data:\n    greeting: str\n", id="generated"),
+        pytest.param("a:Any", "class Any:\n    def __init__(self, **more: str) -> None: ...\n", id="takes anything"),
+        pytest.param("a:Broken", "class Broken(:\n", id="broken"),
+        pytest.param("b:Elsewhere", "", id="of a package"),
+        pytest.param("a:Given", "class Given:\n    def __init__(self, tone): ...\n", id="declared with a default"),
+    ],
+)
+def test_only_a_constructor_that_the_source_shows_is_checked(tmp_path: Path, entry: str, source: str) -> None:
+    flow = write_tree(
+        tmp_path, {"flow.flex.yaml": f"entry: {entry}\ninit: {{tone: {{type: string, default: k}}}}\n", "a.py": source}
+    )
+    given = {} if entry == "a:Given" else {"PF_FLOW_INIT_CONFIG": '{"other": 1}'}
+    assert problems_of_variables(flow, given) == []

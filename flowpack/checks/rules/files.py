@@ -1,8 +1,10 @@
-"""FP201 to FP210: the sources of the standalone folder, and files that should not be in it."""
+"""FP201 to FP211: the sources of the standalone folder, and files that should not be in it."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,13 +16,18 @@ from flowpack.checks.registry import Problem, rule
 from flowpack.checks.secrets import secrets_in_file
 from flowpack.checks.subject import Subject
 from flowpack.flows.local_imports import find_missing_imports
-from flowpack.flows.model import Include
+from flowpack.flows.model import Flow, Include
+from flowpack.flows.python_source import last_name
+from flowpack.flows.resolve import module_files
+from flowpack.flows.tool_sources import ToolSource
 from flowpack.reading import Roots
 
 _BIG = 100 * 1024**2
 _BIG_DATA = 10 * 1024**2
 _DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".sqlite", ".db")
 _FOLDERS = {"node_modules", "site-packages", "bower_components", "wandb", "mlruns"}
+_CALLS = {"main", "run", "call", "check_call", "check_output", "getoutput", "Popen", "popen", "system"}
+_PIP_INSTALL = re.compile(r"(?:^|[\s/])pip3?\s+install\b")
 _FILES = (".ipynb", ".log", ".whl", ".bak", ".swp")
 
 
@@ -165,3 +172,41 @@ def should_not_ship(subject: Subject) -> Iterator[Problem]:
         more = f" and {len(targets) - 1:,} more like it" if len(targets) > 1 else ""
         message = f"the flow ships with '{first}'{more}, which serving does not need"
         yield Problem(message, subject.where(first), f"list '{pattern}' in .flowpackignore")
+
+
+@rule("FP211", "installs-at-run-time", Severity.WARNING, "A source runs pip, which cannot change what the image has.")
+def installs_at_run_time(subject: Subject) -> Iterator[Problem]:
+    for target in _first_sources(subject.flow) if subject.flow else ():
+        source = subject.sources.get(target)
+        call = _call_of_pip(source) if source else None
+        if source and call:
+            hint = "add the package to the requirements and remove the call"
+            yield Problem(
+                "the flow runs pip when it is served, and may not write packages", source.location(call), hint
+            )
+
+
+def _first_sources(flow: Flow) -> Iterator[str]:
+    """The sources that promptflow loads. Others may be scripts that no server runs."""
+    paths = (node.source.path for node in flow.nodes if node.source and node.source.path)
+    found = ["/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."}) for path in paths]
+    yield from dict.fromkeys([*found, *(module_files(flow.entry.partition(":")[0]) if flow.entry else ())])
+
+
+def _call_of_pip(source: ToolSource) -> ast.Call | None:
+    calls = (node for node in ast.walk(source.tree) if isinstance(node, ast.Call))
+    return next((call for call in calls if _runs_pip(source, call)), None)
+
+
+def _runs_pip(source: ToolSource, call: ast.Call) -> bool:
+    """``pip.main([...])``, and a call with the words of ``pip install`` in a text or a list."""
+    if last_name(call.func) not in _CALLS:  # a full name takes longer to find
+        return False
+    if last_name(call.func) == "main" and source.full_name(call.func).split(".")[0] == "pip":
+        return True
+    words: list[str] = []
+    for argument in call.args:
+        parts = argument.elts if isinstance(argument, (ast.List, ast.Tuple)) else [argument]
+        words += [str(part.value) if isinstance(part, ast.Constant) else "?" for part in parts]
+    full = source.full_name(call.func)
+    return full.startswith(("subprocess.", "os.")) and _PIP_INSTALL.search(" ".join(words)) is not None

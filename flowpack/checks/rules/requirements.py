@@ -28,7 +28,7 @@ from flowpack.dependencies.requirement_lines import RequirementLine
 from flowpack.dependencies.serving_needs import ServingNeeds, serving_requirements
 from flowpack.dependencies.slim import MARK
 from flowpack.errors import FlowpackError, InputError, Location, LockError, shown_path
-from flowpack.flows.package_needs import needs_sdk, needs_tools
+from flowpack.flows.package_needs import needed_installers, needs_identity, needs_sdk, needs_tools
 from flowpack.flows.tool_packages import tools_without_a_requirement
 from flowpack.images.base import BASE_FILE, find_base
 from flowpack.quoting import shell_word
@@ -92,6 +92,8 @@ def _check_fresh(subject: Subject) -> None:
         sdk=needs_sdk(subject.flow, subject.paths),
         slim=MARK in added,
         azureml=any("[azureml-serving]" in line for line in added),
+        identity=needs_identity(subject.flow, subject.paths),
+        installers=needed_installers(subject.flow, subject.paths),
     )
     lock_dependencies(
         subject.requirements,
