@@ -1,6 +1,6 @@
 """Where flowpack keeps what it can make again: one folder a user, emptied whenever they like.
 
-A file of the cache says in its first line what it is, and has a checksum of that and of its content. One that is
+The first line of a cache file names its kind and has a checksum of this name and of the content. One that is
 damaged, of another version of flowpack's format, under another's name, or that another user may have written, is as
 good as none. The checksum holds against accidents and against other users, not against the user's own programs: who may
 write as the user can write a whole file. So nobody should share this folder with whom they do not trust.

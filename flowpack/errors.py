@@ -32,7 +32,7 @@ from flowpack import secret_forms
 from flowpack.quoting import one_line
 
 scrub = secret_forms.scrub
-"""Takes credentials out: for all that reports an error, or narrates what another program says."""
+"""Removes credentials from errors and from what other programs print."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # by the rules of a language, which pass over characters that are not seen.
 _UNSEEN = r"[^\x20-\x7e]{0,20}"
 _HASH_COMMAND = rf"(?i)#{_UNSEEN}#(?={_UNSEEN}(?:[a-z]{_UNSEEN}){{0,12}}\[)"
-# GitHub takes :: at the start of a line, whatever space is before it.
+# GitHub takes :: at the start of a line, also after space.
 _COLON_COMMAND = r"([^\x21-\x7e]*)::"
 
 
@@ -40,7 +40,7 @@ def one_line(text: str) -> str:
 
 
 def log_line(line: str) -> str:
-    """A line that steers no terminal and is no command to a CI service; styles go, tabs stay."""
+    """A line that does not control a terminal and is not a command to a CI service. Styles are removed, tabs kept."""
     if not line.isprintable():
         line = re.sub(_UNPRINTABLE_BUT_TABS, _escape, re.sub(_STYLES, "", line.removesuffix("\r")))
     return without_commands(line)
@@ -124,7 +124,7 @@ def shell_word(text: str | os.PathLike[str]) -> str:
 
 
 def uri_path(path: str) -> str:
-    """A relative path as a URI reference; its first part is no scheme, whatever colon it has."""
+    """A relative path as a URI reference. A colon in its first part does not make it a scheme."""
     return quote(os.fsencode(path))
 
 

@@ -38,7 +38,7 @@ _VERSION_CONTROL = (".git", ".hg", ".svn")
 
 
 def project_root(folder: Path) -> Path:
-    """The folder under version control, else the working directory if ``folder`` lies in it, else its parent.
+    """The folder under version control, else the working directory if it contains ``folder``, else its parent.
 
     Always one of the folders above: a ``.git`` that someone planted makes the project smaller, never larger.
     """
@@ -111,7 +111,7 @@ def opened(
 
 
 def check_within(descriptor: int, path: Path, within: Roots, error: type[InputError] = InputError) -> None:
-    """Refuses an open file that lies in none of the folders, by the place that the system knows it under."""
+    """Refuses an open file that is in none of the folders, by its real path."""
     real = real_path(descriptor, path)
     if lies_within(real, within):
         return
@@ -140,8 +140,8 @@ def lies_within(real: str, within: Roots) -> bool:
 
 
 def real_path(descriptor: int, path: Path | str) -> str:
-    """Where the open file lies, with links resolved. Linux tells it of the descriptor itself, so that no link that is
-    changed meanwhile counts; elsewhere the path is resolved again, and must lead to the same file."""
+    """The open file's path, with links resolved. Linux has it for the descriptor itself, so that a link that is
+    changed meanwhile has no effect; elsewhere the path is resolved again, and must lead to the same file."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
     except OSError:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 Unit = Literal["", "bytes"]
-"""What a task counts: bytes are shown in kB, MB and GB."""
+"""The unit of a task's progress: bytes are shown in kB, MB and GB."""
 
 
 class Task(Protocol):

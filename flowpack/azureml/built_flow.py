@@ -1,4 +1,4 @@
-"""What ``flowpack build`` wrote, read back: the standalone folder as it lies there, and what the records say of it."""
+"""Reads what ``flowpack build`` wrote: the standalone folder and its records."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def standalone_folder(flow: Flow, path: Path) -> FlowFolder:
 
 
 def _files(top: str) -> Iterator[tuple[str, FileSource]]:
-    """flowpack writes no links, so each one came later, and is refused by what it leads to or as what it is."""
+    """flowpack writes no links, so every link was added later and is refused."""
     waiting = [""]
     roots = (Path(top),)
     while waiting:

@@ -1,4 +1,4 @@
-"""Azure ML's limits, which checks, plans and rollouts share, and how azure-core is told to try again."""
+"""Azure ML's limits, shared by checks, plans and rollouts, and azure-core's retry settings."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The paths that git lists are held against the sources of the flow's assembly: one run of git for hundreds of flows. To
 assemble both revisions and compare digests would need a second checkout of everything, and that is what takes minutes
-in a large repository. The price is small: a file that went away counts even where a rule left it out.
+in a large repository. The price is small: a deleted file counts as a change even if an ignore rule left it out.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from flowpack.process import Run
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """``paths`` are absolute, also those that are gone. ``top`` is the checkout that git told about."""
+    """``paths`` are absolute and include deleted files. ``top`` is the checkout's root."""
 
     top: Path
     paths: frozenset[str]
 
     def touch(self, folder: FlowFolder) -> Path | None:
-        """A changed path that counts for this flow, or the flow where git does not tell about it; else None."""
+        """A changed path that affects this flow, or the flow itself if git does not know it; else None."""
         flow = folder.flow.folder
         if not flow.is_relative_to(self.top):
             return flow
@@ -63,8 +63,8 @@ def changes_since(revision: str, folder: Path, run: Run = process.run) -> Change
 
 
 def _decides(path: Path, folder: FlowFolder) -> bool:
-    """What lies among the sources and counts without being one of the folder's files: what went away, the lock, the
-    flow file that is written anew, an ignore file, a submodule, a member of a folder that is zipped."""
+    """Files among the sources that affect the build without being in the folder: deleted files, the lock, the
+    flow file, which is rewritten, an ignore file, a submodule, a member of a folder that is zipped."""
     if path in {folder.flow.folder / LOCK_NAME, folder.flow.file}:
         return True
     if path.name in IGNORE_FILES and path.parent in folder.sources:

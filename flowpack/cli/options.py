@@ -291,7 +291,7 @@ def image_with_digest(text: str | None) -> str | None:
 
 
 def given_option(names: Collection[str]) -> str | None:
-    """The first of these options that stands on the command line; a variable's or a default's value does not count."""
+    """The first of these options on the command line; values from variables and defaults are ignored."""
     context = click.get_current_context()
     for parameter in context.command.params:
         if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:

@@ -115,7 +115,7 @@ def command(
     flow_options: FlowOptions,
     console: Console,
 ) -> None:
-    """Register the flow at SOURCE as a version of a model, with the properties that the studio goes by.
+    """Register the flow at SOURCE as a version of a model, with the properties that the studio reads.
 
     SOURCE is a flow folder, a flow file, or what `flowpack build` wrote. The same content is registered once: again it
     gives the version that is there and uploads nothing. Prints NAME:VERSION on stdout.

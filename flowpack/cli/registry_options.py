@@ -89,6 +89,6 @@ def find_registry(registry: str | None, options: WorkspaceOptions, reporter: Rep
 
 
 def default_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Among the user's data, one for all projects: a registry is no part of a checkout, and no cache."""
+    """In the user's data folder, one for all projects: a registry is neither part of a checkout nor a cache."""
     shared = environ.get("XDG_DATA_HOME", "")
     return (Path(shared) if Path(shared).is_absolute() else Path.home() / ".local" / "share") / "flowpack" / "registry"

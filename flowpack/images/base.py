@@ -201,6 +201,6 @@ def _flags(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _own_base_file() -> Path:
-    """In an installed flowpack the file lies in this package, in a checkout at its top level."""
+    """In an installed flowpack the file is in this package; in a checkout it is at the top level."""
     packaged = Path(__file__).parent / BASE_FILE
     return packaged if packaged.is_file() else Path(__file__).parents[2] / BASE_FILE

@@ -55,7 +55,7 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
     yield f'RUN python3 -I -c "{check}" \\'
     yield f" && python3 -I -m venv {_BUILD_ENVIRONMENT} \\"
     yield f" && python3 -I -m venv --without-pip {VIRTUAL_ENVIRONMENT} \\"
-    # A link, so that scripts and bytecode name the path that the image has, whatever stage this is.
+    # A link, so that scripts and bytecode contain the image's path in every stage.
     yield f" && mkdir -p {PurePosixPath(_IN_LAYER).parent} && mv {VIRTUAL_ENVIRONMENT} {_IN_LAYER} \\"
     yield f" && ln -s {_IN_LAYER} {VIRTUAL_ENVIRONMENT}"
     yield f"COPY {plan.lock} {BUILD_STAGE} {_BUILD_ENVIRONMENT}/"
@@ -76,7 +76,7 @@ def _dependencies(plan: ImagePlan, buildkit: bool) -> Iterator[str]:
         yield f"RUN {fetch}"
     yield f"RUN {python} {_BUILD_ENVIRONMENT}/install_packages.py {_FETCHED} {VIRTUAL_ENVIRONMENT}/bin/python \\"
     # Bytecode that names its source by hash stays valid whatever time a layer gives the source file. A source that
-    # does not compile, a template say, stops no installation. Tests that packages bring are no part of serving.
+    # does not compile, such as a template, does not stop the installation. Tests in packages are not compiled.
     yield f" && {{ {_compile(f'-x {_TESTS} {VIRTUAL_ENVIRONMENT}/lib', 'unchecked-hash')} || true; }} \\"
     yield f" && {_SETTLE}"
 

@@ -1,4 +1,4 @@
-"""``flowpack lock``: which lock counts for a flow, and what goes into one."""
+"""``flowpack lock``: which lock a flow uses, and what goes into it."""
 
 from __future__ import annotations
 

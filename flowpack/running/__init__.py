@@ -1,1 +1,1 @@
-"""Starts on this machine what was built, waits until it is healthy, scores it, and stops it whatever happens."""
+"""Starts a build on this machine, waits until it is healthy, scores it, and always stops it."""

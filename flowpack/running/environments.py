@@ -159,7 +159,7 @@ def _digest(lock: Path, serving: Path) -> str:
 
 
 def _is_version(program: str, python: str, run: Run) -> bool:
-    """Asked, since a version manager's stand-in is on PATH for versions that are not installed."""
+    """Runs the program, since a version manager may put shims on PATH for versions that are not installed."""
     try:
         done = run((program, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"), timeout=30)
     except FlowpackError:

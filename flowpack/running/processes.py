@@ -22,7 +22,7 @@ from flowpack.running.served import Served, stopped_at_the_end
 from flowpack.temporary import held_temporary_folder
 
 _PATIENCE_AT_THE_END = 15.0
-# What a process needs of its machine, whatever it serves. A home is not among it: the owner's has credentials in it.
+# What every process needs of its machine. The owner's home is not included, as it contains credentials.
 _MACHINE = {"PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"}
 _NETWORK = {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 _PROXIES = {name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY") for name in (proxy, proxy.lower())}

@@ -170,7 +170,7 @@ def _custom_keys(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _flow_variables(build: Path) -> set[str]:
-    """promptflow lets a variable that is set stand over the default that the flow file gives it."""
+    """In promptflow a variable that is set overrides the default in the flow file."""
     try:
         return set(read_flow(build / "flow", within=(build.resolve(),)).environment_variables)
     except FlowpackError:  # the server itself will explain

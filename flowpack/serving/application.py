@@ -31,7 +31,7 @@ _NOISE = (
 
 
 def load_application(settings: Settings, connections: Connections) -> Any:
-    """The WSGI or ASGI application; whatever promptflow or the flow's own code raises comes out as it is."""
+    """The WSGI or ASGI application. Errors of promptflow and of the flow's code are not translated."""
     quieten()
     if not os.environ.get("FLOWPACK_FULL_SDK"):
         light_sdk.install()
@@ -39,7 +39,7 @@ def load_application(settings: Settings, connections: Connections) -> Any:
     if str(settings.flow) not in sys.path:  # for what the flow's code imports while it answers
         sys.path.insert(0, str(settings.flow))
     os.environ["PROMPTFLOW_PROJECT_PATH"] = str(settings.flow)
-    # What stands in for the full SDK is in its place: promptflow may load.
+    # The replacement of the full SDK is installed, so promptflow can be loaded.
     from . import promptflow_changes as changes  # noqa: PLC0415
 
     changes.provide(connections)

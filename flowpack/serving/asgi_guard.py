@@ -90,7 +90,7 @@ class Guard:
 
 
 def _has_a_body(scope: Message) -> bool:
-    """Refused where nobody can know, or where the header is longer than uvicorn was told that it may be."""
+    """Refused if the length is unknown, or if the header is longer than uvicorn's limit."""
     length = coding = False
     size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     for name, value in scope["headers"]:

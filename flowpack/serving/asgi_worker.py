@@ -25,7 +25,7 @@ class AsgiWorker(Worker):  # type: ignore[misc]
     server: Any = None
 
     def init_signals(self) -> None:
-        """uvicorn takes SIGTERM and SIGINT while it serves; it raises them again when done, to what stands here."""
+        """uvicorn handles SIGTERM and SIGINT while it serves, then raises them again for these handlers."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, self.handle_exit)

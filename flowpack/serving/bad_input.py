@@ -52,7 +52,7 @@ def refuse_in_flask(application: Any) -> None:
 
 
 def _refuse_what_is_not_an_object(engine: str, images: Images) -> None:
-    """Text that stands for the one input of a flow remains what it is."""
+    """Text that is sent for a flow's only input stays text."""
 
     def load(flow: Any, raw: Any, logger: Any) -> Any:
         images.begin_request()
@@ -71,7 +71,7 @@ def _refuse_what_is_not_an_object(engine: str, images: Images) -> None:
 
 
 def _read_images_of_the_flow_alone(flow: Path) -> None:
-    """An input may name an image by its path: promptflow reads whatever file a client names so, and hands it on."""
+    """An input may name an image by its path: promptflow would read any file that a client names."""
     read = ImageProcessor.create_image_from_file
     root = flow.resolve()
 

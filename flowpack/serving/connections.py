@@ -1,7 +1,7 @@
 """Connections from documents, a source and the environment: promptflow's whole override contract.
 
-A connection's document stands in the connections folder, as ``pf flow build`` writes it; where a source is named, such
-as a workspace, what that has of it counts instead. The environment may
+A connection's document is in the connections folder, as ``pf flow build`` writes it. If a source is named, such
+as a workspace, its connections are used instead. The environment may
 
 - replace it whole: a variable named as the connection, spaces as ``_``, holds another connection's name, or JSON (a
   document, what promptflow's executor takes, or a workspace's form; JSON without a type changes single fields);
@@ -216,7 +216,7 @@ def _with_fields(connection: Connection, environ: Mapping[str, str]) -> Connecti
 
 
 def _keyless(connection: Connection) -> Connection:
-    """A connection that signs in with Entra ID has no key, whatever its document asks for."""
+    """A connection that signs in with Entra ID has no key, even if its document asks for one."""
     if connection.type is CUSTOM or connection.configs.get("auth_mode") != "meid_token":
         return connection
     return replace(connection, secrets={})

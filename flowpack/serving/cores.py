@@ -10,7 +10,7 @@ from pathlib import Path
 def usable_cores(root: Path = Path("/"), allowed: int | None = None) -> int:
     """The cores that the scheduler allows, or the control group's quota where that is less; never below one.
 
-    Part of a core counts as a whole one: a quota of 1.5 serves better with two workers than with one.
+    Part of a core is rounded up: a quota of 1.5 serves better with two workers than with one.
     """
     if allowed is None:
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

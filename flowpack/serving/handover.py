@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 from .framing import WholeRequest
 
 MOST_OF_A_REQUEST = 2_000_000
-"""Larger ones wait for the worker that read them: what is in the queue counts as nobody's memory."""
+"""Larger ones wait for the worker that read them: no worker's memory limit covers the queue."""
 
 _IN_THE_MESSAGE = 16 * 1024
 _FEW_DESCRIPTORS = 2

@@ -189,7 +189,7 @@ class _Download:
         return content if encoding in _PLAIN else self._decompressed(content)
 
     def _decompressed(self, content: bytes) -> bytes:
-        """Some stores send a file the way it was put there, whatever they are asked for."""
+        """Some stores send a file as it was stored, whatever encoding a request accepts."""
         plain = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(content, self._most + 1)
         if len(plain) > self._most:
             raise _TooLargeError

@@ -1,4 +1,4 @@
-"""What keeps a flow from starting, collected and told at once."""
+"""What keeps a flow from starting, collected and reported together."""
 
 from __future__ import annotations
 

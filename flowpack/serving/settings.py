@@ -54,7 +54,7 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str], cores: int) -> tuple[Settings, list[Problem]]:
-    """Where a variable holds what it must not, that is a problem and its default stands in."""
+    """A variable with an invalid value is a problem; its default is used."""
     problems: list[Problem] = []
 
     def number(name: str, default: int, most: int = 2**31) -> int:

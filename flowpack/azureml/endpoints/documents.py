@@ -141,7 +141,7 @@ _ORDER = ("$schema", "name", "endpoint_name", "type", "model", "environment", "i
 
 
 def _place(key: str) -> int:
-    """Where a person looks for it: what it is, what it runs, on what; tags last."""
+    """In the order that a person reads it: names, model and image, instances, and tags last."""
     if key in _ORDER:
         return _ORDER.index(key)
     return len(_ORDER) + (key == "tags")

@@ -39,7 +39,7 @@ def without_secrets(document: DeploymentDocument) -> DeploymentDocument:
 
 
 def _masked(variables: Mapping[str, Any]) -> dict[str, str]:
-    """References to connections of the workspace are no secrets."""
+    """References to the workspace's connections are not secrets."""
     return {name: "****" for name, value in variables.items() if _is_secret(name, str(value))}
 
 

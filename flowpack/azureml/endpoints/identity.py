@@ -1,4 +1,4 @@
-"""The user-assigned identity of an endpoint: promptflow has to be told its client id, and finds none by itself."""
+"""The user-assigned identity of an endpoint. promptflow needs its client ID in a variable."""
 
 from __future__ import annotations
 

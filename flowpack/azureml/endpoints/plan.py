@@ -1,4 +1,4 @@
-"""From a flow, its image and what was asked for to the endpoint's and the deployment's documents; nobody is asked."""
+"""Turns a flow, its image and a request into the endpoint's and the deployment's documents. Contacts no service."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def plan_deployment(source: ModelSource, model: PlannedModel, request: DeployReq
     image = request.image or source.image or environment.get("image")
     if not image:
         raise InputError(
-            "which image serves the flow is not known",
+            "no image given",
             location=Location(source.flow.file),
             hint="deploy what `flowpack build --tag … --push` wrote, or give --image REGISTRY/REPOSITORY@sha256:…",
         )

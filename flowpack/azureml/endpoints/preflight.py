@@ -36,7 +36,7 @@ def check_ready(
     existing: Deployment | None,
     reporter: Reporter,
 ) -> None:
-    """An AzureError that names everything that is missing; what only may be missing is told as a warning."""
+    """Raises AzureError with everything that is missing; what may be missing is a warning."""
     workspace = resources.get()
     assert workspace is not None  # noqa: S101  (one that is not there is an error)
     problems: list[str] = []

@@ -17,7 +17,7 @@ from flowpack.errors import InputError, ServingError
 from flowpack.reporting import Reporter
 from flowpack.running.scoring import Scored, refuse_unknown_inputs, sample_input, score, served_inputs
 
-_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # azure's SDKs go by them
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # Azure's SDKs read them
 _DEPLOYMENT = "azureml-model-deployment"
 
 # A route that was made just now takes a moment to lead somewhere; 429 is a server that has its hands full.

@@ -130,7 +130,7 @@ class RemoveRetiredDeployment:
     deployment: Deployment
 
     def __str__(self) -> str:
-        return f"remove deployment {self.deployment.name}, which serves no more"
+        return f"remove deployment {self.deployment.name}, which has been replaced"
 
 
 Step = (
@@ -218,7 +218,7 @@ def share_traffic(before: Mapping[str, int], name: str, percent: int) -> dict[st
 
 
 def mark_deployment(deployment: Deployment) -> str:
-    """Name and content: a later deployment of the same name has another mark."""
+    """Name and content: a later deployment with this name has another mark."""
     return f"{deployment.name}={deployment.tags.get(DEPLOYMENT_DIGEST, '')[-_DIGITS:]}"
 
 
@@ -231,7 +231,7 @@ def is_flowpacks(deployment: Deployment) -> bool:
 
 
 def has_traffic(endpoint: Endpoint | None, name: str) -> bool:
-    """Mirrored traffic counts."""
+    """Mirrored traffic is traffic too."""
     return endpoint is not None and bool(endpoint.traffic.get(name) or endpoint.mirror_traffic.get(name))
 
 
@@ -256,7 +256,7 @@ def _check_endpoint(endpoint: Endpoint, planned: PlannedDeployment) -> None:
     if bool(endpoint.compute) != wanted.is_kubernetes:
         kind = f"on the Kubernetes cluster {endpoint.compute.rsplit('/', 1)[-1]}" if endpoint.compute else "managed"
         raise InputError(
-            f"endpoint {wanted.name} is {kind}, and what is asked for is {'not' if endpoint.compute else 'on one'}",
+            f"endpoint {wanted.name} is {kind}, but the deployment is {'managed' if endpoint.compute else 'not'}",
             hint="pass --compute CLUSTER for a Kubernetes endpoint, and no --compute for a managed one",
         )
 

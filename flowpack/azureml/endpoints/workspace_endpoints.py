@@ -83,7 +83,7 @@ class WorkspaceEndpoints:
             entity = self._client.online_endpoints.get(name)
             entity.traffic = dict(traffic)
             entity.tags = {key: value for key, value in {**(entity.tags or {}), **tags}.items() if value}
-            # A deployment that serves is no mirror of itself.
+            # A deployment that gets traffic cannot be mirrored to as well.
             mirrored = {each: share for each, share in entity.mirror_traffic.items() if not traffic.get(each)}
             entity.mirror_traffic = mirrored
             return self._client.online_endpoints.begin_create_or_update(entity)

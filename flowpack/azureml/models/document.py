@@ -27,7 +27,7 @@ FLOWPACK_VERSION = "flowpack.version"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelDocument:
-    """``version`` is None until the registry has told which one is next."""
+    """``version`` is None until the registry has assigned one."""
 
     name: str
     properties: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""From a flow and what was asked for to the model document: nothing is written, no registry is asked."""
+"""Turns a flow and a request into the model document. Writes nothing and contacts no registry."""
 
 from __future__ import annotations
 

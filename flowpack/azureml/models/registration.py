@@ -16,7 +16,7 @@ from flowpack.reporting import SILENT, Reporter
 _ATTEMPTS = 60
 _LONGEST_PAUSE = 2.0  # seconds
 
-# They say what a version was made from first; the same flow at a later revision is no change of the model.
+# They name the first revision of a version; the same flow at a later revision does not change the model.
 _OF_THE_FIRST = {REVISION, FLOWPACK_VERSION}
 
 

@@ -12,7 +12,7 @@ from flowpack.azureml.models.document import FLOW_DIGEST, PROMPTFLOW, ModelDocum
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelVersion:
-    """A version as its registry has it; ``path`` is where its content lies, ``id`` what the registry calls it."""
+    """A version in its registry. ``path`` is the place of its content, ``id`` the registry's identifier."""
 
     name: str
     version: str

@@ -63,7 +63,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """An entry of the lock: what stands before its hashes, and the hashes in hex."""
+    """An entry of the lock: the part before its hashes, and the hashes in hex."""
 
     requirement: str
     hashes: frozenset[str]
@@ -151,7 +151,7 @@ def fetch(packages: list[Package], options: list[str], folder: Path, cache: Path
 
 
 def _fetch_by_hash(packages: list[Package], options: list[str], share: Path) -> None:
-    """Whatever it says or does: what counts is which wheels are there."""
+    """Its exit status is ignored: only the wheels that it leaves matter."""
     wanted = _write_wanted(packages, options, share)
     command = [sys.executable, "-I", str(_BY_HASH), str(wanted), str(share)]
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, cwd=share)

@@ -49,7 +49,7 @@ def _location(dockerfile: Path, line: int | None) -> Location | None:
 
 
 def _line_of_step(dockerfile: Path, step: str) -> int | None:
-    """Where the instruction of a step stands; Docker 20.10 does not say."""
+    """Where the instruction of a step is in the Dockerfile; Docker 20.10 does not say."""
     try:
         text = read_text(dockerfile, limit=DOCUMENT_BYTES, within=[dockerfile.parent.resolve()])
     except InputError:

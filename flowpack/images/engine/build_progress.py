@@ -270,7 +270,7 @@ _OWN_STEPS = (
 
 
 def shown_step(name: str) -> str:
-    """A step as a person wants it: what it is for, else without its mounts, and on one line of a terminal."""
+    """A step in words for a person: its purpose, or its command without mounts, on one line of a terminal."""
     own = next((told for pattern, told in _OWN_STEPS if pattern.search(name)), None)
     if own:
         return own

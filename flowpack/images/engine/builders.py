@@ -55,7 +55,7 @@ class _Program:
 
 
 def docker_programs() -> tuple[str, ...]:
-    """Every ``docker`` on PATH in its order; one that is there twice, or under two names, counts once."""
+    """Every ``docker`` on PATH, in order. One that appears twice or under two names is listed once."""
     found: dict[str, str] = {}
     for program in find_programs("docker"):
         found.setdefault(os.path.realpath(program), program)

@@ -19,14 +19,14 @@ from flowpack.errors import EngineError
 from flowpack.process import merged_environment
 
 PATIENCE = 10
-"""Seconds that an engine may take to tell its version: one that hangs is told from a slow one."""
+"""Seconds to wait for an engine's version. A slow engine answers in this time; one that hangs does not."""
 ANSWER = 120
 """Seconds that it may take for anything that is not a stream."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """``environment`` sends a ``docker`` program to the same engine, whatever is chosen meanwhile."""
+    """``environment`` makes a ``docker`` program use this engine, even if the current context changes."""
 
     host: str
     origin: str
@@ -87,7 +87,7 @@ def connect(endpoint: Endpoint, patience: int = PATIENCE) -> docker.APIClient:
 
 
 def streaming(client: docker.APIClient, endpoint: Endpoint) -> docker.APIClient:
-    """A client of the same engine that waits for as long as it takes: a stream may be silent for minutes."""
+    """A client of this engine without a timeout: a stream may be silent for minutes."""
     return docker.APIClient(
         base_url=endpoint.host,
         tls=endpoint.tls,
@@ -113,6 +113,6 @@ def _hint_for(words: str) -> str:
 
 
 def explanation(error: BaseException) -> str:
-    """The engine's own words, of whatever the SDK raised."""
+    """The engine's own words, from an error of the SDK."""
     told: Any = getattr(error, "explanation", None)
     return str(told or error)

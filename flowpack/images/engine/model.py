@@ -47,7 +47,7 @@ class PushedImage:
     new_layers: int
 
     def __str__(self) -> str:
-        """``registry/repository@sha256:…``: what names the image whatever its tag says later."""
+        """``registry/repository@sha256:…``: names this image even if its tag moves."""
         return self.tag.with_digest(self.digest)
 
 

@@ -190,11 +190,11 @@ def test_the_case_of_a_name_makes_no_other_deployment(azure: OneEndpoint, chat: 
 
 def test_a_managed_endpoint_is_none_on_kubernetes(azure: OneEndpoint, chat: Path) -> None:
     azure.roll_out(plan(chat, 1))
-    with pytest.raises(InputError, match="is managed, and what is asked for is on one"):
+    with pytest.raises(InputError, match="is managed, but the deployment is not"):
         azure.roll_out(plan(chat, 2, compute="cluster"))
     assert azure.there
     azure.there = replace(azure.there, compute="/subscriptions/s/computes/cluster")
-    with pytest.raises(InputError, match="on the Kubernetes cluster cluster, and what is asked for is not"):
+    with pytest.raises(InputError, match="on the Kubernetes cluster cluster, but the deployment is managed"):
         azure.roll_out(plan(chat, 2))
 
 

@@ -35,7 +35,7 @@ def test_steps_read_as_sentences(tmp_path: Path) -> None:
         "create deployment green of endpoint chat with chat:1",
         "score the sample with deployment green",
         "set the traffic: green 100 %",
-        "remove deployment blue, which serves no more",
+        "remove deployment blue, which has been replaced",
     ]
     assert "set the traffic: blue 90 %, green 10 %" in steps_for(azure, chat, OTHER_IMAGE, traffic=10)
 
