@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flowpack.errors import Location
+from flowpack.documents.yaml_documents import read_document
+from flowpack.errors import FlowpackError, Location
 from flowpack.flows.connection_types import CUSTOM, ConnectionType
 from flowpack.flows.connection_uses import Use, in_environment, in_nodes
 from flowpack.flows.model import Flow
@@ -30,16 +32,16 @@ class Connection:
 
     @property
     def file_name(self) -> str:
-        return f"{self.override}.yaml"
+        return self.name.replace(" ", "_") + ".yaml"
 
     @property
     def override(self) -> str:
         """The variable that replaces the whole connection, by another one's name or by JSON."""
-        return self.name.replace(" ", "_")
+        return shell_name(self.name)
 
     def variable(self, key: str) -> str:
         """The variable that sets a field, by the naming of ``pf flow build`` and promptflow's override contract."""
-        return f"{self.override}_{key}".upper()
+        return shell_name(f"{self.name}_{key}").upper()
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -72,6 +74,11 @@ class Connection:
         return {**head, "module": self.type.module, **dict(sorted(fields.items()))}
 
 
+def shell_name(name: str) -> str:
+    """A variable's name that a shell can set. promptflow only replaces spaces; the server accepts both forms."""
+    return re.sub(r"\W", "_", name)
+
+
 def find_connections(flow: Flow, files: Mapping[str, Path]) -> tuple[Connection, ...]:
     """The flow's connections by name; ``files`` maps each path of the standalone folder to its source."""
     uses: dict[str, list[Use]] = {}
@@ -88,7 +95,30 @@ def find_connections(flow: Flow, files: Mapping[str, Path]) -> tuple[Connection,
         for use in those:
             for key in sorted(use.keys.configs | use.keys.secrets):
                 _check("key", key, where, flow, files)
-    return tuple(_connection(name, uses[name]) for name in sorted(uses))
+    connections = []
+    for name in sorted(uses):
+        found = _connection(name, uses[name])
+        if found.type is CUSTOM and found.keys == ConnectionKeys():
+            found = replace(found, keys=_documented_keys(name, flow, files))
+        connections.append(found)
+    return tuple(connections)
+
+
+def _documented_keys(name: str, flow: Flow, files: Mapping[str, Path]) -> ConnectionKeys:
+    """The keys of a custom connection whose code takes it as a whole, by the document that `pf connection create` reads
+    beside the flow: ``type: custom`` and the connection's name."""
+    for target in sorted(files):
+        if "/" in target or not target.endswith((".yaml", ".yml")):
+            continue
+        try:
+            document = read_document(files[target], within=flow.roots).root.data
+        except FlowpackError:
+            continue
+        if isinstance(document, dict) and document.get("type") == "custom" and document.get("name") == name:
+            parts = [document.get(part) or {} for part in ("configs", "secrets")]
+            configs, secrets = (frozenset(map(str, each)) if isinstance(each, dict) else frozenset() for each in parts)
+            return ConnectionKeys(configs=configs, secrets=secrets)
+    return ConnectionKeys()
 
 
 def _check(kind: Kind, name: str, otherwise: Location, flow: Flow, files: Mapping[str, Path]) -> None:

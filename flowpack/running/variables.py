@@ -20,6 +20,7 @@ from flowpack.documents.json_documents import parse_json
 from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import FlowpackError, InputError, Location
 from flowpack.flows.connection_types import CONNECTION_TYPES, CUSTOM
+from flowpack.flows.connections import shell_name
 from flowpack.flows.reader import read_flow
 from flowpack.flows.variables import INIT_CONFIG, unfilled_init
 from flowpack.images.build_record import BuildRecord
@@ -99,15 +100,16 @@ def missing_variables(build: Path, record: BuildRecord, values: Mapping[str, str
     unfilled = _unfilled_init(build, values.get(INIT_CONFIG, ""))
     if unfilled:
         missing.append(f"{INIT_CONFIG} (JSON with {', '.join(map(repr, unfilled))}, which the flow's class needs)")
-    for variable in sorted(_settings(build) - values.keys() - {INIT_CONFIG}):
+    given = {shell_name(name): value for name, value in values.items()}
+    for variable in sorted(_settings(build) - given.keys() - {INIT_CONFIG}):
         connection = owners.get(variable)
         if connection is None:
             if not values.get(INIT_CONFIG):  # which may state the model that these are for
                 missing.append(variable)
             continue
-        override = connection.replace(" ", "_")
-        keyless = values.get(f"{override}_AUTH_MODE".upper()) == "meid_token" and variable.endswith("_API_KEY")
-        if not (from_store or values.get(override) or keyless):
+        override = shell_name(connection)
+        keyless = given.get(f"{override}_AUTH_MODE".upper()) == "meid_token" and variable.endswith("_API_KEY")
+        if not (from_store or given.get(override) or keyless):
             missing.append(f"{variable} (connection '{connection}')")
     return tuple(missing)
 
@@ -155,12 +157,12 @@ def _of_connections(build: Path) -> Iterator[str]:
         document = read_document(path, within=[build.resolve()]).root.mapping()
         if "name" not in document:
             continue
-        name = document["name"].string().replace(" ", "_")
-        yield name
+        name = document["name"].string()
+        yield from {name.replace(" ", "_"), shell_name(name)}
         kind = types.get(document["type"].string() if "type" in document else "", CUSTOM)
         fields = (*kind.secrets, *kind.needed, *kind.optional)
         for key in (*fields, *_custom_keys(document)):
-            yield f"{name}_{key}".upper()
+            yield from {f"{name.replace(' ', '_')}_{key}".upper(), shell_name(f"{name}_{key}").upper()}
 
 
 def _custom_keys(document: Mapping[str, Any]) -> Iterator[str]:

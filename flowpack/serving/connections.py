@@ -5,7 +5,8 @@ as a workspace, its connections are used instead. The environment may
 
 - replace it whole: a variable named as the connection, spaces as ``_``, holds another connection's name, or JSON (a
   document, what promptflow's executor takes, or a workspace's form; JSON without a type changes single fields);
-- set one field: ``<CONNECTION>_<FIELD>``, upper case, spaces as ``_``;
+- set one field: ``<CONNECTION>_<FIELD>``, upper case, spaces as ``_``; both names also with ``_`` for every other
+  character that a shell does not allow;
 - fill a reference: the value ``${env:X}`` in a document.
 """
 
@@ -116,7 +117,7 @@ def _target(name: str, environ: Mapping[str, str]) -> str | None:
 
 def _named_variable(name: str, environ: Mapping[str, str]) -> tuple[str, Any]:
     """What the variable named as the connection holds: its text, and its data where that is JSON."""
-    given = environ.get(_override(name), "").strip()
+    given = (environ.get(name.replace(" ", "_")) or environ.get(_override(name), "")).strip()
     try:
         return given, json.loads(given)
     except ValueError:
@@ -124,12 +125,19 @@ def _named_variable(name: str, environ: Mapping[str, str]) -> tuple[str, Any]:
 
 
 def _override(name: str) -> str:
-    """The variable that replaces the whole connection."""
-    return name.replace(" ", "_")
+    """The variable that replaces the whole connection, as a shell can set it."""
+    return re.sub(r"\W", "_", name)
 
 
 def variable(connection: str, field: str) -> str:
-    return f"{_override(connection)}_{field}".upper()
+    """The variable of a field, as a shell can set it."""
+    return re.sub(r"\W", "_", f"{connection}_{field}").upper()
+
+
+def _given(connection: str, field: str, environ: Mapping[str, str]) -> str | None:
+    """By promptflow's name, which has spaces alone replaced, else by the one that a shell can set."""
+    name = f"{connection.replace(' ', '_')}_{field}".upper()
+    return environ.get(name, environ.get(variable(connection, field)))
 
 
 def _resolve(name: str, documents: Mapping[str, Document], environ: Mapping[str, str]) -> Connection:
@@ -210,7 +218,8 @@ def _connection(name: str, document: Document) -> Connection:
 def _with_fields(connection: Connection, environ: Mapping[str, str]) -> Connection:
     known = () if connection.type is CUSTOM else connection.type.fields
     names = dict.fromkeys((*connection.secrets, *connection.configs, *known))
-    given = {key: environ[variable(connection.name, key)] for key in names if variable(connection.name, key) in environ}
+    found = {key: _given(connection.name, key, environ) for key in names}
+    given = {key: value for key, value in found.items() if value is not None}
     secrets = {key: given.pop(key, value) for key, value in connection.secrets.items()}
     return _keyless(replace(connection, configs={**connection.configs, **given}, secrets=secrets))
 

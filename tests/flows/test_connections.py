@@ -189,3 +189,33 @@ def test_a_model_configuration_in_a_source(tmp_path: Path) -> None:
         """
     flow = {"flow.dag.yaml": "nodes: []\n", "models.py": textwrap.dedent(source)}
     assert list(connections_of(write_tree(tmp_path, flow))) == ["first"]
+
+
+def test_a_name_with_hyphens_asks_for_variables_that_a_shell_can_set(tmp_path: Path) -> None:
+    node = "{name: ask, type: llm, provider: AzureOpenAI, api: chat, connection: aoai-connection, inputs: {}}"
+    found = connections_of(write_tree(tmp_path, {"flow.dag.yaml": f"nodes: [{node}]\n"}))["aoai-connection"]
+    assert found.variables == ("AOAI_CONNECTION_API_KEY", "AOAI_CONNECTION_API_BASE")
+    assert found.override == "aoai_connection"
+    assert found.file_name == "aoai-connection.yaml"
+    assert found.document()["api_key"] == "${env:AOAI_CONNECTION_API_KEY}"
+
+
+WHOLE = """\
+from promptflow.connections import CustomConnection
+from promptflow.core import tool
+
+@tool
+def n(c: CustomConnection) -> str:
+    return str(dict(c))
+"""
+
+
+def test_a_custom_connection_that_is_taken_as_a_whole_has_the_keys_of_its_document(tmp_path: Path) -> None:
+    document = "type: custom\nname: my conn\nconfigs: {endpoint: x}\nsecrets: {api_key: <user-input>}\n"
+    write_tree(tmp_path, {"custom.yml": document, "other.yaml": document.replace("my conn", "other")})
+    found = tool_flow(tmp_path, WHOLE)["my conn"]
+    assert found.variables == ("MY_CONN_ENDPOINT", "MY_CONN_API_KEY")
+
+
+def test_without_a_document_a_custom_connection_that_is_taken_as_a_whole_has_no_keys(tmp_path: Path) -> None:
+    assert tool_flow(tmp_path, WHOLE)["my conn"].variables == ()

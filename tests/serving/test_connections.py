@@ -284,3 +284,22 @@ def test_a_source_that_refuses_is_told_but_does_not_matter_where_variables_give_
     connections.learn(["open_ai_connection"])
     assert told == ["connections come from the environment alone: the store: refuses"]
     assert ("the store", "refuses") in problems_of({}, AZURE, source=store)
+
+
+@pytest.mark.parametrize("form", ["AOAI-CONNECTION", "AOAI_CONNECTION"])
+def test_a_connection_with_hyphens_takes_its_variables_in_both_forms(form: str) -> None:
+    document = {
+        **AZURE,
+        "name": "aoai-connection",
+        "api_base": "${env:AOAI_CONNECTION_API_BASE}",
+        "api_key": "${env:AOAI_CONNECTION_API_KEY}",
+    }
+    given = {f"{form}_API_BASE": "https://a.example", f"{form}_API_KEY": "k"}
+    assert resolved("aoai-connection", given, document)["value"]["api_key"] == "k"
+    assert ("AOAI_CONNECTION_API_KEY", "connection 'aoai-connection', api_key") in problems_of({}, document)
+
+
+@pytest.mark.parametrize("override", ["aoai-connection", "aoai_connection"])
+def test_a_connection_with_hyphens_is_replaced_by_either_form(override: str) -> None:
+    given = {override: '{"type": "serp", "api_key": "k"}'}
+    assert resolved("aoai-connection", given)["value"] == {"api_key": "k"}

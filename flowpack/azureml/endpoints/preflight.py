@@ -19,7 +19,7 @@ from flowpack.azureml.limits import UPGRADE_RESERVE
 from flowpack.azureml.resource_manager import ResourceManager
 from flowpack.azureml.skus import quota_exempt
 from flowpack.errors import AzureError, nearest
-from flowpack.flows.connections import Connection
+from flowpack.flows.connections import Connection, shell_name
 from flowpack.reporting import Reporter
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
@@ -91,10 +91,11 @@ def _connections(resources: ResourceManager, planned: PlannedDeployment, documen
     if planned.asks_workspace is False:
         yield from _not_in_image(planned.connections, wanted, document)
         wanted = [each for each in wanted if each.by_azure]
+    overrides = {each.connection.override for each in wanted}
     referred = [
         (variable, found[1])
         for variable, value in document.variables.items()
-        if (found := _PART.match(str(value))) and not any(each.connection.override == variable for each in wanted)
+        if (found := _PART.match(str(value))) and shell_name(variable) not in overrides
     ]
     if not (wanted or referred):
         return
@@ -131,7 +132,8 @@ class _Wanted:
 
 def _wanted(connection: Connection, document: DeploymentDocument) -> _Wanted | None:
     """None where the deployment's variables give the whole connection."""
-    override = str(document.variables.get(connection.override, "")).strip()
+    given = {shell_name(name): value for name, value in document.variables.items()}
+    override = str(given.get(connection.override, "")).strip()
     reference = _REFERENCE.fullmatch(override)
     if reference:
         return _Wanted(connection, reference[1], by_azure=True)
@@ -141,7 +143,7 @@ def _wanted(connection: Connection, document: DeploymentDocument) -> _Wanted | N
         return _Wanted(connection, override)
     if isinstance(content, dict) and {"type", "properties"} & content.keys():
         return None
-    if all(name in document.variables for name in connection.variables):
+    if all(name in given for name in connection.variables):
         return None
     return _Wanted(connection, connection.name)
 
@@ -151,6 +153,7 @@ def _not_in_image(
 ) -> Iterator[str]:
     """For an image that takes connections from variables alone."""
     names = [each.name for each in connections]
+    given = {shell_name(name) for name in document.variables}
     for each in wanted:
         if each.by_azure:
             continue
@@ -161,7 +164,7 @@ def _not_in_image(
                     f"give its JSON, or ${{{{azureml://connections/{each.name}}}}}"
                 )
             continue
-        unset = ", ".join(name for name in each.connection.variables if name not in document.variables)
+        unset = ", ".join(name for name in each.connection.variables if name not in given)
         yield (
             f"{each}: this image takes connections from variables alone, and {unset} is not "
             "set: -e NAME=VALUE, or build with --azureml"

@@ -13,6 +13,7 @@ from flowpack.checks.subject import Subject
 from flowpack.checks.values import at, fields_of, items_of, text_of
 from flowpack.documents.yaml_documents import Value
 from flowpack.errors import Location
+from flowpack.flows.connections import shell_name
 from flowpack.flows.variables import flow_variables
 from flowpack.reading import DOCUMENT_BYTES, read_bytes
 
@@ -79,7 +80,8 @@ def unset_variable(subject: Subject) -> Iterator[Problem]:
     for document in subject.documents_of(Kind.DEPLOYMENT):
         where = document.get("environment_variables")
         for why, names in _needed(subject, document).items():
-            missing = [name for name in names if name not in document.variables]
+            given = {shell_name(name) for name in document.variables}
+            missing = [name for name in names if name not in given]
             if missing:
                 message = f"{why} needs {', '.join(missing)}, which the deployment does not set"
                 hint = f"set it here, or set {_WORKSPACES[0]} if connections come from the workspace"
@@ -91,9 +93,8 @@ def _needed(subject: Subject, document: AzureDocument) -> dict[str, tuple[str, .
     if any(name in document.variables for name in _WORKSPACES):
         return needed
     for connection in subject.connections:
-        if (
-            connection.name not in document.variables
-        ):  # set to another connection's name, or to the whole connection as JSON
+        # Else it is set to another connection's name, or to the whole connection as JSON.
+        if connection.override not in map(shell_name, document.variables):
             needed[f"the connection '{connection.name}'"] = connection.variables
     return needed
 

@@ -19,6 +19,7 @@ from flowpack.checks.values import at, number_of, text_of
 from flowpack.documents.json_documents import parse_json
 from flowpack.documents.yaml_documents import Value
 from flowpack.errors import FlowpackError, InputError, listed, nearest
+from flowpack.flows.connections import shell_name
 from flowpack.reading import DOCUMENT_BYTES, is_folder, read_text
 
 _WORKER_NUMBERS = ("PROMPTFLOW_WORKER_NUM", "PROMPTFLOW_WORKER_THREADS")
@@ -284,7 +285,7 @@ def _other_variables(subject: Subject) -> Iterator[tuple[str, Value]]:
     own = subject.flow.environment_variables if subject.flow else {}
     for document in _deployments(subject) if known or subject.flow else ():
         for name, value in document.variables.items():
-            if name not in known and name not in own:
+            if shell_name(name) not in known and name not in own:
                 yield name, value
 
 
