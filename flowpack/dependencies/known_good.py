@@ -62,7 +62,9 @@ class Bound:
     def hint(self) -> str:
         if self.name in _OF_ONE_RELEASE:
             return f"the nearest release that serves is {self.name}=={RELEASES[0]}; the last one is {RELEASES[-1]}"
-        return f"change it to {self.requirement}, or do without {self.where}" if self.where else self.requirement
+        return (
+            f"change it to {self.requirement}, or do without {self.where}" if self.where else f"use {self.requirement}"
+        )
 
     def is_broken_by(self, versions: Mapping[str, str | None]) -> bool:
         return _holds(self.where, versions) and not _contains(self.allows, versions.get(self.name))

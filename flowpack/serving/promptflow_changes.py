@@ -86,7 +86,7 @@ def read_signatures_in_this_process() -> None:
                 raise generator.GenerateFlowMetaJsonError(f"Generate meta failed, detail error:\n{errors}")
             return signature
 
-        module._generate_flow_meta = generate
+        module._generate_flow_meta = generate  # type: ignore[attr-defined]
 
 
 def give_prompties_what_fastapi_calls() -> None:

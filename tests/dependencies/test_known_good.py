@@ -65,7 +65,7 @@ def test_a_range_that_reaches_a_release_that_serves_is_left_to_a_resolver(read: 
 def test_openai_before_1_is_refused_with_its_reason(read: Read, text: str) -> None:
     with pytest.raises(RequirementsError, match=r"imports names that openai has since 1.0.0") as raised:
         bounds_of(read(text))
-    assert raised.value.hint == "openai>=1.0.0"
+    assert raised.value.hint == "use openai>=1.0.0"
 
 
 def test_a_pin_that_needs_a_bound_brings_it(read: Read) -> None:
