@@ -17,7 +17,7 @@ LONG := assembly/test_big_flows azureml/models/test_many_writers checks/test_aga
     images/test_install_packages
 QUICKEST := $(QUICK) $(LONG:%=--ignore=tests/%.py)
 
-.PHONY: demo test test-pythons test-latest test-lowest lint docs bench fuzz clean
+.PHONY: demo test test-pythons test-releases test-latest test-lowest lint docs bench fuzz clean
 
 demo: $(VENV)/ready
 	scripts/demo
@@ -40,6 +40,11 @@ test-latest test-lowest: test-%:
 	rm -rf $(VENV)-$*
 	scripts/setup $(VENV)-$* $*
 	$(VENV)-$*/bin/pytest $(IN_PARALLEL) $(QUICK)
+
+# Every release of promptflow with each kind of flow; it goes on where it stopped.
+RELEASES_AT_A_TIME := 2
+test-releases: $(VENV)/ready
+	$(BIN)/python scripts/test-releases --jobs $(RELEASES_AT_A_TIME)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

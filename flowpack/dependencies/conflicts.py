@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from packaging.utils import canonicalize_name
 
-from flowpack.dependencies.known_good import constrained_name
+from flowpack.dependencies.known_good import Bound
 from flowpack.dependencies.requirements import RequirementLine
 from flowpack.dependencies.resolvers import NO_WHEEL, REFUSED, REQUIREMENTS, Question, UnresolvedError
 from flowpack.errors import FlowpackError, Location, RequirementsError, ToolError
@@ -38,8 +38,8 @@ _NO_ANSWER_OF_A_RESOLVER = re.compile(r"Traceback \(most recent call last\)|erro
 
 
 def blames_known_good(unresolved: UnresolvedError, question: Question) -> bool:
-    """Whether flowpack's own bounds take part in the conflict, so that the flow may resolve without them."""
-    ours = {constrained_name(line) for line in question.known_good}
+    """Whether bounds that were only tested take part in the conflict, so that the flow may resolve without them."""
+    ours = {bound.name for bound in question.bounds if not bound.is_needed}
     return not _is_unreachable(unresolved.words) and not ours.isdisjoint(_names(_ANY_NAME, unresolved.words))
 
 
@@ -109,11 +109,21 @@ def _first_line(question: Question) -> Location | None:
 
 def _serving_hint(words: str, question: Question) -> str | None:
     named = set(_names(_ANY_NAME, words))
+    needed = [bound for bound in question.bounds if bound.is_needed and not bound.where and bound.name in named]
+    reasons = "; ".join(f"flowpack needs {bound.requirement}: {bound.because}" for bound in _telling(needed, words))
+    if reasons:
+        return reasons
     added = [each for each in question.serving if each.name in named]
     if not added:
         return None
     texts = ", ".join(f"{each.text} ({each.because})" for each in added)
     return f"add your own line for the package to replace what flowpack adds: {texts}"
+
+
+def _telling(bounds: Iterable[Bound], words: str) -> Iterator[Bound]:
+    """Those that the resolver names with their limit; any name may be in its words."""
+    plain = words.replace(" ", "")
+    return (bound for bound in bounds if f"{bound.name}{bound.allows}" in plain)
 
 
 def _names(pattern: re.Pattern[str], words: str) -> Iterator[str]:

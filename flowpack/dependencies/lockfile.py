@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowpack.dependencies.known_good import known_good
+from flowpack.dependencies.known_good import Bound, bounds_of
 from flowpack.dependencies.lock_format import (
     FORMAT,
     LOCK_NAME,
@@ -84,8 +84,9 @@ def lock_dependencies(
     """
     if locked and (upgrade or renew):
         raise UsageError("a lock is either kept or renewed", hint="leave out --locked")
+    bounds = bounds_of(requirements)
     serving = serving_requirements(needs, requirements)
-    inputs = _inputs(requirements, serving, target, slim=needs.slim)
+    inputs = _inputs(requirements, serving, bounds, target, slim=needs.slim)
     command = f"flowpack lock {source}"
     old = None if upgrade else _existing_lock(existing, within, command, lenient=renew)
     if old is not None and existing is not None and old[1].inputs_digest == inputs.digest:
@@ -106,6 +107,7 @@ def lock_dependencies(
     pins, origin = resolved_pins(
         requirements,
         serving=serving,
+        bounds=bounds,
         inputs=inputs,
         resolver=resolver,
         preferred=old[1].pins if old else (),
@@ -141,7 +143,12 @@ def changes(old: ParsedLock, inputs: LockInputs) -> list[str]:
 
 
 def _inputs(
-    requirements: Requirements, serving: tuple[ServingRequirement, ...], target: Target, *, slim: bool
+    requirements: Requirements,
+    serving: tuple[ServingRequirement, ...],
+    bounds: tuple[Bound, ...],
+    target: Target,
+    *,
+    slim: bool,
 ) -> LockInputs:
     def texts(lines: tuple[RequirementLine, ...]) -> tuple[str, ...]:
         return tuple(sorted({" ".join([line.text, *(f"--hash={each}" for each in line.hashes)]) for line in lines}))
@@ -152,7 +159,7 @@ def _inputs(
         constraints=texts(requirements.constraints),
         serving=(*(each.text for each in serving), *([MARK] if slim else [])),
         options=requirements.options.inputs(),
-        known_good=known_good(requirements),
+        known_good=tuple(bound.text for bound in bounds),
     )
 
 

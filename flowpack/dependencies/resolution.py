@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from flowpack.dependencies.conflicts import blames_known_good, explain, no_wheel_error
 from flowpack.dependencies.index_options import public_url
+from flowpack.dependencies.known_good import Bound, broken_bounds
 from flowpack.dependencies.lock_format import LockInputs, Pin
 from flowpack.dependencies.passed_variables import PassedVariable, hide_values
 from flowpack.dependencies.pip_tools_resolver import find_pip_tools
@@ -39,6 +40,7 @@ def resolved_pins(
     requirements: Requirements,
     *,
     serving: tuple[ServingRequirement, ...],
+    bounds: tuple[Bound, ...],
     inputs: LockInputs,
     resolver: str,
     preferred: tuple[Pin, ...],
@@ -54,7 +56,7 @@ def resolved_pins(
     question = Question(
         requirements=requirements.expanded(passed),
         serving=serving,
-        known_good=inputs.known_good,
+        bounds=bounds,
         target=target,
         preferred=preferred,
         upgrade=upgrade,
@@ -88,16 +90,31 @@ def _slimmed(pins: tuple[Pin, ...], requirements: Requirements, reporter: Report
 
 
 def _answer(resolver: Resolver, question: Question, reporter: Reporter) -> tuple[Pin, ...]:
+    """Pins that go against no bound: one with a condition is asked for once the pins meet its condition."""
+    while True:
+        pins, question = _resolved(resolver, question, reporter)
+        broken = set(broken_bounds(question.bounds, {pin.name: pin.version for pin in pins}))
+        if not any(bound.where for bound in broken):  # what has none was asked for, and is left to a URL's version
+            return pins
+        for bound in question.bounds:
+            if bound in broken:
+                reporter.info(f"{bound.requirement} is needed: {bound.because}")
+        met = (replace(bound, where="") if bound in broken else bound for bound in question.bounds)
+        question = replace(question, bounds=tuple(met))
+
+
+def _resolved(resolver: Resolver, question: Question, reporter: Reporter) -> tuple[tuple[Pin, ...], Question]:
+    """The pins with the question that they answer, which may be without the bounds that were only tested."""
     try:
-        return resolver.resolve(question)
+        return resolver.resolve(question), question
     except UnresolvedError as error:
         first = error
     if not blames_known_good(first, question):
         raise explain(first, question, resolver.name) from None
     reporter.info("the requirements conflict with flowpack's known good versions: resolving without them")
-    freed = replace(question, known_good=())
+    freed = replace(question, bounds=tuple(bound for bound in question.bounds if bound.is_needed))
     try:
-        return resolver.resolve(freed)
+        return resolver.resolve(freed), freed
     except UnresolvedError as error:
         raise explain(error, freed, resolver.name) from None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from flowpack.dependencies.known_good import Bound
 from flowpack.dependencies.lock_format import Pin, read_pins
 from flowpack.dependencies.requirements import RequirementLine, Requirements
 from flowpack.dependencies.serving_needs import ServingRequirement
@@ -48,7 +49,8 @@ class Question:
 
     requirements: Requirements
     serving: tuple[ServingRequirement, ...]
-    known_good: tuple[str, ...]
+    bounds: tuple[Bound, ...]
+    """Of those with a condition none is asked for: a resolver knows no conditions."""
     target: Target
     preferred: tuple[Pin, ...] = ()
     upgrade: bool = False
@@ -86,7 +88,7 @@ def question_folder(question: Question, *, options: bool) -> Iterator[Path]:
         lines += index_lines(requirements) if options else []
         _write(folder / REQUIREMENTS, lines)
         _write(folder / CONSTRAINTS, [line.resolvable for line in requirements.constraints])
-        _write(folder / KNOWN_GOOD, question.known_good)
+        _write(folder / KNOWN_GOOD, _bound_lines(question))
         if question.preferred:
             _write(folder / ANSWER, (_with_hashes(pin) for pin in question.preferred if pin.version))
         yield folder
@@ -110,7 +112,7 @@ def constraint_arguments(question: Question) -> list[str]:
     arguments = []
     if question.requirements.constraints:
         arguments += ["--constraint", CONSTRAINTS]
-    if question.known_good:
+    if _bound_lines(question):
         arguments += ["--constraint", KNOWN_GOOD]
     return arguments
 
@@ -118,6 +120,10 @@ def constraint_arguments(question: Question) -> list[str]:
 def answer_in(folder: Path) -> tuple[Pin, ...]:
     path = folder / ANSWER
     return tuple(read_pins(path.read_text("utf-8").splitlines(), path)) if path.exists() else ()
+
+
+def _bound_lines(question: Question) -> list[str]:
+    return [bound.requirement for bound in question.bounds if not bound.where]
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from packaging.version import Version
-
 from flowpack.dependencies.requirements import Requirements
-from flowpack.errors import RequirementsError
 
 DEFAULT_RELEASE = "1.18.5"
-_FIRST_RELEASE_WITH_CORE = Version("1.8.0")
 
 # Released together; each requires the others at the same version.
 _ONE_RELEASE = ("promptflow-core", "promptflow", "promptflow-tracing")
@@ -82,13 +78,6 @@ def _core(needs: ServingNeeds, requirements: Requirements) -> ServingRequirement
     release = promptflow_release(requirements)
     if release is None and not any(requirements.named(name) for name in _ONE_RELEASE):
         release = DEFAULT_RELEASE
-    if release is not None and Version(release) < _FIRST_RELEASE_WITH_CORE:
-        line = next(line for name in _ONE_RELEASE for line in requirements.named(name) if line.pinned)
-        raise RequirementsError(
-            f"promptflow {release} cannot be served: the first promptflow-core is {_FIRST_RELEASE_WITH_CORE}",
-            location=line.location,
-            hint=f"use the last release: promptflow=={DEFAULT_RELEASE}",
-        )
     extra = "[azureml-serving]" if needs.azureml else ""
     version = f"=={release}" if release else ""
     return ServingRequirement(f"promptflow-core{extra}{version}", "promptflow-core", "it serves the flow")

@@ -108,7 +108,7 @@ def fetch_build_wheels(
     lines = tuple(_build_line(text, source) for text in dict.fromkeys(source.requires))
     asked = Requirements(name="pyproject.toml", lines=lines, options=question.requirements.options)
     try:
-        pins = resolver.resolve(Question(requirements=asked, serving=(), known_good=(), target=question.target))
+        pins = resolver.resolve(Question(requirements=asked, serving=(), bounds=(), target=question.target))
     except UnresolvedError as error:
         raise RequirementsError(
             f"the build requirements of '{source.name}' do not resolve for {question.target}",

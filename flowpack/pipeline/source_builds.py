@@ -70,7 +70,7 @@ class SourceBuilds:
         self, pins: Sequence[Pin], requirements: Requirements, target: Target, resolver: str, reporter: Reporter
     ) -> tuple[Path, ...]:
         """The wheel of each pin that was built: kept, committed beside the lock, or built again and compared."""
-        question = Question(requirements=requirements, serving=(), known_good=(), target=target)
+        question = Question(requirements=requirements, serving=(), bounds=(), target=target)
 
         def chosen() -> Resolver:
             return choose_resolver(resolver, target, self.run, reporter)

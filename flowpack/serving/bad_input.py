@@ -5,7 +5,6 @@ The answers have promptflow's shape and go through its own handlers, so that its
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]
 from werkzeug.exceptions import HTTPException  # type: ignore[import-not-found,unused-ignore]
 
 from .images_by_url import Images
+from .promptflow_modules import modules_with
 from .settings import Settings
 
 _JSON_NAMES = {
@@ -66,8 +66,9 @@ def _refuse_what_is_not_an_object(engine: str, images: Images) -> None:
             raise BadRequest(message, target=ErrorTarget.SERVING_APP)
         return data
 
-    module = {"flask": "v1.app", "fastapi": "v2.routers.score"}[engine]
-    importlib.import_module(f"promptflow.core._serving.{module}").load_request_data = load  # type: ignore[attr-defined]
+    names = {"flask": ("v1.app", "app"), "fastapi": ("v2.routers.score",)}[engine]
+    for module in modules_with("load_request_data", *(f"promptflow.core._serving.{name}" for name in names)):
+        module.load_request_data = load  # type: ignore[attr-defined]
 
 
 def _read_images_of_the_flow_alone(flow: Path) -> None:
@@ -102,5 +103,6 @@ def _answer_what_starlette_cannot_write() -> None:
             except ValueError:  # UnicodeEncodeError is one
                 return json.dumps(content, separators=(",", ":")).encode("ascii")
 
-    for module in ("routers.score", "middleware.middleware", "fastapi_response_creator"):
-        importlib.import_module(f"promptflow.core._serving.v2.{module}").JSONResponse = Response  # type: ignore[attr-defined]
+    names = ("routers.score", "middleware.middleware", "fastapi_response_creator")
+    for module in modules_with("JSONResponse", *(f"promptflow.core._serving.v2.{name}" for name in names)):
+        module.JSONResponse = Response  # type: ignore[attr-defined]

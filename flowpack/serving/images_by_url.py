@@ -7,6 +7,7 @@ connects; the address that it then connects to may be another one, as it looks t
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 import threading
 import time
@@ -17,7 +18,6 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests  # type: ignore[import-untyped,unused-ignore]
-from promptflow._utils.anti_ssrf import AntiSSRF, AntiSSRFException  # type: ignore[import-not-found]
 from promptflow._utils.multimedia_utils import (  # type: ignore[import-not-found]
     Image,
     ImageProcessor,
@@ -27,11 +27,15 @@ from promptflow.exceptions import ErrorTarget  # type: ignore[import-not-found]
 from requests.adapters import HTTPAdapter  # type: ignore[import-untyped,unused-ignore]
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
+from .promptflow_modules import find_module
+
 _CHUNK = 64 * 1024
 _REDIRECTS = 30  # as many as requests follows
 _SHOWN = 200
 _PLAIN, _DEFLATED = ("", "identity"), ("gzip", "x-gzip", "deflate")
 _GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
+# Answers inside every Azure virtual network and nowhere else: Microsoft Learn, "What is IP address 168.63.129.16?".
+_OF_AZURE = ipaddress.IPv4Address("168.63.129.16")
 
 
 class _RefusedError(Exception):
@@ -136,7 +140,7 @@ class _Download:
             if self._stopped:
                 raise TimeoutError
             self._sockets.append(opened.dup())  # TLS takes the descriptor of the first one over
-        if not through_proxy and not _policy().is_network_connection_allowed([str(opened.getpeername()[0])]):
+        if not through_proxy and not _is_public(str(opened.getpeername()[0])):
             raise _RefusedError("Its address is not a public one.")
 
     def _run(self) -> None:
@@ -196,9 +200,18 @@ class _Download:
         return plain
 
 
-def _policy() -> Any:
-    """promptflow's own, which denies private, link-local and reserved addresses."""
-    policy = AntiSSRF().policy
+def _is_public(address: str) -> bool:
+    """By promptflow's own policy, which denies private, link-local and reserved addresses. 1.18.1 has none."""
+    module = find_module("promptflow._utils.anti_ssrf")
+    if module is not None:
+        return bool(_policy(module).is_network_connection_allowed([address]))
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return parsed.is_global and not parsed.is_multicast and parsed != _OF_AZURE
+
+
+def _policy(module: Any) -> Any:
+    policy = module.AntiSSRF().policy
     policy.set_allow_plain_text_http(True)
     return policy
 
@@ -206,9 +219,12 @@ def _policy() -> Any:
 def _check(url: str) -> None:
     if urlsplit(url).scheme.lower() not in ("http", "https"):
         raise _RefusedError("It is not an http or https URL.")
+    module = find_module("promptflow._utils.anti_ssrf")
+    if module is None:  # the address is seen when a connection is made, and a proxy's is not the image's
+        return
     try:
-        AntiSSRF(_policy()).validate_url(url, {})
-    except AntiSSRFException:
+        module.AntiSSRF(_policy(module)).validate_url(url, {})
+    except module.AntiSSRFException:
         raise _RefusedError("Its address is not a public one, or is not known.") from None
 
 

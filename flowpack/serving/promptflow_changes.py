@@ -1,4 +1,7 @@
-"""What the server changes in promptflow 1.18.5, once it is loaded. Importing this module loads it."""
+"""What the server changes in promptflow, once it is loaded. Importing this module loads it.
+
+Written for 1.18.5. Each change is made where the release has what it replaces, see ``promptflow_modules.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
-from promptflow._core import entry_meta_generator, tools_manager  # type: ignore[import-not-found]
-from promptflow.core import _prompty_utils  # type: ignore[import-not-found]
 from promptflow.core._connection_provider._connection_provider import (  # type: ignore[import-not-found]
     ConnectionProvider,
 )
@@ -18,10 +19,10 @@ from promptflow.core._connection_provider._dict_connection_provider import (  # 
 )
 from promptflow.core._serving.app import create_app  # type: ignore[import-not-found]
 from promptflow.core._serving.flow_invoker import FlowInvoker  # type: ignore[import-not-found]
-from promptflow.executor import _flow_nodes_scheduler  # type: ignore[import-not-found]
 
 from .bad_input import refuse_bad_input, refuse_in_flask
 from .connections import Connections
+from .promptflow_modules import find_module, modules_with
 
 __all__ = ["create_app", "refuse_bad_input", "refuse_in_flask"]
 
@@ -52,51 +53,50 @@ def provide(connections: Connections) -> None:
         connection = provider.get(name)
         return connection._to_execution_connection_dict()["value"], connection.TYPE
 
-    _prompty_utils.get_connection_by_name = of_prompty  # it asks the full SDK's client, whatever the provider
+    for module in modules_with("get_connection_by_name", "promptflow.core._prompty_utils"):
+        # It asks the full SDK's client, whatever the provider.
+        module.get_connection_by_name = of_prompty  # type: ignore[attr-defined]
 
 
 def leave_connections_to_us() -> None:
     """promptflow's extension for Azure ML asks a provider of its own, one by one, and overrides some itself."""
-    from promptflow.core._serving.extension.azureml_extension import (  # type: ignore[import-not-found]  # noqa: PLC0415
-        AzureMLExtension,
-    )
-
-    AzureMLExtension.get_connection_provider = lambda _: None
-    AzureMLExtension.get_override_connections = lambda *_: ({}, {})
+    for module in modules_with("AzureMLExtension", "promptflow.core._serving.extension.azureml_extension"):
+        module.AzureMLExtension.get_connection_provider = lambda _: None
+        module.AzureMLExtension.get_override_connections = lambda *_: ({}, {})
 
 
 def leave_the_flow_as_it_is() -> None:
     """promptflow writes a flex flow's signature into the flow's folder, which a server cannot write and never reads."""
-    generate = entry_meta_generator.generate_flow_meta
-    entry_meta_generator.generate_flow_meta = functools.partial(generate, dump=False)
+    for module in modules_with("generate_flow_meta", "promptflow._core.entry_meta_generator"):
+        module.generate_flow_meta = functools.partial(  # type: ignore[attr-defined]
+            module.generate_flow_meta, dump=False
+        )
 
 
 def read_signatures_in_this_process() -> None:
     """promptflow starts two processes that import a flex flow to read its signature, before it imports it itself."""
+    for module in modules_with("_generate_meta_from_file", "promptflow._core.entry_meta_generator"):
 
-    def generate(*, flow_directory: Any, data: Any, **_: Any) -> dict[str, Any]:
-        signature: dict[str, Any] = {}
-        errors: list[Any] = []
-        # Without the path it is imported by the name in entry, as the executor does, and not once more as __pf_main__.
-        entry_meta_generator._generate_meta_from_file(flow_directory, None, data, signature, errors)
-        if errors:
-            raise entry_meta_generator.GenerateFlowMetaJsonError(f"Generate meta failed, detail error:\n{errors}")
-        return signature
+        def generate(*, flow_directory: Any, data: Any, generator: Any = module, **_: Any) -> dict[str, Any]:
+            signature: dict[str, Any] = {}
+            errors: list[Any] = []
+            # Without the path it is imported by the name in entry, as the executor does, and not also as __pf_main__.
+            generator._generate_meta_from_file(flow_directory, None, data, signature, errors)
+            if errors:
+                raise generator.GenerateFlowMetaJsonError(f"Generate meta failed, detail error:\n{errors}")
+            return signature
 
-    if hasattr(entry_meta_generator, "_generate_meta_from_file"):
-        entry_meta_generator._generate_flow_meta = generate
+        module._generate_flow_meta = generate  # type: ignore[attr-defined]
 
 
 def give_prompties_what_fastapi_calls() -> None:
-    """promptflow 1.18.5 makes it for every other kind of flow; without it each request ends in an AttributeError."""
-    from promptflow._utils.async_utils import sync_to_async  # type: ignore[import-not-found]  # noqa: PLC0415
-    from promptflow.executor._prompty_executor import (  # type: ignore[import-not-found]  # noqa: PLC0415
-        PromptyExecutor,
-    )
-
-    in_a_thread = functools.cached_property(lambda executor: sync_to_async(executor._func))
-    in_a_thread.__set_name__(PromptyExecutor, "_func_async")
-    PromptyExecutor._func_async = in_a_thread
+    """promptflow makes it for every other kind of flow; without it each request ends in an AttributeError."""
+    utils: Any = find_module("promptflow._utils.async_utils")
+    for module in modules_with("PromptyExecutor", "promptflow.executor._prompty_executor"):
+        if hasattr(utils, "sync_to_async"):
+            in_a_thread = functools.cached_property(lambda executor: utils.sync_to_async(executor._func))
+            in_a_thread.__set_name__(module.PromptyExecutor, "_func_async")
+            module.PromptyExecutor._func_async = in_a_thread
 
 
 def keep_signals() -> None:
@@ -105,14 +105,15 @@ def keep_signals() -> None:
     At its first request in a main thread it makes SIGTERM cancel the run and end the process three seconds later:
     right for ``pf flow test``, but in a server it cuts off the very requests that a stop has to finish.
     """
-    _flow_nodes_scheduler.signal = types.SimpleNamespace(
-        SIGINT=signal.SIGINT, SIGTERM=signal.SIGTERM, Signals=signal.Signals, signal=lambda *_: None
-    )
+    for module in modules_with("signal", "promptflow.executor._flow_nodes_scheduler"):
+        module.signal = types.SimpleNamespace(  # type: ignore[attr-defined]
+            SIGINT=signal.SIGINT, SIGTERM=signal.SIGTERM, Signals=signal.Signals, signal=lambda *_: None
+        )
 
 
 def load_each_source_once() -> None:
     """promptflow runs a node's source once to find its connections and once more to execute it, and a source that
     several nodes share again for each of them."""
-    load = getattr(tools_manager, "load_python_module_from_file", None)
-    if load is not None:
-        tools_manager.load_python_module_from_file = functools.cache(load)
+    for module in modules_with("load_python_module_from_file", "promptflow._core.tools_manager"):
+        load = module.load_python_module_from_file
+        module.load_python_module_from_file = functools.cache(load)  # type: ignore[attr-defined]

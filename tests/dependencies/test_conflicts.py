@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowpack.dependencies.conflicts import blames_known_good, explain
+from flowpack.dependencies.known_good import Bound
 from flowpack.dependencies.resolvers import Question, UnresolvedError
 from flowpack.dependencies.serving_needs import ServingRequirement
 from flowpack.dependencies.target import Target
@@ -16,11 +17,11 @@ REFUSED = "flowpack: an index did not answer: Could not fetch URL https://exampl
 CORE = ServingRequirement("promptflow-core==1.18.5", "promptflow-core", "it serves the flow")
 
 
-def question(read: Read, text: str = "flask\nwerkzeug<2\n-c pins.txt", known_good: tuple[str, ...] = ()) -> Question:
+def question(read: Read, text: str = "flask\nwerkzeug<2\n-c pins.txt", bounds: tuple[Bound, ...] = ()) -> Question:
     return Question(
         requirements=read(text, pins="anyio<4"),
         serving=(CORE,),
-        known_good=known_good,
+        bounds=bounds,
         target=Target.parse("3.11", "linux/amd64"),
     )
 
@@ -102,7 +103,12 @@ def test_a_resolver_that_breaks_is_outside(read: Read, words: str, status: int) 
 
 
 def test_known_good_bounds_are_blamed_where_they_are_named(read: Read) -> None:
-    asked = question(read, known_good=("openai<=3", "fastapi<=1"))
+    tested = (
+        Bound(requirement="openai<=3", because="seen", is_needed=False),
+        Bound(requirement="fastapi<=1", because="seen", is_needed=False),
+    )
+    asked = question(read, bounds=(*tested, Bound(requirement="httpx<1", because="it fails")))
     assert blames_known_good(unresolved("you require openai<=3"), asked)
     assert not blames_known_good(unresolved("you require flask"), asked)
+    assert not blames_known_good(unresolved("you require httpx>=1"), asked)
     assert not blames_known_good(unresolved("Request failed after 3 retries: openai"), asked)

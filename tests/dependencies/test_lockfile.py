@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flowpack.dependencies import resolution
+from flowpack.dependencies.known_good import Bound
 from flowpack.dependencies.lockfile import LOCK_NAME, Lockfile, Pin, lock_dependencies, parse_lock
 from flowpack.dependencies.passed_variables import PassedVariable
 from flowpack.dependencies.requirements import Requirements
@@ -161,7 +162,9 @@ def test_each_input_makes_a_lock_stale(read: Read, scripted: Scripted, beside: P
 
 def test_flowpacks_own_bounds_are_an_input(read: Read, scripted: Scripted, beside: Path, monkeypatch: Any) -> None:
     beside.write_text(lock(read("flask")).text)
-    monkeypatch.setattr("flowpack.dependencies.lockfile.known_good", lambda _: ("openai<=9",))
+    monkeypatch.setattr(
+        "flowpack.dependencies.lockfile.bounds_of", lambda _: (Bound(requirement="openai<=9", because="seen"),)
+    )
     with pytest.raises(LockError, match="known good versions changed"):
         lock(read("flask"), existing=beside, locked=True)
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from flowpack.dependencies.known_good import constrained_name, known_good
 from flowpack.dependencies.serving_needs import DEFAULT_RELEASE, ServingNeeds, serving_requirements
 from flowpack.dependencies.target import Target
 from flowpack.errors import RequirementsError
@@ -71,30 +70,6 @@ def test_the_core_is_the_users_release(read: Read, text: str, core: list[str]) -
 def test_a_constraint_names_the_release_and_installs_nothing(read: Read) -> None:
     found = added(read, "-c pins.txt\n", pins="promptflow-core==1.17.2\ngunicorn<23\n")
     assert found == ["promptflow-core==1.17.2", "httpx", "flask-cors", "gunicorn", "uvicorn"]
-
-
-def test_a_release_without_a_core_is_refused_at_its_line(read: Read) -> None:
-    with pytest.raises(RequirementsError, match=r"promptflow 1\.5\.0 cannot be served") as raised:
-        added(read, "flask\npromptflow==1.5.0\n")
-    assert raised.value.location is not None
-    assert raised.value.location.line == 2
-
-
-def test_known_good_bounds_leave_to_the_user_what_they_name(read: Read) -> None:
-    every = {constrained_name(line) for line in known_good(read(None))}
-    assert {"fastapi", "openai", "opentelemetry-sdk"} <= every
-    some = {constrained_name(line) for line in known_good(read("openai<2\n-c pins.txt", pins="FastAPI==0.115"))}
-    assert every - some == {"openai", "fastapi"}
-
-
-def test_packages_of_one_release_are_bound_to_the_release_that_the_user_pins(read: Read) -> None:
-    bounds = known_good(read("promptflow-core==1.17.2"))
-    assert {"promptflow==1.17.2", "promptflow-devkit==1.17.2"} <= set(bounds)
-    assert "promptflow-core==1.17.2" not in bounds
-
-
-def test_known_good_bounds_are_bounds(read: Read) -> None:
-    assert all("<=" in line for line in known_good(read(None)))
 
 
 @pytest.mark.parametrize(

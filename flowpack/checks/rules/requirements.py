@@ -8,10 +8,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion
-
 from flowpack.assembly.flow_folder import check_environment
 from flowpack.checks.azure_documents import Kind
 from flowpack.checks.distributions import DISTRIBUTIONS, LOADED_BY_OTHERS, OFTEN_BROUGHT
@@ -21,11 +17,12 @@ from flowpack.checks.places import file_lines
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import text_of
+from flowpack.dependencies.known_good import BOUNDS, broken_bounds, lines_that_cannot_serve
 from flowpack.dependencies.lock_format import LOCK_NAME, parse_lock
 from flowpack.dependencies.lock_review import UnexplainedLockError, unexplained
 from flowpack.dependencies.lockfile import lock_dependencies
 from flowpack.dependencies.requirement_lines import RequirementLine
-from flowpack.dependencies.serving_needs import ServingNeeds, serving_requirements
+from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.slim import MARK
 from flowpack.errors import FlowpackError, InputError, Location, LockError, shown_path
 from flowpack.flows.package_needs import needed_installers, needs_identity, needs_sdk, needs_tools
@@ -36,15 +33,6 @@ from flowpack.quoting import shell_word
 _RETIRED = re.compile(r"\bpromptflow-(?:runtime-stable|runtime|python)\b")
 _FULL_SDK = {"promptflow", "promptflow-tools", "promptflow-devkit", "promptflow-azure"}
 
-# Packages known to break promptflow 1.18.5: the versions that a requirement must allow, and why.
-_INCOMPATIBLE = {
-    "opentelemetry-sdk": ("<1.39", "promptflow-tracing imports code that opentelemetry-sdk removed in 1.39"),
-    "opentelemetry-api": (
-        "<1.39",
-        "promptflow-tracing needs opentelemetry-sdk below 1.39, which requires the API below 1.39",
-    ),
-}
-
 
 @rule("FP301", "broken-requirements", Severity.ERROR, "The requirements cannot be read or locked.")
 def broken_requirements(subject: Subject) -> Iterator[Problem]:
@@ -52,9 +40,7 @@ def broken_requirements(subject: Subject) -> Iterator[Problem]:
         return
     try:
         check_environment(subject.flow.environment, subject.folder)
-        requirements = subject.read_requirements()
-        if requirements:
-            serving_requirements(ServingNeeds(), requirements)
+        subject.read_requirements()
     except FlowpackError as error:
         yield Problem.of(error, subject.location)
 
@@ -237,32 +223,20 @@ def _base_file(folder: Path, root: Path) -> Path | None:
 @rule("FP309", "incompatible-version", Severity.ERROR, "A required or locked version does not work with promptflow.")
 def incompatible_version(subject: Subject) -> Iterator[Problem]:
     told: set[str | None] = set()
-    for line in subject.requirements.lines if subject.requirements else ():
-        room, why = _INCOMPATIBLE.get(line.name or "", ("", ""))
-        if room and "@" not in line.text and not _leaves(room, line):
+    for line, bound in lines_that_cannot_serve(subject.requirements) if subject.requirements else ():
+        if line.name not in told:
             told.add(line.name)
-            yield Problem(f"'{line.text}' breaks promptflow 1.18.5: {why}", line.location, f"use {line.name}{room}")
-    for pin in subject.lock.pins if subject.lock else ():
-        room, why = _INCOMPATIBLE.get(pin.name, ("", ""))
-        if room and pin.version and pin.name not in told and subject.lock_file and not _contains(room, pin.version):
+            yield Problem(f"'{line.text}' cannot be served: {bound.because}", line.location, bound.hint)
+    if subject.lock is None or subject.lock_file is None:
+        return
+    pins = {pin.name: pin for pin in subject.lock.pins}
+    for bound in broken_bounds(BOUNDS, {name: pin.version for name, pin in pins.items()}):
+        pin = pins[bound.name]
+        if pin.name not in told:
             told.add(pin.name)
-            hint = f"require {pin.name}{room}, then run `flowpack lock {_source(subject)}`"
-            yield Problem(
-                f"'{pin.requirement}' breaks promptflow 1.18.5: {why}", Location(subject.lock_file, pin.line), hint
-            )
-
-
-def _leaves(room: str, line: RequirementLine) -> bool:
-    """Whether the requirement allows a version within ``room``, which is an upper bound."""
-    versions = (each for each in Requirement(line.text).specifier if each.operator in {"==", "~=", ">=", ">"})
-    return all(_contains(room, each.version.removesuffix(".*")) for each in versions)
-
-
-def _contains(specifier: str, version: str) -> bool:
-    try:
-        return SpecifierSet(specifier).contains(version, prereleases=True)
-    except (InvalidSpecifier, InvalidVersion):
-        return True
+            hint = f"require {bound.requirement}, then `flowpack lock {_source(subject)}`"
+            place = Location(subject.lock_file, pin.line)
+            yield Problem(f"'{pin.requirement}' cannot be served: {bound.because}", place, hint)
 
 
 @rule(
