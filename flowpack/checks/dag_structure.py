@@ -20,6 +20,8 @@ _SOURCE_TYPES = {
     "prompt": ("code",),
     "custom_llm": ("package_with_prompt",),
 }
+_ANY_SOURCE_TYPE = ("llm", "prompt")
+"""Nodes whose source's type promptflow does not look at: it reads the path."""
 _NEEDED = {"code": ("path",), "package": ("tool",), "package_with_prompt": ("tool", "path")}
 
 
@@ -66,7 +68,9 @@ def _source(node: NodeView, types: tuple[str, ...]) -> Iterator[Problem]:
         return
     stated = at(source, "type")
     type_ = "code" if stated is None else text_of(stated)
-    if stated is not None and type_ not in types:
+    if node.type in _ANY_SOURCE_TYPE:
+        type_ = "code"
+    elif stated is not None and type_ not in types:
         yield _of(stated, f"a node of type '{node.type}' has no source of this type", f"write {' or '.join(types)}")
         return
     for key in _NEEDED[type_ or "code"]:

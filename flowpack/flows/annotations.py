@@ -171,6 +171,8 @@ def _connection(source: PythonSource, member: ast.expr) -> str | None:
 
 def _is_known(source: PythonSource, member: ast.expr) -> bool:
     """Whether the type's meaning shows in the file; an imported class of the project's may be an enum, say."""
+    if isinstance(member, ast.Call):
+        return False  # known once the code runs
     name = source.full_name(member)
     return not name or name.startswith(LOCAL) or name in _VALUE_TYPES or name.partition(".")[0] in _STANDARD
 

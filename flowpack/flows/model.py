@@ -74,6 +74,14 @@ class Include:
     location: Location
 
 
+@dataclass(frozen=True, slots=True)
+class MissingFile:
+    """A file that the flow names and that does not exist; ``path`` as written."""
+
+    path: str
+    location: Location
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
     """The flow's ``environment``; each path is relative to the standalone flow folder."""
@@ -117,6 +125,10 @@ class Flow:
     """The inputs of the request that a flex flow or a prompty states as its sample."""
     sample_init: Mapping[str, Any] = field(default_factory=dict)
     """What promptflow makes a flex flow's class with where ``PF_FLOW_INIT_CONFIG`` is not set."""
+    missing_sample: MissingFile | None = None
+    """The file that ``sample`` names and that does not exist; serving does not need it."""
+    environment_files: tuple[Include, ...] = ()
+    """Those of ``additional_includes`` that ``environment`` names and the flow file does not list."""
     roots: tuple[Path, ...] = ()
     """Folders, with their links resolved, outside of which nothing of the flow is read."""
 

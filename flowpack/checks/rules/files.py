@@ -1,4 +1,4 @@
-"""FP201 to FP210: what the standalone folder is made of, and what should not be in it."""
+"""FP201 to FP211: what the standalone folder is made of, and what should not be in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from flowpack.assembly.flow_folder import missing_requirements
 from flowpack.azureml.models.rules import MAXIMUM_FILES
 from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule
@@ -15,6 +16,7 @@ from flowpack.checks.secrets import secrets_in_file
 from flowpack.checks.subject import Subject
 from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.model import Include
+from flowpack.flows.warnings import missing_sample
 from flowpack.reading import Roots
 
 _BIG = 100 * 1024**2
@@ -165,3 +167,14 @@ def should_not_ship(subject: Subject) -> Iterator[Problem]:
         more = f" and {len(targets) - 1:,} more like it" if len(targets) > 1 else ""
         message = f"'{first}'{more} ships with the flow, which is served without it"
         yield Problem(message, subject.where(first), f"name '{pattern}' in .flowpackignore")
+
+
+@rule("FP211", "missing-file", Severity.WARNING, "The flow names a sample or requirements file that does not exist.")
+def missing_file(subject: Subject) -> Iterator[Problem]:
+    sample = subject.flow.missing_sample if subject.flow else None
+    if sample:
+        yield Problem(missing_sample(sample), sample.location, "add the file, or take sample out")
+    requirements = missing_requirements(subject.folder) if subject.folder else None
+    if requirements:
+        hint = "add the file, or take the line out; paths are relative to the flow file"
+        yield Problem(requirements.message, requirements.location, hint)
