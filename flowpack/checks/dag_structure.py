@@ -11,8 +11,9 @@ from flowpack.checks.registry import Problem
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import KIND, at, counts_as_left_out, fields_of, fits, text_of
 from flowpack.documents.yaml_documents import Value
-from flowpack.errors import FlowpackError, nearest
+from flowpack.errors import FlowpackError, listed, nearest
 from flowpack.flows.fields import check_served
+from flowpack.flows.tool_packages import PROMPTFLOW_TOOLS
 
 _SOURCE_TYPES = {
     "python": ("code", "package"),
@@ -73,6 +74,12 @@ def _source(node: NodeView, types: tuple[str, ...]) -> Iterator[Problem]:
     elif stated is not None and type_ not in types:
         yield _of(stated, f"a node of type '{node.type}' has no source of this type", f"write {' or '.join(types)}")
         return
+    tool = at(source, "tool") if type_ in {"package", "package_with_prompt"} else None
+    name = text_of(tool)
+    if tool is not None and name and name.startswith("promptflow.tools.") and name not in PROMPTFLOW_TOOLS:
+        near = nearest(name, PROMPTFLOW_TOOLS)
+        hint = f"did you mean '{near}'?" if near else f"there are: {listed(PROMPTFLOW_TOOLS)}"
+        yield _of(tool, f"promptflow-tools has no tool '{name}'", hint)
     for key in _NEEDED[type_ or "code"]:
         if source.is_mapping and not text_of(at(source, key)):
             yield _of(source, f"has no {key}")

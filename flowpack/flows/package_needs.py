@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flowpack.flows.model import Flow
 from flowpack.flows.python_source import read_source
+from flowpack.flows.tool_packages import is_of_promptflow_tools
 from flowpack.flows.tool_sources import ToolSource
 
 # What promptflow-core and promptflow-tracing install below `promptflow`; the rest comes with the full SDK, `from
@@ -25,7 +26,7 @@ def needs_tools(flow: Flow, files: Mapping[str, Path]) -> bool:
     """Whether promptflow-tools is needed: it renders prompts, calls models, and has tools of its own."""
     for node in flow.nodes:
         tool = node.source.tool if node.source else None
-        if node.type in _NODES_OF_TOOLS or (tool or "").startswith("promptflow.tools."):
+        if node.type in _NODES_OF_TOOLS or is_of_promptflow_tools(tool):
             return True
     return any(module.startswith("promptflow.tools") for _, module in _promptflow_imports(flow, files))
 
@@ -39,7 +40,7 @@ def why_not_slim(flow: Flow, files: Mapping[str, Path]) -> str | None:
     """What keeps the sources from proving that promptflow-core is enough, in words; None where it is."""
     for node in flow.nodes:
         tool = node.source.tool if node.source else None
-        if tool and not tool.startswith("promptflow.tools."):
+        if tool and not is_of_promptflow_tools(tool):
             return f"node '{node.name}' uses the tool '{tool}' of a package that flowpack does not read"
     for target, module in _promptflow_imports(flow, files):
         if _is_of_the_sdk(module) and module.partition(".")[2].partition(".")[0] not in _GIVEN_BY_THE_LAUNCHER:

@@ -263,13 +263,15 @@ def _contains(specifier: str, version: str) -> bool:
 @rule(
     "FP310",
     "tool-package-not-required",
-    Severity.WARNING,
+    Severity.ERROR,
     "A node's tool comes from a package that the requirements do not name.",
 )
 def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
     requirements = subject.requirements
     if subject.flow is None or requirements is None:
         return
+    if subject.flow.environment.image or subject.flow.environment.setup_sh:
+        return  # which may bring it
     for node in subject.flow.nodes:
         where = node.source.location if node.source else node.location
         for line in tools_without_a_requirement(replace(subject.flow, nodes=(node,)), lambda: requirements.names):
