@@ -74,14 +74,15 @@ def lock_dependencies(
     passed: Sequence[PassedVariable] = (),
     source: str = "SOURCE",
     sources: Callable[[], Sources] | None = None,
+    list_modules: bool = False,
     run: Run = run,
     reporter: Reporter = SILENT,
 ) -> Lockfile:
     """The flow's lock; writes nothing.
 
     ``locked`` refuses a stale or missing lock. ``renew`` takes what it can from a broken one, as ``flowpack lock``
-    does, and ``upgrade`` takes nothing from it. Of the variables that the requirements use a resolver gets those that
-    are ``passed``, and nothing else gets any.
+    does, and ``upgrade`` takes nothing from it. ``list_modules`` adds to new pins which modules they provide. Of the
+    variables that the requirements use a resolver gets those that are ``passed``, and nothing else gets any.
     """
     if locked and (upgrade or renew):
         raise UsageError("a lock is either kept or renewed", hint="leave out --locked")
@@ -114,6 +115,7 @@ def lock_dependencies(
         passed=passed,
         sources=sources,
         slim=needs.slim,
+        list_modules=list_modules,
         run=run,
         reporter=reporter,
     )
