@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from flowpack.assembly.copying import Advance
 from flowpack.assembly.files import FileSource, WrittenFile
@@ -19,11 +20,16 @@ from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.sources import FolderWalk, file_at
 from flowpack.assembly.writing import FolderWriter
 from flowpack.dependencies.lock_format import LOCK_NAME
-from flowpack.errors import InputError, shown_path
+from flowpack.errors import InputError, Location, nearest, shown_path
 from flowpack.flows.model import Environment, Flow, Include, Node
 from flowpack.flows.resolve import in_the_way
 from flowpack.reading import DOCUMENT_BYTES, is_there, read_bytes
 from flowpack.reporting import SILENT, Reporter, Task
+
+
+class MissingRequirements(NamedTuple):
+    message: str
+    location: Location
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class FlowFolder:
         """The requirements file's path in the folder, by promptflow's rule."""
         stated = self.flow.environment.python_requirements_txt
         if stated:
-            return _normal(stated)
+            return _normal(stated) if _normal(stated) in self.files else None
         return "requirements.txt" if "requirements.txt" in self.files else None
 
     @property
@@ -159,6 +165,12 @@ def assemble(
     folder = folder_of(flow, merge, sources, left_out)
     check_sources(flow.nodes, folder)
     check_environment(flow.environment, folder)
+    for include in flow.environment_files:
+        name = PurePosixPath(include.path).name
+        reporter.info(f"{include.location}: '{include.path}' is taken along, as '{name}' in the standalone folder")
+    missing = missing_requirements(folder)
+    if missing:
+        reporter.warning(f"{missing.location}: {missing.message}")
     return folder
 
 
@@ -247,11 +259,33 @@ def check_environment(environment: Environment, folder: FlowFolder) -> None:
     for name in ("python_requirements_txt", "conda_file", "setup_sh"):
         path = getattr(environment, name)
         if path is not None and _normal(path) not in folder.files:
+            near = _near_requirements(path, folder) if name == "python_requirements_txt" else None
+            if name == "python_requirements_txt" and near is None:
+                continue  # promptflow serves the flow without it: see missing_requirements
             raise InputError(
                 f"environment.{name}: '{path}' is not in the standalone folder",
                 location=environment.locations.get(name),
-                hint="paths are relative to the flow file; a file of another folder needs an additional include",
+                hint=f"did you mean '{near}'?"
+                if near
+                else "paths are relative to the flow file; a file of another folder needs an additional include",
             )
+
+
+def missing_requirements(folder: FlowFolder) -> MissingRequirements | None:
+    """The requirements file that ``environment`` names and that does not exist."""
+    path = folder.flow.environment.python_requirements_txt
+    if path is None or _normal(path) in folder.files:
+        return None
+    key = "python_requirements_txt"
+    message = f"environment.{key}: '{path}' is not in the standalone folder: the flow is built without it"
+    return MissingRequirements(message, folder.flow.environment.locations[key])
+
+
+def _near_requirements(path: str, folder: FlowFolder) -> str | None:
+    """A file that is probably meant. To leave its packages out would only fail later."""
+    texts = [name for name in folder.files if name.endswith((".txt", ".in"))]
+    same = (name for name in texts if name.rpartition("/")[2] == PurePosixPath(_normal(path)).name)
+    return nearest(_normal(path), texts) or next(same, None)
 
 
 def _normal(path: str) -> str:

@@ -11,8 +11,9 @@ from flowpack.checks.registry import Problem
 from flowpack.checks.subject import Subject
 from flowpack.checks.values import KIND, at, counts_as_left_out, fields_of, fits, text_of
 from flowpack.documents.yaml_documents import Value
-from flowpack.errors import FlowpackError, nearest
+from flowpack.errors import FlowpackError, listed, nearest
 from flowpack.flows.fields import check_served
+from flowpack.flows.tool_packages import PROMPTFLOW_TOOLS
 
 _SOURCE_TYPES = {
     "python": ("code", "package"),
@@ -20,6 +21,8 @@ _SOURCE_TYPES = {
     "prompt": ("code",),
     "custom_llm": ("package_with_prompt",),
 }
+_ANY_SOURCE_TYPE = ("llm", "prompt")
+"""Nodes whose source's type promptflow does not look at: it reads the path."""
 _NEEDED = {"code": ("path",), "package": ("tool",), "package_with_prompt": ("tool", "path")}
 
 
@@ -66,9 +69,17 @@ def _source(node: NodeView, types: tuple[str, ...]) -> Iterator[Problem]:
         return
     stated = at(source, "type")
     type_ = "code" if stated is None else text_of(stated)
-    if stated is not None and type_ not in types:
+    if node.type in _ANY_SOURCE_TYPE:
+        type_ = "code"
+    elif stated is not None and type_ not in types:
         yield _of(stated, f"a node of type '{node.type}' cannot have this source", f"write {' or '.join(types)}")
         return
+    tool = at(source, "tool") if type_ in {"package", "package_with_prompt"} else None
+    name = text_of(tool)
+    if tool is not None and name and name.startswith("promptflow.tools.") and name not in PROMPTFLOW_TOOLS:
+        near = nearest(name, PROMPTFLOW_TOOLS)
+        hint = f"did you mean '{near}'?" if near else f"there are: {listed(PROMPTFLOW_TOOLS)}"
+        yield _of(tool, f"promptflow-tools has no tool '{name}'", hint)
     for key in _NEEDED[type_ or "code"]:
         if source.is_mapping and not text_of(at(source, key)):
             yield _of(source, f"the {key} is missing")

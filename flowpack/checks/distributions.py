@@ -71,6 +71,14 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {**_SELDOM_BROUGHT, **_OFTEN_BROU
 OFTEN_BROUGHT = frozenset(name for names in _OFTEN_BROUGHT.values() for name in names)
 """Packages that others often require. Only a lock shows whether one of the flow's requirements does."""
 
+OF_THE_FULL_SDK = frozenset(
+    {
+        *("azure-ai-ml", "azure-cosmos", "azure-storage-blob", "numpy", "pandas", "pillow", "pyjwt", "python-dotenv"),
+        *("sqlalchemy", "tabulate"),
+    }
+)
+"""Those of the names here that ``promptflow[azure]`` 1.18.5 brings along."""
+
 LOADED_BY_OTHERS = frozenset(
     {
         *("chromadb", "docx2txt", "faiss-cpu", "faiss-gpu", "lancedb", "lxml", "matplotlib"),

@@ -19,7 +19,18 @@ _DEEPEST = 64  # packages within packages; a longer name takes quadratic time an
 
 
 def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[str, Location]]:
-    """The modules of DISTRIBUTIONS that the sources which the flow reaches import when they load."""
+    """Modules of DISTRIBUTIONS among ``all_imports_of`` the flow."""
+    for name, location in all_imports_of(flow, sources):
+        module = next((each for each in DISTRIBUTIONS if f"{name}.".startswith(f"{each}.")), None)
+        if module:
+            yield module, location
+
+
+def all_imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[str, Location]]:
+    """What the code imports as soon as it loads and is not the flow's own, in the sources that the flow reaches.
+
+    ``from a import b`` counts as ``a.b``, which may be a module or a name in one.
+    """
     waiting = deque(_first(flow, sources))
     seen = set(waiting)
     while waiting:
@@ -29,9 +40,8 @@ def imports_of(flow: Flow, sources: Mapping[str, ToolSource]) -> Iterator[tuple[
         seen |= local
         for statement in source.tree.body:  # not those within `try` and `if`, which may be meant to fail
             for name in _modules(statement):
-                module = next((each for each in DISTRIBUTIONS if f"{name}.".startswith(f"{each}.")), None)
-                if module and not any(_files(name.partition(".")[0], sources)):
-                    yield module, source.location(statement)
+                if not any(_files(name.partition(".")[0], sources)):
+                    yield name, source.location(statement)
 
 
 def mentions(modules: Sequence[str], paths: Mapping[str, Path], within: Roots) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flowpack.checks.values import at, fields_of, items_of, text_of
 from flowpack.documents.yaml_documents import Value
 from flowpack.errors import Location
+from flowpack.flows.variants import VariantChoice
 
 _FLOW_INPUT = ("flow.", "inputs.")
 
@@ -66,7 +67,7 @@ class NodeView:
         yield from filter(None, map(Reference.read, values))
 
 
-def nodes_of(root: Mapping[str, Value]) -> Iterator[NodeView]:
+def nodes_of(root: Mapping[str, Value], choice: VariantChoice | None = None) -> Iterator[NodeView]:
     for value in items_of(root.get("nodes")):
         fields = fields_of(value)
         name = text_of(fields.get("name"))
@@ -78,8 +79,10 @@ def nodes_of(root: Mapping[str, Value]) -> Iterator[NodeView]:
             yield NodeView(name, fields, value.location)
             continue
         default = at(variants, "default_variant_id")
+        wanted = None if default is None else str(default.data)
+        if choice and choice.node == name:
+            wanted = choice.variant
         for variant, body in fields_of(at(variants, "variants")).items():
             node = at(body, "node")
             if node is not None:
-                chosen = default is not None and str(default.data) == variant
-                yield NodeView(name, fields_of(node), node.location, chosen)
+                yield NodeView(name, fields_of(node), node.location, wanted == variant)

@@ -85,5 +85,12 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted(_checks, key=lambda check: check.rule.code))
 
 
+def checks_of(module: str) -> tuple[Check, ...]:
+    """Those of one module of rules; the others are not loaded for them."""
+    name = f"flowpack.checks.rules.{module}"
+    import_module(name)
+    return tuple(sorted((each for each in _checks if each.look.__module__ == name), key=lambda each: each.rule.code))
+
+
 def all_rules() -> tuple[Rule, ...]:
     return tuple(check.rule for check in all_checks())

@@ -23,6 +23,7 @@ _PIN = re.compile(
 )
 _HASH = re.compile(r"--hash[= ](sha256:[0-9a-f]{64})(?=\s|$)")
 _BUILT_FROM = re.compile(r"# built from (?P<source>\S+ sha256:[0-9a-f]{64})$")
+_PROVIDES = re.compile(r"# provides (?P<modules>[\w.]+(?:, [\w.]+)*)$")
 _OPTION = re.compile(r"-")
 _SECTION = re.compile(r"# (?P<key>[a-z ]+):$")
 _FIELD = re.compile(r"# (?P<key>[a-z]+): (?P<value>\S.*)$")
@@ -40,6 +41,8 @@ class Pin:
     url: str | None = None
     built_from: str | None = None
     """The source distribution that flowpack built its wheel from, and its hash."""
+    provides: tuple[str, ...] = field(default=(), compare=False)
+    """The modules of its wheel; empty where they are not known."""
     line: int | None = field(default=None, compare=False)
     """Its line in the lock that was read."""
 
@@ -178,8 +181,10 @@ def read_pins(lines: Sequence[str], path: Path, *, lenient: bool = False) -> Ite
             raise LockError(message, location=Location(path, number))
         via = tuple(_via(comments))
         built = next((source["source"] for each in comments if (source := _BUILT_FROM.match(each))), None)
+        stated = next((match["modules"] for each in comments if (match := _PROVIDES.match(each))), None)
+        provides = tuple(stated.split(", ")) if stated else ()
         name = canonicalize_name(found["name"])
-        yield Pin(name, found["version"], hashes, via, found["url"], built_from=built, line=number)
+        yield Pin(name, found["version"], hashes, via, found["url"], built_from=built, provides=provides, line=number)
 
 
 def entries(lines: Iterable[str]) -> Iterator[tuple[int, str, list[str]]]:
@@ -225,6 +230,8 @@ def _pin_lines(pin: Pin) -> list[str]:
     lines = installed_lines(pin)
     if pin.built_from:
         lines.append(f"    # built from {pin.built_from}")
+    if pin.provides:
+        lines.append(f"    # provides {', '.join(pin.provides)}")
     if len(pin.via) == 1:
         lines.append(f"    # via {pin.via[0]}")
     elif pin.via:

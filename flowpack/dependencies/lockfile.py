@@ -73,14 +73,15 @@ def lock_dependencies(
     passed: Sequence[PassedVariable] = (),
     source: str = "SOURCE",
     sources: Callable[[], Sources] | None = None,
+    list_modules: bool = False,
     run: Run = run,
     reporter: Reporter = SILENT,
 ) -> Lockfile:
     """The flow's lock; writes nothing.
 
     ``locked`` refuses a stale or missing lock. ``renew`` keeps what it can of a broken lock, as ``flowpack lock`` does;
-    ``upgrade`` keeps nothing. Of the variables that the requirements use, only those in ``passed`` are expanded, and
-    only for a resolver.
+    ``upgrade`` keeps nothing. ``list_modules`` adds to new pins which modules they provide. Of the variables that the
+    requirements use, only those in ``passed`` are expanded, and only for a resolver.
     """
     if locked and (upgrade or renew):
         raise UsageError("a lock is either kept or renewed", hint="leave out --locked")
@@ -115,6 +116,7 @@ def lock_dependencies(
         passed=passed,
         sources=sources,
         slim=needs.slim,
+        list_modules=list_modules,
         run=run,
         reporter=reporter,
     )

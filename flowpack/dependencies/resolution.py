@@ -22,6 +22,7 @@ from flowpack.dependencies.serving_needs import ServingRequirement
 from flowpack.dependencies.slim import what_needs_the_sdk, without_full_sdk
 from flowpack.dependencies.target import Target
 from flowpack.dependencies.uv_resolver import find_uv
+from flowpack.dependencies.wheel_modules import with_modules
 from flowpack.errors import FlowpackError, RequirementsError, ToolError, UsageError
 from flowpack.process import Run
 from flowpack.reporting import Reporter
@@ -48,6 +49,7 @@ def resolved_pins(
     passed: Sequence[PassedVariable],
     sources: Callable[[], Sources] | None,
     slim: bool,
+    list_modules: bool,
     run: Run,
     reporter: Reporter,
 ) -> tuple[tuple[Pin, ...], str]:
@@ -73,6 +75,10 @@ def resolved_pins(
         task.finish(f"resolved {len(pins)} packages for {target} with {chosen.name}")
     if slim:
         pins = _slimmed(pins, requirements, reporter)
+    if list_modules:
+        before = {(pin.name, pin.hashes): pin.provides for pin in preferred}
+        pins = tuple(replace(pin, provides=before.get((pin.name, pin.hashes), ())) for pin in pins)
+        pins = with_modules(pins, question.requirements, target, reporter, run)
     return pins, f"resolved by {chosen.name} in {time.monotonic() - started:.1f} s"
 
 

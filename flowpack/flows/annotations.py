@@ -171,6 +171,8 @@ def _connection(source: PythonSource, member: ast.expr) -> str | None:
 
 def _is_known(source: PythonSource, member: ast.expr) -> bool:
     """Whether the file shows what the type is. An imported class of the project may be an enum, for example."""
+    if isinstance(member, ast.Call):
+        return False  # known once the code runs
     name = source.full_name(member)
     return not name or name.startswith(LOCAL) or name in _VALUE_TYPES or name.partition(".")[0] in _STANDARD
 

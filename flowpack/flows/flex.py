@@ -23,8 +23,8 @@ from flowpack.flows.fields import (
     read_variables,
     refuse_variant,
 )
-from flowpack.flows.model import REQUIRED, Flow, FlowInput, FlowKind, FlowOutput, Include
-from flowpack.flows.references import with_files
+from flowpack.flows.model import REQUIRED, Flow, FlowInput, FlowKind, FlowOutput, Include, MissingFile
+from flowpack.flows.references import MissingFileError, with_files
 from flowpack.flows.resolve import standalone_source
 from flowpack.flows.signatures import EntrySignature, Parameter
 from flowpack.flows.text_edits import standalone_text
@@ -45,7 +45,11 @@ def read_flex_flow(document: Document, choice: VariantChoice | None) -> Flow:
     entry = find_entry(document.path, root, module, name, includes)
     if entry:
         _check_stated(root, entry)
-    sample = _sample(document, root, includes)
+    missing = None
+    try:
+        sample = _sample(document, root, includes)
+    except MissingFileError as error:
+        sample, missing = None, MissingFile(error.path, root["sample"].location)
     return Flow(
         kind=FlowKind.FLEX,
         file=document.path,
@@ -59,8 +63,9 @@ def read_flex_flow(document: Document, choice: VariantChoice | None) -> Flow:
         text=_standalone_text(document, root, sample),
         entry=f"{module}:{name}",
         init=_ports(root, "init", entry.signature.init or {} if entry else None),
-        sample=_mapping_in(root, sample, "inputs"),
-        sample_init=_mapping_in(root, sample, "init"),
+        sample=_mapping_in(root, sample or {}, "inputs"),
+        sample_init=_mapping_in(root, sample or {}, "init"),
+        missing_sample=missing,
     )
 
 
@@ -123,9 +128,15 @@ def _mapping_in(root: Mapping[str, Value], sample: Any, key: str) -> dict[str, A
 
 
 def _standalone_text(document: Document, root: Mapping[str, Value], sample: Any) -> str:
-    """Without includes, and with the content of a sample's files: promptflow 1.18.5's server stops at such a file."""
+    """Without includes, and with the content of a sample's files: promptflow 1.18.5's server stops at such a file.
+
+    ``sample`` is None if its file is missing: the flow is served without one.
+    """
     data = {key: value for key, value in document.root.data.items() if key != _INCLUDES}
     if "sample" not in root or root["sample"].is_null or root["sample"].data == sample:
         return standalone_text(document, without=(_INCLUDES,), expected=data)
+    if sample is None:
+        del data["sample"]
+        return standalone_text(document, without=(_INCLUDES, "sample"), expected=data)
     added = {"sample": sample}
     return standalone_text(document, without=(_INCLUDES, "sample"), expected=data | added, added=added)

@@ -74,6 +74,14 @@ class Include:
     location: Location
 
 
+@dataclass(frozen=True, slots=True)
+class MissingFile:
+    """A file that the flow names and that does not exist; ``path`` as written."""
+
+    path: str
+    location: Location
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
     """The flow's ``environment``. Paths are relative to the standalone flow folder."""
@@ -117,6 +125,10 @@ class Flow:
     """The inputs of the sample request in a flex flow or a prompty."""
     sample_init: Mapping[str, Any] = field(default_factory=dict)
     """The constructor arguments that promptflow uses if ``PF_FLOW_INIT_CONFIG`` is not set."""
+    missing_sample: MissingFile | None = None
+    """The file that ``sample`` names and that does not exist; serving does not need it."""
+    environment_files: tuple[Include, ...] = ()
+    """Those of ``additional_includes`` that ``environment`` names and the flow file does not list."""
     roots: tuple[Path, ...] = ()
     """The only folders from which files of the flow are read, with links resolved."""
 

@@ -13,6 +13,7 @@ from flowpack.flows.model import Flow
 from flowpack.flows.model_connections import prompty_configurations
 from flowpack.flows.python_source import PythonSource, last_name, read_source
 from flowpack.flows.resolve import module_files
+from flowpack.flows.tool_packages import is_of_promptflow_tools
 from flowpack.flows.tool_sources import ToolSource
 
 # Modules that promptflow-core and promptflow-tracing install below `promptflow`. Only the full SDK has the others, and
@@ -34,7 +35,7 @@ def needs_tools(flow: Flow, files: Mapping[str, Path]) -> bool:
     """Whether promptflow-tools is needed: it renders prompts, calls models, and has tools of its own."""
     for node in flow.nodes:
         tool = node.source.tool if node.source else None
-        if node.type in _NODES_OF_TOOLS or (tool or "").startswith("promptflow.tools."):
+        if node.type in _NODES_OF_TOOLS or is_of_promptflow_tools(tool):
             return True
     return any(module.startswith("promptflow.tools") for _, module in _promptflow_imports(flow, files))
 
@@ -73,7 +74,7 @@ def why_not_slim(flow: Flow, files: Mapping[str, Path]) -> str | None:
     """Why promptflow-core may not be enough, as a message; None if the sources prove that it is."""
     for node in flow.nodes:
         tool = node.source.tool if node.source else None
-        if tool and not tool.startswith("promptflow.tools."):
+        if tool and not is_of_promptflow_tools(tool):
             return f"node '{node.name}' uses the tool '{tool}' of a package that flowpack does not read"
     for target, module in _promptflow_imports(flow, files):
         if _is_of_the_sdk(module) and module.partition(".")[2].partition(".")[0] not in _GIVEN_BY_THE_LAUNCHER:

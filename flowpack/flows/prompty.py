@@ -23,8 +23,8 @@ from flowpack.flows.fields import (
     refuse_variant,
 )
 from flowpack.flows.front_matter import read_front_matter
-from flowpack.flows.model import Flow, FlowKind, Include
-from flowpack.flows.references import not_there, read_data, with_files
+from flowpack.flows.model import Flow, FlowKind, Include, MissingFile
+from flowpack.flows.references import MissingFileError, read_data, with_files
 from flowpack.flows.resolve import standalone_source
 from flowpack.flows.variants import VariantChoice
 from flowpack.reading import Roots
@@ -43,6 +43,10 @@ def read_prompty_flow(path: Path, choice: VariantChoice | None, within: Roots) -
     _check_model(root, document)
     for port in mapping_of(root, "inputs").values():
         check_served(port)
+    try:
+        sample, missing = _sample(root, document, includes), None
+    except MissingFileError as error:
+        sample, missing = {}, MissingFile(error.path, root["sample"].location)
     return Flow(
         kind=FlowKind.PROMPTY,
         file=path,
@@ -54,7 +58,8 @@ def read_prompty_flow(path: Path, choice: VariantChoice | None, within: Roots) -
         environment_variables=read_variables(root),
         additional_includes=includes,
         text=read_text(path, within),
-        sample=_sample(root, document, includes),
+        sample=sample,
+        missing_sample=missing,
     )
 
 
@@ -107,7 +112,7 @@ def _sample(root: Mapping[str, Value], document: Document, includes: Iterable[In
         named = data.removeprefix("file:")
         path = find(named)
         if path is None:
-            raise not_there(value, named)
+            raise MissingFileError.at(value, named)
         data = read_data(path, document.within)
     if not isinstance(data, dict):
         raise value.error("expected a mapping of inputs, or a JSON file with one: ${file:sample.json}")

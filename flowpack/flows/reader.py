@@ -9,6 +9,7 @@ from pathlib import Path
 from flowpack.documents.yaml_documents import read_document
 from flowpack.errors import Location
 from flowpack.flows.dag import read_dag_flow
+from flowpack.flows.environment_files import with_environment_files
 from flowpack.flows.model import Flow
 from flowpack.flows.prompty import read_prompty_flow
 from flowpack.flows.resolve import find_flow_file
@@ -38,5 +39,5 @@ def read_flow(
     if "entry" in fields:
         from flowpack.flows.flex import read_flex_flow  # noqa: PLC0415  (loads the reader of signatures)
 
-        return replace(read_flex_flow(document, variant), roots=roots)
-    return replace(read_dag_flow(document, variant), roots=roots)
+        return with_environment_files(replace(read_flex_flow(document, variant), roots=roots))
+    return with_environment_files(replace(read_dag_flow(document, variant), roots=roots))

@@ -15,6 +15,22 @@ from flowpack.reading import DOCUMENT_BYTES, Roots, read_text
 _REFERENCE = re.compile(r"\$\{(\w+):(.*)\}")  # matched only at the start of a text
 
 
+class MissingFileError(InputError):
+    """A reference names a file that the standalone folder does not have."""
+
+    path = ""
+
+    @classmethod
+    def at(cls, value: Value, path: str) -> MissingFileError:
+        error = cls(
+            f"'{path}' is not in the standalone folder",
+            location=value.location,
+            hint="paths are relative to the flow file; a file of another folder needs an additional include",
+        )
+        error.path = path
+        return error
+
+
 def with_files(value: Value, find: Callable[[str], Path | None]) -> Any:
     """The value's data with each ``${file:PATH}`` replaced by the content of the file that ``find`` returns."""
 
@@ -28,15 +44,10 @@ def with_files(value: Value, find: Callable[[str], Path | None]) -> Any:
             return data
         path = find(match[2])
         if path is None:
-            raise not_there(value, match[2])
+            raise MissingFileError.at(value, match[2])
         return read_data(path, value.document.within)
 
     return resolve(value.data)
-
-
-def not_there(value: Value, path: str) -> InputError:
-    hint = "paths are relative to the flow file; a file of another folder needs an additional include"
-    return value.error(f"'{path}' is not in the standalone folder", hint)
 
 
 def read_data(path: Path, within: Roots | None) -> Any:

@@ -117,6 +117,9 @@ def _outputs(source: PythonSource, returns: ast.expr | None) -> tuple[dict[str, 
     owner = source.local_class(members[0]) if len(members) == 1 else None
     if owner is not None and (_is_dataclass(source, owner) or _is_typed_dict(source, owner)):
         return _fields(source, owner), None
+    fields = _fields_of_call(source, members[0]) if len(members) == 1 else None
+    if fields is not None:
+        return fields, None
     annotation = Annotation(source, returns)
     certain = annotation.types != ("object",) or annotation.why_not_served or source.full_name(returns) == "dict"
     return None, _REFUSED_ANSWER if certain and annotation.types != ("string",) else None
@@ -157,6 +160,20 @@ def _fields(source: PythonSource, owner: ast.ClassDef, *, model_configurations: 
         for each in reversed(source.lineage(owner)[0])
         for item in each.body
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+
+
+def _fields_of_call(source: PythonSource, node: ast.expr) -> dict[str, Parameter] | None:
+    """Those of ``TypedDict("Answer", {"output": str})``; None of anything else."""
+    if not isinstance(node, ast.Call) or source.full_name(node.func).rpartition(".")[2] != "TypedDict":
+        return None
+    fields = node.args[1] if len(node.args) > 1 else None
+    if not isinstance(fields, ast.Dict) or len(fields.keys) > _MOST_PARAMETERS:
+        return None
+    return {
+        key.value: Parameter(key.value, Annotation(source, value).types, source.location(value))
+        for key, value in zip(fields.keys, fields.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
     }
 
 

@@ -26,6 +26,25 @@ if TYPE_CHECKING:
 _GIVEN_BY_FLOWPACK = "promptflow.tools."
 """flowpack adds promptflow-tools if a flow needs it; see ``package_needs``."""
 
+PROMPTFLOW_TOOLS = (
+    "promptflow.tools.aoai_gpt4v.AzureOpenAI.chat",
+    "promptflow.tools.azure_content_safety.analyze_text",
+    "promptflow.tools.embedding.embedding",
+    "promptflow.tools.llm.llm",
+    "promptflow.tools.llm_vision.llm_vision",
+    "promptflow.tools.open_model_llm.OpenModelLLM.call",
+    "promptflow.tools.openai_gpt4v.OpenAI.chat",
+    "promptflow.tools.serpapi.SerpAPI.search",
+)
+"""What promptflow-tools 1.3.0 to 1.6.1 list in their YAML files."""
+
+FORMER_NAMES = ("content_safety_text.tools.content_safety_text_tool.analyze_text",)
+"""What those files list as ``deprecated_tools``: promptflow takes the tool of today for it."""
+
+
+def is_of_promptflow_tools(tool: str | None) -> bool:
+    return tool is not None and (tool.startswith(_GIVEN_BY_FLOWPACK) or tool in FORMER_NAMES)
+
 
 @dataclass(frozen=True, slots=True)
 class PackageTool:
@@ -48,7 +67,7 @@ def tools_without_a_requirement(flow: Flow, required: Callable[[], Collection[st
     """A message for each node whose tool's package is not required. Calls ``required`` only if a node has a tool."""
     for node in flow.nodes:
         tool = node.source.tool if node.source and node.source.type.startswith("package") else None
-        if not node.source or not tool or tool.startswith(_GIVEN_BY_FLOWPACK):
+        if not node.source or not tool or is_of_promptflow_tools(tool):
             continue
         known = read_package_tool(tool)
         package = known.distribution if known else _guessed(tool)

@@ -9,6 +9,7 @@ from pathlib import Path
 from flowpack.assembly.flow_folder import FlowFolder, assemble
 from flowpack.assembly.roots import IncludeRoots
 from flowpack.assembly.staging import check_apart, check_replaceable
+from flowpack.checks.flow_errors import refuse_broken_flow
 from flowpack.dependencies.conda_file import with_conda_file
 from flowpack.dependencies.requirements import Requirements, read_requirements
 from flowpack.dependencies.target import Target
@@ -28,6 +29,7 @@ def assemble_flow(request: BuildRequest, reporter: Reporter = SILENT) -> Assembl
         reporter.warning(f"{warning}")
     roots = IncludeRoots.of(flow.folder, request.include_roots)
     folder = assemble(flow, roots, reporter, strict=request.on_conflict == "error")
+    refuse_broken_flow(folder, roots, request.variant)
     if request.output is not None:
         check_replaceable(request.output)
         check_apart(request.output, flow.folder, folder.sources)

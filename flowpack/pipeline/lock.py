@@ -29,7 +29,9 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 def lock(request: BuildRequest, *, upgrade: bool = False, reporter: Reporter = SILENT) -> tuple[Path, Lockfile]:
     """Writes the lockfile beside the flow where it is stale or missing; ``request.locked`` refuses instead."""
     assembled = assemble_flow(request, reporter)
-    lockfile = lock_flow(assembled, request, renew=not request.locked, upgrade=upgrade, reporter=reporter)
+    lockfile = lock_flow(
+        assembled, request, renew=not request.locked, upgrade=upgrade, list_modules=True, reporter=reporter
+    )
     path = assembled.flow.folder / LOCK_NAME
     if path.is_file() and read_bytes(path, limit=LOCK_BYTES, within=assembled.flow.roots) == lockfile.text.encode():
         reporter.info(f"{LOCK_NAME} is fresh: {len(lockfile.pins)} packages")
@@ -45,12 +47,15 @@ def lock_flow(
     only_fresh: bool = False,
     renew: bool = False,
     upgrade: bool = False,
+    list_modules: bool = False,
     reporter: Reporter = SILENT,
 ) -> Lockfile:
     """The lock beside the flow, else that of the output to be replaced, where it is fresh; else a new one.
 
     ``only_fresh`` raises LockError instead of making one. A broken lock is refused beside the flow, where it is the
     user's, unless ``renew`` makes it again; of a broken one in the output what can be kept is.
+    ``list_modules`` adds to a new lock which modules each package provides, for ``flowpack check``: that takes a
+    request or two a package, so a build does without.
     """
     folder = assembled.folder
     beside = assembled.flow.folder / LOCK_NAME
@@ -71,6 +76,7 @@ def lock_flow(
         passed=request.passed_variables,
         source=_as_asked(request),
         sources=lambda: _sources(assembled, request),
+        list_modules=list_modules,
         reporter=reporter,
     )
     warn_of_unused(options, lock.pins, lock.built, reporter)

@@ -213,9 +213,9 @@ def test_a_nodes_source_must_be_in_the_folder(project: Path) -> None:
     )
 
 
-def test_a_stated_requirements_file_must_be_there(project: Path) -> None:
-    write_tree(project / "flow", {"flow.dag.yaml": "environment: {python_requirements_txt: req.txt}\nnodes: []\n"})
-    with pytest.raises(InputError, match=r"environment\.python_requirements_txt: 'req\.txt'"):
+def test_a_stated_conda_file_must_be_there(project: Path) -> None:
+    write_tree(project / "flow", {"flow.dag.yaml": "environment: {conda_file: conda.yaml}\nnodes: []\n"})
+    with pytest.raises(InputError, match=r"environment\.conda_file: 'conda\.yaml'"):
         assembled(project / "flow")
 
 

@@ -45,6 +45,28 @@ DAG_FLOWS: dict[str, tuple[DagFlow, str]] = {
     "source without a path": (DagFlow(f"type: python, source: {{type: code}}, {_TEXT}"), "FP102"),
     "source without a type": (DagFlow(f"type: python, source: {{path: t.py}}, {_TEXT}"), ""),
     "source of another type": (DagFlow(f"type: python, source: {{type: script, path: t.py}}, {_TEXT}"), "FP102"),
+    "prompt of a source of another type": (
+        DagFlow(f"type: prompt, source: {{type: jinja2, path: t.jinja2}}, {_TEXT}"),
+        "",
+    ),
+    "llm of a source of another type": (
+        DagFlow(
+            f"type: llm, source: {{type: jinja2, path: t.jinja2}}, connection: open_ai_connection, api: chat, {_ASK}"
+        ),
+        "",
+    ),
+    "tool that promptflow-tools does not have": (
+        DagFlow(f"type: python, source: {{type: package, tool: promptflow.tools.serpapi11.SerpAPI.search}}, {_TEXT}"),
+        "FP102",
+    ),
+    "function that a tool does not have": (
+        DagFlow(f"type: python, source: {{type: package, tool: promptflow.tools.serpapi.SerpAPI.search_11}}, {_TEXT}"),
+        "FP102",
+    ),
+    "module of promptflow-tools that is no tool": (
+        DagFlow(f"type: python, source: {{type: package, tool: promptflow.tools.aoai.11}}, {_TEXT}"),
+        "FP102",
+    ),
     "package without a tool": (DagFlow(f"type: python, source: {{type: package}}, {_TEXT}"), "FP102"),
     "prompty as a custom_llm": (DagFlow(f"type: custom_llm, {_TEMPLATE}, {_TEXT}"), "FP102"),
     "type of another language": (DagFlow(f"type: javascript, {_CODE}, {_TEXT}"), "FP102"),

@@ -163,8 +163,6 @@ def test_a_signature_that_the_server_stops_at(tmp_path: Path, source: str, place
         ("entry: [a]\n", "1:8", "expected module:function"),
         ("entry: answer\n", "1:8", "'answer' is not a valid entry"),
         ("entry: ..chat:answer\n", "1:8", "'..chat:answer' is not a valid entry"),
-        ("entry: chat:answer\nsample: ${file:../a.json}\n", "2:9", "'../a.json' is not in the standalone folder"),
-        ("entry: chat:answer\nsample: ${file:/etc/hostname}\n", "2:9", "is not in the standalone folder"),
         ("entry: chat:answer\ncode: ../src\n", "2:7", "is outside the flow folder"),
         ("entry: chat:answer\ninputs:\n  question: {}\n", "3:13", "the type is missing"),
         ("entry: chat:answer\nsample: text\n", "2:9", "expected a mapping with inputs and init"),

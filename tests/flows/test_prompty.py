@@ -84,7 +84,6 @@ def test_the_variables_that_it_asks_for(tmp_path: Path, configuration: str, expe
         (FRONT.replace("    type: azure_openai\n", ""), "5:5", "the configuration has neither a type nor a connection"),
         (FRONT + "inputs:\n  question: Who?\n", "9:13", "expected a mapping with a type"),
         (FRONT + "inputs:\n  question: {type: number}\n", "9:20", "promptflow does not serve the type 'number'"),
-        (FRONT + "sample: gone.json\n", "8:9", "'gone.json' is not in the standalone folder"),
         (FRONT + "sample: [1]\n", "8:9", "expected a mapping of inputs"),
         (FRONT + "name: [\n", None, "broken YAML"),
         (FRONT + "model: {}\n", "8:1", "'model' appears twice"),

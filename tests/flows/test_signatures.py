@@ -86,3 +86,23 @@ def test_a_function_with_thousands_of_parameters_is_left_alone(tmp_path: Path) -
     source = PythonSource(f"def f({many}): pass\nclass G:\n    def __call__(self, {many}): pass\n")
     assert read_entry(source, "f") is None
     assert read_entry(source, "G") is None
+
+
+def test_a_typed_dict_may_be_made_by_a_call() -> None:
+    text = (
+        "from typing import TypedDict\n"
+        "def ask(question: str) -> TypedDict('Answer', {'output': str, 'score': float}): ...\n"
+    )
+    entry = read_entry(PythonSource(text), "ask")
+    assert entry is not None
+    assert entry.why_not_served is None
+    assert {name: each.types for name, each in (entry.outputs or {}).items()} == {
+        "output": ("string",),
+        "score": ("double",),
+    }
+
+
+def test_what_another_call_makes_of_an_answer_is_not_known() -> None:
+    entry = read_entry(PythonSource("def ask(question: str) -> answer_type(): ...\n"), "ask")
+    assert entry is not None
+    assert entry.why_not_served is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowpack.flows.connections import find_connections
+from flowpack.flows.package_needs import needs_tools
 from flowpack.flows.reader import read_flow
 from flowpack.flows.tool_packages import read_package_tool, tools_without_a_requirement
 from tests.paths import write_tree
@@ -77,3 +78,10 @@ def test_promptflows_own_tools_are_added_anyway(tmp_path: Path) -> None:
     text = FLOW.replace(TOOL, "promptflow.tools.serpapi.SerpAPI.search")
     flow = read_flow(write_tree(tmp_path, {"flow.dag.yaml": text}))
     assert list(tools_without_a_requirement(flow, frozenset)) == []
+
+
+def test_a_former_name_of_a_tool_of_promptflow_is_no_package_of_its_own(tmp_path: Path) -> None:
+    text = FLOW.replace(TOOL, "content_safety_text.tools.content_safety_text_tool.analyze_text")
+    flow = read_flow(write_tree(tmp_path, {"flow.dag.yaml": text}))
+    assert list(tools_without_a_requirement(flow, frozenset)) == []
+    assert needs_tools(flow, {})

@@ -10,7 +10,7 @@ from typing import Any
 
 from flowpack.azureml.endpoints.documents import DeploymentDocument, EndpointDocument, schema
 from flowpack.azureml.endpoints.identity import CLIENT_ID, check_identifier, lacks_client_id
-from flowpack.azureml.endpoints.states import AuthMode, read_stated
+from flowpack.azureml.endpoints.states import AuthMode, read_deployment, read_stated
 from flowpack.azureml.limits import LONGEST_NAME, LONGEST_REQUEST, SHORTEST_NAME
 from flowpack.azureml.models.document import FLOW_DIGEST, FLOWPACK_VERSION, IMAGE, LOCK_DIGEST, REVISION
 from flowpack.azureml.models.plan import ModelSource, PlannedModel
@@ -98,7 +98,10 @@ class PlannedDeployment:
 
 
 def plan_deployment(source: ModelSource, model: PlannedModel, request: DeployRequest) -> PlannedDeployment:
-    of_endpoint, of_deployment = read_stated(request.endpoint_file), read_stated(request.deployment_file)
+    of_endpoint, of_deployment = (
+        read_stated(request.endpoint_file),
+        read_deployment(request.deployment_file),
+    )
     if not request.endpoint:
         _check_one_endpoint(of_endpoint, of_deployment, request)
     endpoint = _endpoint(of_endpoint, of_deployment, request, source.flow.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flowpack.documents.yaml_documents import Value, read_document
+from flowpack.errors import nearest
 
 State = Literal["Creating", "Updating", "Scaling", "Deleting", "Succeeded", "Failed", "Canceled", ""]
 """Azure's provisioningState; empty where Azure states none that is known."""
@@ -98,8 +99,41 @@ def _short(identifier: str) -> str:
     return f"{parts[1]}:{parts[3]}" if len(parts) == 4 and parts[2] == "versions" else identifier
 
 
+_OF_AN_ENVIRONMENT = ("image", "inference_config", "name", "version", "description", "tags", "$schema")
+_AN_IMAGE = "name it, environment.image, or deploy what `flowpack build --tag … --push` wrote"
 _TEXTS = {"name", "endpoint_name", "compute", "type", "instance_type"}
 _MAPPINGS = {"properties", "tags", "identity", "request_settings", "environment_variables"}
+
+
+def read_deployment(path: Path | None) -> dict[str, Any]:
+    """A deployment's document. What would make another image or model than flowpack's is refused.
+
+    A registered model or environment that it names gives way to the flow's, so that one document serves several flows.
+    """
+    if path is None:
+        return {}
+    fields = read_document(path, within=None).root.mapping("a document: a mapping with a name")
+    for key, check in (("environment", _check_environment), ("model", _check_model)):
+        if key in fields and not fields[key].is_null:
+            check(fields[key])
+    return read_stated(path)
+
+
+def _check_environment(value: Value) -> None:
+    for key, each in value.mapping().items() if value.is_mapping else ():
+        if each.is_null or key in _OF_AN_ENVIRONMENT:
+            continue
+        if key in {"build", "conda_file"}:
+            raise each.error("flowpack deploys a built image and has Azure ML build none", _AN_IMAGE)
+        near = nearest(key, _OF_AN_ENVIRONMENT)
+        hint = f"did you mean '{near}'?" if near else f"take it out; there are: {', '.join(_OF_AN_ENVIRONMENT)}"
+        raise each.error("has no effect on a deployment", hint)
+
+
+def _check_model(value: Value) -> None:
+    if value.is_mapping or not value.string("azureml:NAME:VERSION").startswith("azureml:"):
+        hint = "take it out; --model-name NAME says which model the flow becomes a version of"
+        raise value.error("flowpack deploys the flow that it registers, and no model from a document", hint)
 
 
 def read_stated(path: Path | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""FP201 to FP211: the sources of the standalone folder, and files that should not be in it."""
+"""FP201 to FP212: the sources of the standalone folder, and files that should not be in it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from flowpack.assembly.flow_folder import missing_requirements
 from flowpack.azureml.models.rules import MAXIMUM_FILES
 from flowpack.checks.findings import Edit, Severity
 from flowpack.checks.registry import Problem, rule
@@ -20,6 +21,7 @@ from flowpack.flows.model import Flow, Include
 from flowpack.flows.python_source import last_name
 from flowpack.flows.resolve import module_files
 from flowpack.flows.tool_sources import ToolSource
+from flowpack.flows.warnings import missing_sample
 from flowpack.reading import Roots
 
 _BIG = 100 * 1024**2
@@ -210,3 +212,14 @@ def _runs_pip(source: ToolSource, call: ast.Call) -> bool:
         words += [str(part.value) if isinstance(part, ast.Constant) else "?" for part in parts]
     full = source.full_name(call.func)
     return full.startswith(("subprocess.", "os.")) and _PIP_INSTALL.search(" ".join(words)) is not None
+
+
+@rule("FP212", "missing-file", Severity.WARNING, "The flow names a sample or requirements file that does not exist.")
+def missing_file(subject: Subject) -> Iterator[Problem]:
+    sample = subject.flow.missing_sample if subject.flow else None
+    if sample:
+        yield Problem(missing_sample(sample), sample.location, "add the file, or remove sample")
+    requirements = missing_requirements(subject.folder) if subject.folder else None
+    if requirements:
+        hint = "add the file, or remove the line; paths are relative to the flow file"
+        yield Problem(requirements.message, requirements.location, hint)

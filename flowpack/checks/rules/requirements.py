@@ -1,8 +1,9 @@
-"""FP301 to FP312: the flow's requirements, its lock, and its base image."""
+"""FP301 to FP313: the flow's requirements, its lock, and its base image."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from flowpack.assembly.flow_folder import check_environment
 from flowpack.checks.azure_documents import Kind
-from flowpack.checks.distributions import DISTRIBUTIONS, LOADED_BY_OTHERS, OFTEN_BROUGHT
+from flowpack.checks.distributions import DISTRIBUTIONS, LOADED_BY_OTHERS, OF_THE_FULL_SDK, OFTEN_BROUGHT
 from flowpack.checks.findings import Severity
-from flowpack.checks.import_names import imports_of, mentions
+from flowpack.checks.import_names import all_imports_of, imports_of, mentions
 from flowpack.checks.places import file_lines
 from flowpack.checks.registry import Problem, rule
 from flowpack.checks.subject import Subject
@@ -25,6 +26,7 @@ from flowpack.dependencies.requirement_lines import RequirementLine
 from flowpack.dependencies.serving_needs import ServingNeeds
 from flowpack.dependencies.slim import MARK
 from flowpack.errors import FlowpackError, InputError, Location, LockError, shown_path
+from flowpack.flows.local_imports import find_missing_imports
 from flowpack.flows.package_needs import needed_installers, needs_identity, needs_sdk, needs_tools
 from flowpack.flows.tool_packages import tools_without_a_requirement
 from flowpack.images.base import BASE_FILE, find_base
@@ -110,13 +112,14 @@ def _source(subject: Subject) -> str:
 @rule("FP305", "not-required", Severity.WARNING, "A source imports a package that the requirements do not name.")
 def not_required(subject: Subject) -> Iterator[Problem]:
     requirements = subject.requirements
-    if subject.flow is None or requirements is None or requirements.names & _FULL_SDK:
-        return  # the full SDK brings many packages along
-    if needs_tools(subject.flow, subject.paths) or needs_sdk(subject.flow, subject.paths):
-        return
+    if subject.flow is None or requirements is None or _modules_of_the_lock(subject):
+        return  # FP313 knows more
     if subject.flow.environment.image or subject.flow.environment.setup_sh:
         return  # which may install the package
     there = requirements.names | {pin.name for pin in subject.lock.pins} if subject.lock else requirements.names
+    needs_all = needs_tools(subject.flow, subject.paths) or needs_sdk(subject.flow, subject.paths)
+    if not subject.lock and (needs_all or requirements.names & _FULL_SDK):
+        there |= OF_THE_FULL_SDK
     if requirements.lines and not subject.lock:
         there |= OFTEN_BROUGHT
     told = set()
@@ -242,13 +245,15 @@ def incompatible_version(subject: Subject) -> Iterator[Problem]:
 @rule(
     "FP310",
     "tool-package-not-required",
-    Severity.WARNING,
+    Severity.ERROR,
     "A node's tool comes from a package that the requirements do not name.",
 )
 def tool_package_not_required(subject: Subject) -> Iterator[Problem]:
     requirements = subject.requirements
     if subject.flow is None or requirements is None:
         return
+    if subject.flow.environment.image or subject.flow.environment.setup_sh:
+        return  # which may bring it
     for node in subject.flow.nodes:
         where = node.source.location if node.source else node.location
         for line in tools_without_a_requirement(replace(subject.flow, nodes=(node,)), lambda: requirements.names):
@@ -288,3 +293,42 @@ def unusable_base(subject: Subject) -> Iterator[Problem]:
         )
     except InputError as error:
         yield Problem.of(error, where or subject.location)
+
+
+@rule("FP313", "not-provided", Severity.ERROR, "A source imports a module that no package of the lock provides.")
+def not_provided(subject: Subject) -> Iterator[Problem]:
+    flow, provided = subject.flow, _modules_of_the_lock(subject)
+    if flow is None or not provided or flow.environment.image or flow.environment.setup_sh:
+        return
+    tops = {name.partition(".")[0] for name in provided}
+    elsewhere = find_missing_imports(flow, subject.paths, subject.roots.folders[0], frozenset)
+    told = {each.module.partition(".")[0] for each in elsewhere}  # FP206 tells these
+    for name, location in all_imports_of(flow, subject.sources):
+        top = name.partition(".")[0]
+        module = name if top in tops else top
+        if top in told or _is_always_there(top, subject) or any(_is_part(name, each) for each in provided):
+            continue
+        told.add(top)
+        distributions = DISTRIBUTIONS.get(next((each for each in DISTRIBUTIONS if _is_part(name, each)), ""), (top,))
+        hint = f"require the package that has it, '{distributions[0]}' say, then `flowpack lock {_source(subject)}`"
+        yield Problem(f"no package of {LOCK_NAME} provides the module '{module}'", location, hint)
+
+
+def _modules_of_the_lock(subject: Subject) -> frozenset[str]:
+    """Empty where the lock does not say them of each of its packages."""
+    pins = subject.lock.pins if subject.lock else ()
+    if not all(pin.provides for pin in pins):
+        return frozenset()
+    return frozenset(name for pin in pins for name in pin.provides)
+
+
+def _is_part(name: str, module: str) -> bool:
+    """Whether an import of ``name`` runs ``module``, or a namespace that has it."""
+    return f"{name}.".startswith(f"{module}.") or f"{module}.".startswith(f"{name}.")
+
+
+def _is_always_there(top: str, subject: Subject) -> bool:
+    """Python's own, promptflow's, what is found by other rules, and what a source may find by ``sys.path``."""
+    if top in sys.stdlib_module_names or top in {"promptflow", "pip", "setuptools", "pkg_resources"}:
+        return True
+    return any(f"/{top}.py" in f"/{target}" or f"/{top}/" in f"/{target}" for target in subject.paths)

@@ -205,3 +205,37 @@ def test_what_a_document_may_say_in_other_ways(chat: Path, tmp_path: Path) -> No
     assert stated["auth_mode"] == "aml_token"
     assert stated["properties"] == {"enforce_access_to_default_secret_stores": "enabled"}
     assert "mirror_traffic" not in stated
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        (
+            "environment:\n  build:\n    path: docker",
+            "mine.yaml:3:5: environment.build: flowpack deploys a built image and has Azure ML build none",
+            "name it, environment.image, or deploy what `flowpack build --tag … --push` wrote",
+        ),
+        (
+            "environment:\n  image: a.example/b\n  conda_file: conda.yaml",
+            "mine.yaml:3:15: environment.conda_file: flowpack deploys a built image",
+            "name it, environment.image",
+        ),
+        ("environment:\n  imag: a.example/b", "environment.imag: has no effect", "did you mean 'image'?"),
+        (
+            "model:\n  path: ../flow",
+            "mine.yaml:2:3: model: flowpack deploys the flow that it registers, and no model from a document",
+            "take it out; --model-name NAME says which model the flow becomes a version of",
+        ),
+        ("model: ../flow", "mine.yaml:1:8: model: flowpack deploys the flow that it registers", "take it out"),
+    ],
+    ids=["build", "conda", "misspelt", "inline model", "model by path"],
+)
+def test_what_would_make_another_image_or_model_is_refused(
+    chat: Path, tmp_path: Path, text: str, problem: str, hint: str
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"{text}\n")
+    with pytest.raises(InputError) as caught:
+        deployment(chat, deployment_file=mine)
+    assert problem in str(caught.value)
+    assert hint in (caught.value.hint or "")
