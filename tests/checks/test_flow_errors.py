@@ -22,7 +22,7 @@ _COMMANDS = {
 _ERRORS = {
     "flow-reference-dangling": "flow/flow.dag.yaml:15:11: the flow has no input 'txt'",
     "flow-nodes-in-a-circle": "flow/flow.dag.yaml:9:3: each of these nodes waits for the next: first → second → first",
-    "flow-node-twice": "flow/flow.dag.yaml:16:3: there is a node 'count' already, in line 9",
+    "flow-node-twice": "flow/flow.dag.yaml:16:3: there is already a node 'count' in line 9",
 }
 
 
