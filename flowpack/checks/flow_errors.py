@@ -12,21 +12,37 @@ from flowpack.checks.nodes import NodeView, nodes_of
 from flowpack.checks.registry import checks_of
 from flowpack.checks.subject import Attempt, Subject
 from flowpack.checks.suppressions import is_suppressed
+from flowpack.checks.values import at, fields_of
 from flowpack.errors import InputError
 from flowpack.flows.model import FlowKind
 from flowpack.flows.variants import VariantChoice
+from flowpack.reporting import SILENT, Reporter
 
 _SHOWN = 20
 
 
-def refuse_broken_flow(folder: FlowFolder, roots: IncludeRoots, choice: VariantChoice | None) -> None:
+def refuse_broken_flow(
+    folder: FlowFolder, roots: IncludeRoots, choice: VariantChoice | None, reporter: Reporter = SILENT
+) -> None:
     """An InputError with the first error that no comment suppresses; its detail lists the others.
 
-    Variants that are not chosen are not in the standalone folder, so their errors do not count.
+    Variants that are not chosen are not in the standalone folder, so they are not checked. A default of the wrong type
+    is a warning: promptflow serves the flow and answers each request that gives the input.
     """
     if folder.flow.kind is not FlowKind.DAG:
         return  # the readers of the other kinds refuse what these rules find
-    found = list(_errors(_Assembled(folder, roots, choice)))
+    subject = _Assembled(folder, roots, choice)
+    defaults = {
+        value.location
+        for port in fields_of(subject.root.get("inputs")).values()
+        if (value := at(port, "default")) is not None
+    }
+    found = []
+    for each in _errors(subject):
+        if each.location in defaults:
+            reporter.warning(f"{each.location}: {each.message}")
+        else:
+            found.append(each)
     if not found:
         return
     first, *others = found

@@ -29,7 +29,7 @@ def assemble_flow(request: BuildRequest, reporter: Reporter = SILENT) -> Assembl
         reporter.warning(f"{warning}")
     roots = IncludeRoots.of(flow.folder, request.include_roots)
     folder = assemble(flow, roots, reporter, strict=request.on_conflict == "error")
-    refuse_broken_flow(folder, roots, request.variant)
+    refuse_broken_flow(folder, roots, request.variant, reporter)
     if request.output is not None:
         check_replaceable(request.output)
         check_apart(request.output, flow.folder, folder.sources)

@@ -70,3 +70,17 @@ def test_only_the_chosen_variant_counts(tmp_path: Path) -> None:
     flowpack("build", ".", "--dry-run", cwd=project)
     done = flowpack("build", ".", "--dry-run", "--variant", "summarize.pirate", cwd=project, expect=1)
     assert "the flow has no input 'txt'" in done.stderr
+
+
+def test_a_default_of_the_wrong_type_stops_no_build(tmp_path: Path) -> None:
+    """promptflow serves such a flow and answers each request that gives the input."""
+    project = tmp_path / "project"
+    shutil.copytree(FLOWS / "python-only", project)
+    (project / ".git").mkdir()
+    (project / "flow.dag.yaml").write_text(
+        "inputs:\n  text: {type: list, default: ''}\noutputs:\n  words: {type: int, reference: '${count.output}'}\n"
+        "nodes:\n- name: count\n  type: python\n  source: {type: code, path: count.py}\n"
+        "  inputs: {text: '${inputs.text}'}\n"
+    )
+    done = flowpack("build", ".", "--dry-run", cwd=project)
+    assert "the default is not a list" in done.stderr

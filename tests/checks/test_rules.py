@@ -289,3 +289,14 @@ def test_a_script_that_no_server_runs_may_run_pip(tmp_path: Path) -> None:
     folder = project("installs-at-run-time", "passes", tmp_path)
     (folder / "setup_machine.py").write_text("import os\nos.system('pip install polars')\n")
     assert "FP211" not in codes(folder)
+
+
+@pytest.mark.parametrize(("module", "expected"), [("polars", {"FP305"}), ("pandas", set())])
+def test_a_flow_with_the_full_sdk_may_still_lack_a_package(module: str, expected: set[str], tmp_path: Path) -> None:
+    folder = project("not-required", "fails", tmp_path)
+    source = (folder / "count.py").read_text()
+    (folder / "count.py").write_text(
+        source.replace("import polars", f"import {module}").replace("polars.", f"{module}.")
+    )
+    (folder / "requirements.txt").write_text("promptflow==1.18.5\n")
+    assert codes(folder) & {"FP305"} == expected
