@@ -1,8 +1,7 @@
 """Which releases of promptflow flowpack serves, and which versions of other packages keep them from starting.
 
 One table, ``BOUNDS``, each line with its reason. promptflow leaves most of its dependencies open, so that an old
-release meets packages that are years younger. ``scripts/test-releases`` locks and serves every release with the table;
-``scripts/try-newest`` tries the newest of every package without it, to see what of the table is out of date.
+release meets packages that are years younger. ``scripts/test-releases`` locks and serves every release with the table.
 
 There are two kinds. A bound that is needed holds whatever else is asked for: without it the server does not start, so a
 requirement that rules it out is refused. A bound that was only tested gives a resolver a first try that fits; it leaves
@@ -73,7 +72,7 @@ class Bound:
 def _floor(name: str) -> Bound:
     return Bound(
         requirement=f"{name}>={RELEASES[0]}",
-        because="promptflow 1.10.1 and older serve no prompty, and do not load with promptflow-core alone",
+        because="promptflow 1.10.1 and older cannot serve prompties and do not start with the image's server",
     )
 
 
