@@ -248,7 +248,7 @@ def override_of_nothing(subject: Subject) -> Iterator[Problem]:
     known = {each.casefold(): each for each in (*connections, *_field_variables(subject))}
     for name, value in _other_variables(subject):
         right = known.get(name.casefold())
-        if right:
+        if right and not _is_mentioned(name, subject):
             message = f"nothing reads '{name}': the connection's variable is '{right}'; case matters"
             yield Problem(message, value.location, f"rename it to {right}")
         elif _WHOLE_CONNECTION.fullmatch(text_of(value) or "") and subject.flow:
