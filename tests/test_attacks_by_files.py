@@ -188,6 +188,7 @@ _OWN_WAYS = {
     "cli/serving_options.py": "a file that the user names",
     "dependencies/fetch_source.py": "a program of its own: the folder that it is given",
     "dependencies/index_configuration.py": "pip's configuration, which is the owner's",
+    "dependencies/list_modules.py": "a program of its own: archives that the index gives",
     "dependencies/plain_wheels.py": "an archive with a known hash",
     "dependencies/resolvers.py": "the resolver's answer in a folder of its own",
     "git.py": "reads with the reader, and copies what that has opened",

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from flowpack.assembly.flow_folder import write_flow_folder
-from flowpack.dependencies.target import Platform, Target
+from flowpack.assembly.flow_folder import assemble, write_flow_folder
+from flowpack.assembly.roots import IncludeRoots
 from flowpack.errors import FlowpackError
+from flowpack.flows.reader import read_flow
 from flowpack.flows.variants import VariantChoice
-from flowpack.pipeline.assemble import assemble_flow
-from flowpack.pipeline.builds import BuildRequest
 from tests.differential.oracle import Oracle, PromptFlowError
-
-_TARGET = Target("3.11", Platform("linux", "amd64"))
 
 
 class File(NamedTuple):
@@ -61,12 +58,13 @@ def attempt(
 def by_flowpack(source: Path, output: Path, variant: str | None = None) -> Outcome:
     choice = VariantChoice.parse(variant) if variant else None
     try:
-        assembled = assemble_flow(BuildRequest(source=source, target=_TARGET, variant=choice))
+        flow = read_flow(source, choice)
+        folder = assemble(flow, IncludeRoots.of(flow.folder, ()))
     except FlowpackError as error:
         return Outcome(output, source.name, {}, str(error))
     output.mkdir(parents=True)
-    write_flow_folder(assembled.folder, output)
-    return Outcome(output, assembled.flow.standalone_name, _files(output))
+    write_flow_folder(folder, output)
+    return Outcome(output, flow.standalone_name, _files(output))
 
 
 def by_promptflow(

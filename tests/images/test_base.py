@@ -238,7 +238,7 @@ def test_a_record_that_cannot_be_read_says_so(text: str, tmp_path: Path) -> None
 def test_no_name_adds_a_line_to_the_dockerfile(folder: str, tmp_path: Path) -> None:
     chat = (
         'inputs: {"q $X \\\\ \\"": {type: string, is_chat_input: true}, chat_history: {type: list}}\n'
-        'outputs: {"a `b`": {type: string, is_chat_output: true, reference: "${inputs.q}"}}\nnodes: []\n'
+        'outputs: {"a `b`": {type: string, is_chat_output: true, reference: "${inputs.chat_history}"}}\nnodes: []\n'
     )
     for name, text in {folder: chat, "flow": FLOW}.items():
         write_tree(tmp_path, {f"{name}/flow.dag.yaml": text})
